@@ -1,0 +1,42 @@
+"""Recurrent networks in Keras: builders, training, evaluation, plots, one command line.
+
+Every public name is imported on first use (PEP 562), so ``import kerasrnn`` is instant and
+TensorFlow loads only when something needs it.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "errors",
+    "plot_confusion": "plotting",
+    "plot_history": "plotting",
+    "Run": "runs",
+    "latest_run": "runs",
+    "list_runs": "runs",
+    "open_run": "runs",
+    "build_classifier": "models",
+    "load_model": "models",
+    "recurrent_stack": "models",
+    "Dataset": "datasets",
+    "Part": "datasets",
+    "load": "datasets",
+    "evaluate": "training",
+    "predict": "training",
+    "train": "training",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kerasrnn' has no attribute {name!r}")
+    value = getattr(import_module(f"kerasrnn.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,478 @@
+"""``load(name or path)`` → a ``Dataset``: checked arrays, split in three, with their meaning."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerasrnn import formats
+from kerasrnn.errors import InputError
+
+NAMES = ("digits", "mnist")
+TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
+_TEST_SEED = 0
+
+# The SHA-256 sums that TensorFlow Datasets publishes for these files; their MD5 sums are the
+# ones that torchvision publishes.
+_MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+_MNIST_SHA256 = {
+    "train-images-idx3-ubyte.gz": (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Sequences of one part of a dataset and their targets.
+
+    x: (n, time, features), right-padded where lengths differ. y: int (n,), indices into the
+    dataset's labels. lengths: int32 (n,), or None where every sequence fills all steps.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    lengths: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.x)
+
+    def take(self, indices) -> Part:
+        """The sequences at ``indices``."""
+        lengths = None if self.lengths is None else self.lengths[indices]
+        return Part(self.x[indices], self.y[indices], lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Data ready for training.
+
+    name: short, used in run names. source: what ``load`` was given, an absolute path if one.
+    labels: the class names, in index order. axes: what each axis of x means. train,
+    validation, test: the parts; validation is None if none was asked for. split: the
+    ``validation_split`` and ``seed`` that ``load`` was given. value_range: the lowest and
+    highest value that x can hold by its nature (pixels), or None.
+    """
+
+    name: str
+    source: str
+    labels: tuple[str, ...]
+    axes: tuple[str, str, str]
+    train: Part
+    validation: Part | None
+    test: Part
+    split: dict
+    value_range: tuple[float, float] | None = None
+    task: str = "classifier"
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all arrays and labels, to tell whether a run still has its data."""
+        digest = hashlib.sha256("\0".join(self.labels).encode())
+        for part in (self.train, self.validation, self.test):
+            if part is not None:
+                for array in (part.x, part.y, part.lengths):
+                    if array is not None:
+                        digest.update(f"{array.dtype}{array.shape}".encode())
+                        digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
+
+def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
+    """Load a dataset by name, or from a file or folder.
+
+    ``digits``: 1,797 handwritten digits, 8×8, read row by row (scikit-learn; E. Alpaydin and
+    C. Kaynak, UCI 1998). ``mnist``: 70,000 handwritten digits, 28×28 (LeCun, Cortes, Burges),
+    looked for under ``KERASRNN_DATA`` and in the cache, else downloaded once. An ``.npz``
+    file holds ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``, with
+    ``lengths`` (``lengths_train``, ``lengths_test``) where sequences are right-padded, and
+    optionally ``labels``, the class names. A folder holds IDX files named as MNIST's.
+
+    Args:
+        name_or_path: one of the names above, or a path.
+        validation_split: share of the training part cut off for validation, in [0, 1);
+            stratified. 0 for none.
+        seed: fixes that cut.
+
+    Raises:
+        InputError: unknown name, defective file, or data that cannot be trained on.
+    """
+    if not 0 <= validation_split < 1:
+        raise InputError(
+            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
+        )
+    raw = _read(str(name_or_path))
+    labels, (y_train, y_test) = _encode_labels(raw)
+    train = _check(Part(raw["x_train"], y_train, raw.get("lengths_train")), raw, "training")
+    if y_test is None:
+        train, test = _cut(train, raw, labels, TEST_SPLIT, _TEST_SEED, "test")
+    else:
+        test = _check(Part(raw["x_test"], y_test, raw.get("lengths_test")), raw, "test")
+        if train.x.shape[2] != test.x.shape[2] or (
+            train.lengths is None and train.x.shape[1] != test.x.shape[1]
+        ):
+            raise InputError(
+                "training and test sequences differ in shape",
+                where=raw["source"],
+                found=f"{train.x.shape[1:]} and {test.x.shape[1:]}",
+                expected="the same (time, features)",
+            )
+    validation = None
+    if validation_split:
+        train, validation = _cut(train, raw, labels, validation_split, seed, "validation")
+    return Dataset(
+        name=raw["name"],
+        source=raw["source"],
+        labels=labels,
+        axes=raw["axes"],
+        train=train,
+        validation=validation,
+        test=test,
+        split={"validation_split": validation_split, "seed": seed},
+        value_range=raw.get("value_range"),
+    )
+
+
+def load_sequences(name_or_path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Sequences to predict: x (n, time, features) and lengths (n,) or None.
+
+    Takes a dataset's name (its test part), an ``.npz`` file with ``x`` (or ``x_test``) and
+    perhaps ``lengths``, an ``.npy`` file, or an IDX file of images.
+    """
+    name_or_path = str(name_or_path)
+    path = Path(name_or_path)
+    if name_or_path in NAMES or path.is_dir():
+        test = load(name_or_path, validation_split=0).test
+        return test.x, test.lengths
+    if not path.is_file():
+        raise _unknown(name_or_path)
+    lengths = None
+    if path.suffix in (".npz", ".npy"):
+        arrays = formats.read_numpy(path)
+        key = next((key for key in ("x", "x_test") if key in arrays), None)
+        if key is None:
+            raise InputError(
+                "no sequences in the file", where=path, found=_names(arrays), expected="an array x"
+            )
+        x, lengths = arrays[key], arrays.get(key.replace("x", "lengths"))
+    else:
+        x = formats.read_idx_images(path)
+    part = _check(Part(x, np.zeros(len(x), int), lengths), {"source": str(path)}, "input")
+    return part.x, part.lengths
+
+
+def _read(name_or_path):
+    """The raw arrays of a dataset: x_train, y_train, maybe x_test, …, and their meaning."""
+    path = Path(name_or_path)
+    if name_or_path == "digits":
+        return _read_digits()
+    if name_or_path == "mnist":
+        folder = find_mnist()
+        return {**_read_idx_folder(folder), "name": "mnist", "source": "mnist"}
+    if path.is_dir():
+        return _read_idx_folder(path)
+    if path.is_file():
+        if path.suffix != ".npz":
+            raise InputError(
+                "unknown kind of file", where=path, expected="an .npz file or a folder of IDX files"
+            )
+        return _read_npz(path)
+    raise _unknown(name_or_path)
+
+
+def _unknown(name):
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, NAMES, 1)
+    return InputError(
+        "unknown dataset",
+        found=repr(name),
+        expected=f"{', '.join(NAMES)}, or the path of a file or folder",
+        fix=f"did you mean '{close[0]}'?" if close else None,
+    )
+
+
+def _read_digits():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return {
+        "name": "digits",
+        "source": "digits",
+        "x_train": digits.images.astype("float32"),
+        "y_train": digits.target,
+        "axes": ("image", "row", "column"),
+        "value_range": (0.0, 16.0),
+    }
+
+
+def _read_idx_folder(folder):
+    files = formats.find_idx(folder)
+    if "train_images" not in files or "train_labels" not in files:
+        raise InputError(
+            "no training images and labels in the folder",
+            where=folder,
+            found=", ".join(path.name for path in files.values()) or "no IDX files",
+            expected="files named like train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz]",
+        )
+    if ("test_images" in files) != ("test_labels" in files):
+        raise InputError("a test part with only images or only labels", where=folder)
+    raw = {
+        "name": Path(folder).resolve().name,
+        "source": str(Path(folder).resolve()),
+        "axes": ("image", "row", "column"),
+    }
+    for part in ("train", "test"):
+        if f"{part}_images" in files:
+            raw[f"x_{part}"] = formats.read_idx_images(files[f"{part}_images"])
+            raw[f"y_{part}"] = formats.read_idx_labels(files[f"{part}_labels"])
+    if raw["x_train"].dtype == np.uint8:
+        raw["value_range"] = (0.0, 255.0)
+    return raw
+
+
+def _read_npz(path):
+    arrays = formats.read_numpy(path)
+    if "x" in arrays and "y" in arrays:
+        keys = {"x_train": "x", "y_train": "y", "lengths_train": "lengths"}
+    elif all(key in arrays for key in ("x_train", "y_train")):
+        keys = {
+            f"{key}_{part}": f"{key}_{part}" for key in ("x", "y") for part in ("train", "test")
+        }
+        keys |= {f"lengths_{part}": f"lengths_{part}" for part in ("train", "test")}
+        if ("x_test" in arrays) != ("y_test" in arrays):
+            raise InputError("only one of x_test and y_test", where=path, expected="both or none")
+    else:
+        raise InputError(
+            "unknown arrays in the .npz file",
+            where=path,
+            found=_names(arrays),
+            expected="x and y, or x_train and y_train (and x_test, y_test)",
+        )
+    raw = {key: arrays[name] for key, name in keys.items() if name in arrays}
+    raw |= {
+        "name": path.stem,
+        "source": str(path.resolve()),
+        "axes": ("sequence", "step", "feature"),
+    }
+    if "labels" in arrays:
+        raw["labels"] = tuple(str(label) for label in arrays["labels"].ravel())
+    if raw["x_train"].dtype == np.uint8:
+        raw["value_range"] = (0.0, 255.0)
+    return raw
+
+
+def _names(arrays):
+    return ", ".join(sorted(arrays)) or "no arrays"
+
+
+def _encode_labels(raw):
+    """The class names, and the targets of both parts as indices into them."""
+    where = raw["source"]
+    targets = [_flatten_targets(raw.get(f"y_{part}"), where) for part in ("train", "test")]
+    if "labels" in raw:
+        labels = raw["labels"]
+        if len(set(labels)) < max(len(labels), 2):
+            raise InputError(
+                "class names that repeat, or fewer than two", where=where, found=labels
+            )
+        for y in targets:
+            if y is not None and (
+                y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(labels)
+            ):
+                raise InputError(
+                    "a label outside the classes",
+                    where=where,
+                    found=f"y from {y.min()} to {y.max()}",
+                    expected=f"indices 0 to {len(labels) - 1} into 'labels'",
+                )
+        return labels, targets
+    classes = np.unique(targets[0])
+    if len(classes) < 2:
+        raise InputError(
+            "only one class", where=where, found=repr(str(classes[0])), expected="two or more"
+        )
+    encoded = []
+    for y in targets:
+        if y is not None:
+            strange = np.setdiff1d(y, classes)
+            if len(strange):
+                raise InputError(
+                    "a label outside the classes",
+                    where=where,
+                    found=f"{str(strange[0])!r} in the test part",
+                    expected=f"one of the {len(classes)} labels of the training part",
+                )
+            y = np.searchsorted(classes, y)
+        encoded.append(y)
+    return tuple(str(label) for label in classes), encoded
+
+
+def _flatten_targets(y, where):
+    if y is None:
+        return None
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise InputError(
+            "targets of the wrong shape",
+            where=where,
+            found=f"y {y.shape}",
+            expected="(n,), one label for each sequence",
+            fix="for one-hot targets store y.argmax(-1)" if y.ndim == 2 else None,
+        )
+    if not len(y):
+        raise InputError("empty data", where=where, found="no labels")
+    if y.dtype.kind == "f":
+        if not np.array_equal(y, np.round(y)):
+            raise InputError(
+                "targets that are not labels",
+                where=where,
+                found=y[y != np.round(y)][0],
+                expected="integers or strings",
+            )
+        y = y.astype(int)
+    if y.dtype.kind not in "iubU":
+        raise InputError("targets of an unknown kind", where=where, found=y.dtype)
+    return y
+
+
+def _check(part, raw, what):
+    """The part with x as (n, time, features) and lengths as int32, or an InputError."""
+    where, x, lengths = raw["source"], part.x, part.lengths
+    if x.ndim == 2:
+        x = x[:, :, None]  # one feature a step
+    if x.ndim != 3 or x.dtype.kind not in "fiub":
+        raise InputError(
+            f"{what} sequences of the wrong shape or kind",
+            where=where,
+            found=f"x {part.x.shape} of {part.x.dtype}",
+            expected="numbers (n, time, features)",
+        )
+    if 0 in x.shape:
+        raise InputError("empty data", where=where, found=f"{what} x {x.shape}")
+    if len(x) != len(part.y):
+        raise InputError(
+            f"{what} sequences and labels differ in number",
+            where=where,
+            found=f"{len(x):,} and {len(part.y):,}",
+        )
+    if x.dtype.kind == "f" or x.dtype.itemsize > 4:
+        with np.errstate(over="ignore"):  # what becomes infinite is named below
+            x = x.astype("float32", copy=False)
+    if lengths is not None:
+        lengths = _check_lengths(lengths, x, where, what)
+        real = np.arange(x.shape[1]) < lengths[:, None]
+        x = np.where(real[:, :, None], x, np.zeros((), x.dtype))
+    finite = np.isfinite(x) if x.dtype.kind == "f" else np.True_
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{what} sequences with values that are not finite",
+            where=where,
+            found=f"{x[index]} at x[{', '.join(map(str, index))}] ({(~finite).sum():,} in all)",
+            expected="numbers; where sequences end early, pad and store 'lengths'",
+        )
+    return Part(x, part.y, lengths)
+
+
+def _check_lengths(lengths, x, where, what):
+    n, time = x.shape[:2]
+    if lengths.shape != (n,) or lengths.dtype.kind not in "iu":
+        raise InputError(
+            f"{what} lengths of the wrong shape or kind",
+            where=where,
+            found=f"{lengths.shape} of {lengths.dtype}",
+            expected=f"integers ({n},)",
+        )
+    if lengths.min() < 1 or lengths.max() > time:
+        raise InputError(
+            f"{what} lengths out of range",
+            where=where,
+            found=f"{lengths.min()} to {lengths.max()}",
+            expected=f"1 to {time} steps",
+        )
+    return lengths.astype("int32")
+
+
+def _cut(part, raw, labels, share, seed, what):
+    """Cut a stratified share off a part."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        kept, cut = train_test_split(
+            np.arange(len(part)), test_size=share, stratify=part.y, random_state=seed
+        )
+    except ValueError as error:
+        present, counts = np.unique(part.y, return_counts=True)
+        rarest = counts.argmin()
+        raise InputError(
+            f"too few sequences to cut {share:.0%} off for {what}",
+            where=raw["source"],
+            found=f"{len(part)} in all, {counts[rarest]} of {labels[present[rarest]]!r}",
+            expected="at least 2 of each label, and one of each label in each part",
+            fix="add data, or set --validation-split 0" if what == "validation" else "add data",
+        ) from error
+    return part.take(np.sort(kept)), part.take(np.sort(cut))
+
+
+def find_mnist() -> Path:
+    """The folder with the four MNIST files: under ``KERASRNN_DATA``, or the cache.
+
+    What the cache lacks is downloaded. Raises ``InputError`` where that fails.
+    """
+    if root := os.environ.get("KERASRNN_DATA"):
+        folder = Path(root) / "mnist"
+        if folder.is_dir() and len(formats.find_idx(folder)) == len(_MNIST_SHA256):
+            return folder
+    folder = cache_folder() / "mnist"
+    for name, checksum in _MNIST_SHA256.items():
+        download(_MNIST_URL + name, folder, checksum)
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``$XDG_CACHE_HOME/kerasrnn``, else ``~/.cache/kerasrnn``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasrnn"
+
+
+def download(url, folder, sha256):
+    """Put the file at ``url`` into ``folder`` unless it is there, and check its SHA-256.
+
+    A progress bar goes to stderr. Raises ``InputError`` where the file cannot be had, saying
+    where to put it.
+    """
+    import keras
+
+    name = url.rpartition("/")[2]
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # seconds without an answer; get_file itself would wait for ever
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} is not writable")
+        with contextlib.redirect_stdout(sys.stderr):
+            keras.utils.get_file(name, url, file_hash=sha256, cache_dir=folder, cache_subdir=".")
+    except Exception as error:  # get_file raises a bare Exception where the network fails
+        raise InputError(
+            f"cannot download {url} ({error})",
+            fix=f"get {name} by other means and put it into {folder}, or into the folder "
+            f"{folder.name} under the one that KERASRNN_DATA names",
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)

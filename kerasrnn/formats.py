@@ -1,0 +1,147 @@
+"""Readers of data files: bytes in, arrays out, every defect named. No Keras here."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from kerasrnn.errors import InputError
+
+# Type codes of the IDX format, as published with the MNIST database (LeCun, Cortes, Burges).
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+_NUMPY_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")
+
+
+def read_idx(path) -> np.ndarray:
+    """Read one IDX file, gzipped or not, as an array of the shape its header states.
+
+    Raises:
+        InputError: no such file, not IDX, truncated, or longer than its header says.
+    """
+    data = _read_bytes(path)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES:
+        raise InputError(
+            "not an IDX file",
+            where=path,
+            found=f"first bytes {data[:4].hex(' ') or '(none)'}",
+            expected="00 00, a type code and the number of dimensions",
+        )
+    dtype, dimensions = np.dtype(_IDX_TYPES[data[2]]), data[3]
+    start = 4 + 4 * dimensions
+    shape = np.frombuffer(data[4:start], ">u4", count=min(dimensions, (len(data) - 4) // 4))
+    size = start + math.prod(int(length) for length in shape) * dtype.itemsize
+    if len(shape) < dimensions or len(data) != size:
+        raise InputError(
+            "truncated IDX file" if len(data) < size else "IDX file with bytes past its end",
+            where=path,
+            found=f"{len(data):,} bytes",
+            expected=f"{size:,} for shape {tuple(int(length) for length in shape)}",
+            fix="copy or download it again",
+        )
+    array = np.frombuffer(data, dtype, offset=start).reshape([int(length) for length in shape])
+    return array.astype(dtype.newbyteorder("="))
+
+
+def read_idx_images(path) -> np.ndarray:
+    """Read an IDX file of images, ``(n, rows, columns)``."""
+    return _expect_dimensions(read_idx(path), 3, path, "images (n, rows, columns)")
+
+
+def read_idx_labels(path) -> np.ndarray:
+    """Read an IDX file of labels, ``(n,)``."""
+    return _expect_dimensions(read_idx(path), 1, path, "labels (n,)")
+
+
+def find_idx(folder) -> dict[str, Path]:
+    """The IDX files of a folder by their usual names.
+
+    Keys are ``train_images``, ``train_labels``, ``test_images``, ``test_labels``; a key is
+    absent where there is no such file. Both ``train-images-idx3-ubyte`` and
+    ``train-images.idx3-ubyte`` are known, ``t10k`` or ``test`` mark the test part, gzipped
+    or not. Raises ``InputError`` where two files could be meant.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(Path(folder).iterdir()):
+        name = path.name.lower()
+        if not path.is_file() or "idx" not in name:
+            continue
+        part = "test" if "t10k" in name or "test" in name else "train"
+        kind = "images" if "images" in name else "labels" if "labels" in name else None
+        if kind is None:
+            continue
+        key = f"{part}_{kind}"
+        if key in found and found[key].name.removesuffix(".gz") != path.name.removesuffix(".gz"):
+            raise InputError(
+                f"two files of {part} {kind} in {folder}",
+                found=f"{found[key].name} and {path.name}",
+                expected="one",
+            )
+        found.setdefault(key, path)
+    return found
+
+
+def read_numpy(path) -> dict[str, np.ndarray]:
+    """Every array of an .npz archive, or the one of an .npy file under the name ``x``.
+
+    Pickled objects are refused.
+
+    Raises:
+        InputError: no such file, not NumPy's format, damaged, or with object arrays.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if not file.read(6).startswith(_NUMPY_STARTS):
+                raise InputError("not an .npz or .npy file", where=path)
+            file.seek(0)
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"x": content}
+            return {name: content[name] for name in content.files}
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"no file {path}") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "pickle" in str(error):
+            raise InputError(
+                "an array of Python objects, which only pickle could read",
+                where=path,
+                expected="arrays of numbers or strings",
+                fix="where sequences differ in length, pad them and store their 'lengths'",
+            ) from error
+        raise InputError(
+            f"damaged .npz or .npy file ({error})", where=path, fix="write or copy it again"
+        ) from error
+
+
+def _read_bytes(path):
+    try:
+        data = Path(path).read_bytes()
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except FileNotFoundError as error:
+        raise InputError(f"no file {path}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"damaged gzip file ({error})", where=path, fix="copy or download it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error
+
+
+def _expect_dimensions(array, dimensions, path, expected):
+    if array.ndim != dimensions:
+        raise InputError(
+            "IDX file of another kind",
+            where=path,
+            found=f"shape {array.shape}",
+            expected=expected,
+            fix="are images and labels swapped?",
+        )
+    return array

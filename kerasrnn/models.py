@@ -1,0 +1,197 @@
+"""Builders: one recurrent stack, one softmax head, plain uncompiled ``keras.Model``s.
+
+To repeat a model, call ``keras.utils.set_random_seed(seed)`` before the builder, as for any
+Keras model: the Sequential and the functional style then hold the same weights.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from kerasrnn.errors import InputError
+from kerasrnn.layers import FlipTime, LengthMask, OneHot, SequencePooling
+
+CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}
+POOLINGS = ("last", "mean", "max")
+
+
+def recurrent_stack(
+    units=50,
+    *,
+    cell="lstm",
+    bidirectional=True,
+    go_backwards=False,
+    dropout=0.2,
+    return_sequences=False,
+) -> list[keras.Layer]:
+    """The layers of a recurrent stack: each cell layer, followed by its dropout.
+
+    Feed it (batch, time, features), with a mask where lengths differ. The last layer gives
+    its last state, (batch, units) or (batch, 2 · units), or with ``return_sequences`` all
+    step outputs, (batch, time, …). The last state of a backward layer is the one at step 0,
+    and masked steps change no state.
+
+    Args:
+        units: width of each layer: ``(64, 32)`` is two layers; an int is one.
+        cell: ``"lstm"`` (Hochreiter & Schmidhuber 1997, with forget gate), ``"gru"`` (Cho et
+            al. 2014, reset after the product) or ``"simple"`` (Elman 1990).
+        bidirectional: read both ways and join the two (Schuster & Paliwal 1997).
+        go_backwards: read from the last step to the first, in a stack of one direction.
+        dropout: share of outputs dropped after each layer while training, in [0, 1).
+        return_sequences: give all steps of the last layer, not its last state.
+
+    Raises:
+        InputError: an argument outside what is said above.
+    """
+    units = _check_units(units)
+    if cell not in CELLS:
+        raise InputError("unknown cell", found=repr(cell), expected=" or ".join(CELLS))
+    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise InputError("dropout out of range", found=dropout, expected="0 ≤ dropout < 1")
+    if bidirectional and go_backwards:
+        raise InputError(
+            "go_backwards in a bidirectional stack, which reads both ways already",
+            fix="choose bidirectional=False with go_backwards=True, or leave it out",
+        )
+    layers = []
+    for depth, width in enumerate(units, 1):
+        sequences = return_sequences or depth < len(units)
+        layer = CELLS[cell](
+            width, return_sequences=sequences, go_backwards=go_backwards, name=f"{cell}_{depth}"
+        )
+        if bidirectional:
+            layer = keras.layers.Bidirectional(layer, name=f"bidirectional_{depth}")
+        layers.append(layer)
+        if go_backwards and sequences:
+            layers.append(FlipTime(name=f"flip_{depth}"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout, name=f"dropout_{depth}"))
+    return layers
+
+
+def build_classifier(
+    input_shape=None,
+    num_classes=2,
+    *,
+    vocabulary_size=None,
+    embedding=64,
+    lengths=False,
+    scaling=None,
+    pooling="last",
+    activation="softmax",
+    functional=False,
+    **stack,
+) -> keras.Model:
+    """One label per sequence: input → recurrent stack → pooling → Dense.
+
+    The model is uncompiled and learns from integer targets (batch,) with
+    ``"sparse_categorical_crossentropy"``; it returns (batch, num_classes).
+
+    Args:
+        input_shape: ``(time or None, features)`` of float sequences.
+        num_classes: number of labels, at least 2.
+        vocabulary_size: for token ids (batch, time) instead of floats, padded on the right
+            with id 0; ids are below ``vocabulary_size``.
+        embedding: width of the token embedding; ``None`` for one-hot vectors.
+        lengths: float sequences of unequal length, padded on the right: the model then takes
+            ``[x, lengths]`` with lengths int (batch,), and what the padding holds never
+            counts. Two inputs make it functional, whatever ``functional`` says.
+        scaling: a ``keras.layers.Normalization`` or ``Rescaling`` layer for raw float input.
+        pooling: ``"last"`` state of each direction, or ``"mean"`` or ``"max"`` over the steps.
+        activation: ``"softmax"`` for probabilities, ``None`` for logits.
+        functional: a functional model instead of a ``keras.Sequential``; same weights.
+        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
+            ``recurrent_stack``.
+
+    Raises:
+        InputError: an argument outside what is said above.
+    """
+    if not isinstance(num_classes, int) or num_classes < 2:
+        raise InputError("too few classes", found=num_classes, expected="an int of 2 or more")
+    if pooling not in POOLINGS:
+        raise InputError("unknown pooling", found=repr(pooling), expected=" or ".join(POOLINGS))
+    inputs, layers = _read_input(input_shape, vocabulary_size, embedding, lengths, scaling)
+    layers += recurrent_stack(return_sequences=pooling != "last", **stack)
+    if pooling != "last":
+        layers.append(SequencePooling(pooling, name="pooling"))
+    layers.append(keras.layers.Dense(num_classes, activation=activation, name="head"))
+    return _assemble(inputs, layers, functional)
+
+
+def load_model(path) -> keras.Model:
+    """Load a ``.keras`` file, or the best model of a run directory.
+
+    The archive is checked and loaded in Keras's safe mode, so no code in it is run.
+
+    Raises:
+        InputError: not there, not a local path, another format, or damaged.
+    """
+    from kerasrnn.runs import open_run
+
+    path = Path(path)
+    if path.is_dir():
+        path = open_run(path).model_path
+    if not path.is_file():
+        raise InputError(f"no model at {path}", expected="a run or a .keras file")
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise InputError(
+            "not a .keras model file",
+            where=path,
+            fix="HDF5 and pickled models are refused; save it again with Keras 3",
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"damaged member {damaged}")
+        return keras.models.load_model(path, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a bad archive
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(
+            f"cannot load the model: {reason}", where=path, fix="train or save it again"
+        ) from error
+
+
+def _check_units(units):
+    widths = tuple(units) if isinstance(units, (tuple, list)) else (units,)
+    if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
+        raise InputError("bad units", found=units, expected="a positive int, or one for each layer")
+    return widths
+
+
+def _read_input(input_shape, vocabulary_size, embedding, lengths, scaling):
+    """The Input tensors, and the layers between them and the stack."""
+    if (input_shape is None) == (vocabulary_size is None):
+        raise InputError(
+            "the input is not clear",
+            expected="input_shape=(time or None, features), or vocabulary_size= for token ids",
+        )
+    if vocabulary_size is not None:
+        if lengths or scaling is not None:
+            raise InputError("lengths and scaling are for float input; token id 0 is padding")
+        ids = keras.Input((None,), dtype="int32", name="tokens")
+        if embedding is None:
+            return [ids], [OneHot(vocabulary_size, name="one_hot")]
+        return [ids], [
+            keras.layers.Embedding(vocabulary_size, embedding, mask_zero=True, name="embedding")
+        ]
+    if len(input_shape) != 2 or not input_shape[1]:
+        raise InputError("bad input_shape", found=input_shape, expected="(time or None, features)")
+    x = keras.Input(input_shape, name="x")
+    layers = [] if scaling is None else [scaling]
+    if not lengths:
+        return [x], layers
+    return [x, keras.Input((), dtype="int32", name="lengths")], [*layers, LengthMask(name="mask")]
+
+
+def _assemble(inputs, layers, functional):
+    if not functional and len(inputs) == 1:
+        return keras.Sequential([*inputs, *layers])
+    outputs = inputs[0]
+    for layer in layers:
+        arguments = [outputs, inputs[1]] if isinstance(layer, LengthMask) else outputs
+        outputs = layer(arguments)
+    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs)

@@ -1,0 +1,267 @@
+"""The run directory: make one, open one, list them, find the newest. No Keras here.
+
+A run is one directory that holds everything a training made (DESIGN: run directory)::
+
+    run.json      format, task, data, options, seed, library versions
+    labels.json   what the class indices mean
+    history.csv   one row an epoch
+    last.keras    the model after the last finished epoch
+    best.keras    the model at the best validation loss
+    metrics.json  evaluation on the validation and test parts, beside a baseline
+
+Every file is written beside its place and then moved there by ``os.replace``, so a reader
+never sees half a file and a failed write leaves the old one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+
+from kerasrnn.errors import InputError
+
+FORMAT = 1
+ROOT = Path("runs")
+_INTEGERS = {"epoch"}
+_LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
+
+
+@contextmanager
+def atomic(path):
+    """Yield a temporary path beside ``path`` (same suffix) and move it there on success.
+
+    Raises ``InputError`` where the place cannot be written (full or read-only disk).
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}",
+            found=error.strerror or str(error),
+            fix="free space or choose another place",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write ``text`` to ``path`` atomically, as UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Write ``value`` to ``path`` atomically, as indented JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory and what its run.json says."""
+
+    path: Path
+    info: dict
+
+    def __str__(self):
+        return str(self.path)
+
+    @property
+    def task(self) -> str:
+        return self.info["task"]
+
+    @property
+    def model_path(self) -> Path:
+        """best.keras, or last.keras where no epoch was finished. Raises ``InputError``."""
+        for name in ("best.keras", "last.keras"):
+            if (self.path / name).is_file():
+                return self.path / name
+        raise InputError(
+            f"run {self.path} holds no model",
+            expected="best.keras or last.keras",
+            fix="train again with 'kerasrnn train'",
+        )
+
+    def labels(self) -> tuple[str, ...]:
+        """The class names, in the order of the model's outputs."""
+        labels = _read_json(self.path / "labels.json")
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise InputError(
+                "broken labels file",
+                where=self.path / "labels.json",
+                expected="a JSON list of class names",
+            )
+        return tuple(labels)
+
+    def metrics(self) -> dict:
+        """The content of metrics.json; empty where the run was not evaluated."""
+        path = self.path / "metrics.json"
+        return _read_json(path) if path.exists() else {}
+
+    def history(self) -> dict[str, list[float]]:
+        """history.csv as columns: ``{"epoch": [1, 2], "loss": [2.2, 1.9], …}``."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return {}
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, strict=True))
+            columns = rows[0].keys() if rows else ()
+            return {name: [_number(name, row[name]) for row in rows] for name in columns}
+        except (ValueError, TypeError, csv.Error) as error:
+            raise InputError(
+                f"broken history: {error}", where=path, expected="a table of numbers"
+            ) from error
+
+    def write_history(self, rows: list[dict]):
+        """Write one row an epoch to history.csv."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "history.csv", text.getvalue())
+
+
+def create_run(dataset_name, task, info, labels, out=None) -> Run:
+    """Make a new run directory with run.json and labels.json in it.
+
+    Args:
+        dataset_name: goes into the default name, ``runs/<data>-<task>-<n>``.
+        task: ``"classifier"``, …
+        info: what run.json holds beyond format, task, time and library versions.
+        labels: the class names.
+        out: the directory to make instead of the default one.
+
+    Raises:
+        InputError: ``out`` exists already, or the place cannot be written.
+    """
+    path = _make_directory(dataset_name, task, out)
+    info = {
+        "format": FORMAT,
+        "task": task,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **info,
+        "versions": _library_versions(),
+    }
+    try:
+        write_json(path / "labels.json", list(labels))
+        write_json(path / "run.json", info)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    return Run(path, info)
+
+
+def open_run(path) -> Run:
+    """Open a run directory, checking that it is one and that this version can read it."""
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(
+            f"no run at {path}",
+            expected="a run directory made by 'kerasrnn train'",
+            fix="'kerasrnn runs' lists what is there",
+        )
+    file = path / "run.json"
+    if not file.is_file():
+        raise InputError(f"{path} is not a run", expected="a run.json in it")
+    info = _read_json(file)
+    if not isinstance(info, dict) or not isinstance(info.get("format"), int):
+        raise InputError("not the run.json of a kerasrnn run", where=file)
+    if info["format"] != FORMAT:
+        raise InputError(
+            "run of another kerasrnn version",
+            where=file,
+            found=f"format {info['format']}",
+            expected=f"format {FORMAT}",
+            fix="open it with the version that made it",
+        )
+    missing = [key for key in ("task", "created", "data", "options") if key not in info]
+    if missing:
+        raise InputError(f"run.json lacks {', '.join(missing)}", where=file)
+    return Run(path, info)
+
+
+def list_runs(root=ROOT) -> list[Run]:
+    """The runs in ``root``, the oldest first. Directories that are no runs are passed over."""
+    root = Path(root)
+    if not root.is_dir():
+        return []
+    runs = []
+    for file in root.glob("*/run.json"):
+        try:
+            runs.append(open_run(file.parent))
+        except InputError:
+            continue
+    return sorted(runs, key=lambda run: run.info["created"])
+
+
+def latest_run(root=ROOT, tasks=None) -> Run:
+    """The newest run in ``root``, of one of ``tasks`` if given. Raises ``InputError``."""
+    runs = [run for run in list_runs(root) if tasks is None or run.task in tasks]
+    if not runs:
+        kind = "run" if tasks is None else " or ".join(tasks)
+        raise InputError(
+            f"no {kind} in {Path(root)}{os.sep}",
+            fix="make one with 'kerasrnn train', or name a run directory",
+        )
+    return runs[-1]
+
+
+def _make_directory(dataset_name, task, out):
+    try:
+        if out is not None:
+            path = Path(out)
+            if not os.path.lexists(path):
+                path.mkdir(parents=True)
+                return path
+            raise InputError(
+                f"{out} exists already",
+                expected="a new directory",
+                fix="choose another --out, or remove it",
+            )
+        ROOT.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            path = ROOT / f"{dataset_name}-{task}-{number}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return path
+    except OSError as error:
+        raise InputError(
+            f"cannot make {out or ROOT}", found=error.strerror, fix="choose another --out"
+        ) from error
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"missing file {path}", fix="the run is incomplete") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error
+    except ValueError as error:
+        raise InputError(f"broken JSON: {error}", where=path) from error
+
+
+def _library_versions():
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _number(column, text):
+    return int(text) if column in _INTEGERS else float(text)

@@ -1,0 +1,51 @@
+"""Real data where it is at hand, no window, no start-up lines of TensorFlow."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ["MPLBACKEND"] = "agg"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+if "KERASRNN_DATA" not in os.environ and SHARED_DATA.is_dir():
+    os.environ["KERASRNN_DATA"] = str(SHARED_DATA)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mnist_folder():
+    folder = Path(os.environ.get("KERASRNN_DATA", "")) / "mnist"
+    if not folder.is_dir():
+        pytest.skip("MNIST is not under KERASRNN_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digit_run(tmp_path_factory):
+    """A short run on digits, shared by the tests that only read it."""
+    from kerasrnn import load, train
+
+    out = tmp_path_factory.mktemp("shared") / "digit-run"
+    return train(load("digits"), out, epochs=2, units=(8, 8), quiet=True)
+
+
+@pytest.fixture
+def ragged(tmp_path):
+    """An .npz of sequences of unequal length: noise around +1 or -1 in each of two features."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    lengths = rng.integers(2, 9, 60)
+    x = rng.normal(2.0 * y[:, None, None] - 1, 0.5, (60, 9, 2)).astype("float32")
+    x[np.arange(9) >= lengths[:, None]] = np.nan
+    path = tmp_path / "ragged.npz"
+    np.savez(path, x=x, y=np.array(["down", "up"])[y], lengths=lengths)
+    return path

@@ -1,0 +1,67 @@
+"""The recurrent equations in NumPy, independent of Keras, one sequence at a time.
+
+LSTM: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
+GRU: Cho et al. 2014 in the form that resets after the product. Simple: Elman 1990.
+Weights are in Keras's layout: gates side by side in the order i, f, c, o and z, r, h.
+"""
+
+import numpy as np
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def simple_step(x, state, kernel, recurrent, bias):
+    (h,) = state
+    return (np.tanh(x @ kernel + h @ recurrent + bias),)
+
+
+def lstm_step(x, state, kernel, recurrent, bias):
+    h, c = state
+    i, f, candidate, o = np.split(x @ kernel + h @ recurrent + bias, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(candidate)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru_step(x, state, kernel, recurrent, bias):
+    (h,) = state
+    xz, xr, xh = np.split(x @ kernel + bias[0], 3)
+    hz, hr, hh = np.split(h @ recurrent + bias[1], 3)
+    z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+    return (z * h + (1 - z) * np.tanh(xh + r * hh),)
+
+
+STEPS = {"simple": (simple_step, 1), "lstm": (lstm_step, 2), "gru": (gru_step, 1)}
+
+
+def layer(cell, x, weights, backward=False):
+    """Outputs (time, units) of one direction for x (time, features), in the order of x."""
+    step, states = STEPS[cell]
+    state = (np.zeros(weights[1].shape[0]),) * states
+    outputs = []
+    for row in x[::-1] if backward else x:
+        state = step(row, state, *weights)
+        outputs.append(state[0])
+    return np.array(outputs[::-1] if backward else outputs)
+
+
+def classifier(cell, x, weights, depth, direction, pooling):
+    """Probabilities (classes,) for x (time, features) by the weights of a whole classifier."""
+    weights = [w.astype("float64") for w in weights]
+    outputs = x.astype("float64")
+    directions = {"forward": [False], "backward": [True], "both": [False, True]}[direction]
+    for _ in range(depth):
+        sides = []
+        for backward in directions:
+            sides.append(layer(cell, outputs, weights[:3], backward))
+            weights = weights[3:]
+        outputs = np.concatenate(sides, -1)
+    if pooling == "last":
+        ends = [side[0] if b else side[-1] for side, b in zip(sides, directions, strict=True)]
+        pooled = np.concatenate(ends)
+    else:
+        pooled = getattr(outputs, pooling)(0)
+    logits = pooled @ weights[0] + weights[1]
+    exponents = np.exp(logits - logits.max())
+    return exponents / exponents.sum()

@@ -1,0 +1,284 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kerasrnn import cli
+from kerasrnn.cli import main
+
+FAST = ["--epochs", "1", "--units", "4"]
+
+
+def invoke(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result
+
+
+def refused(*arguments):
+    """The one line that a refused command prints."""
+    result = invoke(*arguments, code=2)
+    lines = result.stderr.strip().splitlines()
+    assert result.stdout == "" and "Traceback" not in result.stderr
+    return lines[-1]
+
+
+@pytest.fixture
+def trained(workplace, digit_run):
+    """A copy of the shared run as runs/digits-classifier-1 of an empty folder."""
+    import shutil
+
+    run = workplace / "runs" / "digits-classifier-1"
+    shutil.copytree(digit_run.path, run)
+    return run
+
+
+def test_train_stacked_from_nothing_to_the_next_commands(workplace):
+    result = invoke("train", "--stacked", "--epochs", "2")
+    assert "bidirectional_2" in result.stderr and "85,010" in result.stderr
+    assert "epoch 2/2" in result.stderr
+    for line in ("validation", "test", "baseline"):
+        assert line in result.stdout
+    assert "runs/digits-classifier-1" in result.stdout
+    run = workplace / "runs" / "digits-classifier-1"
+    assert (run / "loss.png").exists() and (run / "accuracy.png").exists()
+    commands = [line.split() for line in result.stderr.splitlines() if "  kerasrnn " in line]
+    assert [words[1] for words in commands] == ["plot", "evaluate", "predict"]
+    for words in commands:
+        invoke(*words[1:])
+
+
+def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
+    result = invoke("evaluate")
+    assert "run runs/digits-classifier-1" in result.stderr
+    numbers = json.loads(invoke("evaluate", trained, "--json").stdout)
+    assert f"{numbers['test']['accuracy']:.4f}" in result.stdout
+    assert json.loads((trained / "metrics.json").read_text()) == numbers
+
+
+def test_plot_writes_where_it_says(trained, workplace):
+    assert invoke("plot").stdout.split() == [
+        "runs/digits-classifier-1/accuracy.png",
+        "runs/digits-classifier-1/loss.png",
+    ]
+    invoke("plot", trained, "--output", "both.svg")
+    assert "<svg" in (workplace / "both.svg").read_text()
+    result = invoke("plot", trained, trained, "--metric", "loss")
+    assert result.stdout.strip().endswith("compare-loss.png")
+
+
+def test_plot_show_opens_a_window(trained, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    assert invoke("plot", "--show").stdout == ""
+    assert [ax.get_title() for ax in shown[0].axes] == ["Accuracy by epoch", "Loss by epoch"]
+
+
+def test_predict_gives_a_row_for_each_sequence(trained, workplace):
+    rows = list(csv.DictReader(io.StringIO(invoke("predict", trained, "digits").stdout)))
+    assert len(rows) == 360 and set(rows[0]) == {"index", "label", "probability"}
+    answers = json.loads(invoke("predict", trained, "digits", "--json").stdout)
+    assert [answer["label"] for answer in answers] == [row["label"] for row in rows]
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    invoke("predict", trained, "digits", "--output", "out.csv")
+    assert len((workplace / "out.csv").read_text().splitlines()) == 361
+
+
+def test_predictions_take_raw_input_and_any_batch(trained, workplace):
+    from sklearn.datasets import load_digits
+
+    np.savez("some.npz", x=load_digits().images[:1].astype("uint8"))
+    rows = invoke("predict", trained, "some.npz").stdout.splitlines()
+    assert len(rows) == 2
+
+
+def test_unequal_lengths_from_file_to_prediction(workplace, ragged):
+    invoke("train", ragged, *FAST, "--out", "mine", "--quiet")
+    rows = invoke("predict", "mine", ragged).stdout.splitlines()
+    assert len(rows) == 61 and rows[1].split(",")[1] in ("up", "down")
+
+
+def test_runs_lists_them(trained, workplace):
+    assert invoke("runs").stdout.splitlines()[1].startswith("runs/digits-classifier-1  20")
+    (row,) = json.loads(invoke("runs", "--json").stdout)
+    assert row["epochs"] == 2 and row["test_accuracy"] > 0
+
+
+def test_no_runs_yet(workplace):
+    assert "no runs yet" in invoke("runs").stderr
+    for verb in ("evaluate", "plot"):
+        assert "no run in runs/" in refused(verb)
+
+
+VALUES = {
+    "train": {
+        "--units": "4,3",
+        "--layers": "2",
+        "--stacked": None,
+        "--cell": "gru",
+        "--bidirectional": None,
+        "--unidirectional": None,
+        "--go-backwards": "--unidirectional",
+        "--dropout": "0.5",
+        "--pooling": "max",
+        "--functional": None,
+        "--epochs": "1",
+        "--batch-size": "500",
+        "--optimizer": "sgd",
+        "--learning-rate": "0.01",
+        "--clip-norm": "1",
+        "--seed": "7",
+        "--validation-split": "0.3",
+        "--out": "there/mine",
+        "--quiet": None,
+        "--json": None,
+    },
+    "evaluate": {"--json": None},
+    "plot": {"--metric": "loss", "--output": "a.png", "--show": None},
+    "predict": {"--output": "a.csv", "--json": None},
+    "runs": {"--json": None},
+}
+ARGUMENTS = {"predict": ["runs/digits-classifier-1", "digits"]}
+
+
+def test_every_option_is_described_with_its_default_and_tried_below():
+    assert set(VALUES) == set(main.commands)
+    for verb, command in main.commands.items():
+        help_text = invoke(verb, "--help").output
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        names = {name for option in options for name in (*option.opts, *option.secondary_opts)}
+        assert names == set(VALUES[verb])
+        for option in options:
+            assert option.opts[0] in help_text and option.help
+            if verb == "train" and not option.is_flag:
+                default = option.default if option.default not in (None, "") else option.help
+                assert "[default:" in option.help or str(default) in help_text
+
+
+@pytest.mark.parametrize(
+    ("verb", "option", "value"),
+    [(verb, option, value) for verb, table in VALUES.items() for option, value in table.items()],
+)
+def test_every_option_works(trained, verb, option, value):
+    words = [option] if value is None else [option, value]
+    if verb == "train":
+        units = [] if option == "--units" else ["--units", "4"]
+        epochs = [] if option == "--epochs" else ["--epochs", "1"]
+        words = ["digits", *units, *epochs, *words]
+    invoke(verb, *ARGUMENTS.get(verb, []), *words)
+
+
+def test_choices_are_those_of_the_library():
+    from kerasrnn.models import CELLS, POOLINGS
+    from kerasrnn.training import OPTIMIZERS
+
+    choices = {p.name: p.type.choices for p in cli.train.params if hasattr(p.type, "choices")}
+    assert choices == {
+        "cell": tuple(CELLS),
+        "pooling": POOLINGS,
+        "optimizer": tuple(OPTIMIZERS),
+    }
+
+
+def test_defaults_are_those_of_the_library():
+    import inspect
+
+    from kerasrnn import build_classifier, load, recurrent_stack, train
+
+    library = {
+        name: parameter.default
+        for function in (build_classifier, recurrent_stack, load, train)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+    parsed = cli.train.make_context("train", []).params
+    same = [name for name in parsed if name in library and name != "units"]
+    assert {name: parsed[name] for name in same} == {name: library[name] for name in same}
+    assert parsed["units"] == (library["units"],) and len(same) > 12
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "digitz"], "unknown dataset: found 'digitz'; expected digits, mnist,"),
+        (["train", "--units", "0"], "bad units: found"),
+        (["train", "--units", "a"], "'a' is not a number or a list like 64,32"),
+        (["train", "--units", "3,4", "--layers", "3"], "found 2 widths for 3 layers"),
+        (["train", "--layers", "0"], "--layers out of range"),
+        (["train", "--stacked", "--layers", "3"], "--stacked means --layers 2"),
+        (["train", "--cell", "rnn"], "'rnn' is not one of 'lstm', 'gru', 'simple'"),
+        (["train", "--go-backwards"], "reads both ways already"),
+        (["train", "--epochs", "0"], "epochs out of range: found 0"),
+        (["train", "--out", "runs"], "runs exists already"),
+        (["train", "broken.npz"], "broken.npz: not an .npz or .npy file"),
+        (["evaluate", "nowhere"], "no run at nowhere"),
+        (["evaluate", "foreign"], "foreign is not a run"),
+        (["plot", "--metric", "f1"], "no 'f1' in the history"),
+        (["plot", "--output", "a.xyz"], "unknown picture format"),
+        (["plot", "--output", "no/where/a.png"], "cannot write no/where/a.png: found No such file"),
+        (["predict", "runs/digits-classifier-1", "absent.npz"], "unknown dataset"),
+        (["predict", "runs/digits-classifier-1", "wide.npy"], "do not fit the model"),
+        (
+            ["predict", "runs/digits-classifier-1", "digits", "--output", "foreign/x/a"],
+            "cannot write",
+        ),
+        (["predict"], "Missing argument"),
+        (["trian"], "No such command"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, message):
+    (workplace / "foreign").mkdir()
+    (workplace / "broken.npz").write_bytes(b"PK broken")
+    np.save(workplace / "wide.npy", np.zeros((2, 8, 9)))
+    before = sorted(workplace.rglob("*"))
+    assert message in refused(*words)
+    assert sorted(workplace.rglob("*")) == before
+
+
+def test_a_run_with_a_damaged_model_or_labels_is_refused(trained):
+    (trained / "best.keras").write_bytes(b"PK")
+    assert "not a .keras model file" in refused("evaluate")
+    (trained / "best.keras").unlink()
+    (trained / "labels.json").write_text('["a", "b"]')
+    assert "found 2 labels; expected 10" in refused("predict", trained, "digits")
+
+
+def test_completion_offers_runs_datasets_and_files(trained, workplace, monkeypatch):
+    from click.shell_completion import ShellComplete
+
+    completer = ShellComplete(main, {}, "kerasrnn", "_KERASRNN_COMPLETE")
+
+    def offered(arguments, incomplete):
+        return [item.value for item in completer.get_completions(arguments, incomplete)]
+
+    assert offered([], "ev") == ["evaluate"]
+    assert offered(["evaluate"], "ru") == ["runs/digits-classifier-1"]
+    assert offered(["train"], "mn") == ["mnist"]
+    assert offered(["train", "--cell"], "g") == ["gru"]
+
+
+def test_ctrl_c_ends_with_130_and_a_usable_run(workplace):
+    """A real process, interrupted from outside after its first epoch."""
+    import signal
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kerasrnn", "train", "--units", "4", "--epochs", "5000"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.startswith("epoch 2/"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stderr.read()
+    assert process.wait() == 130 and "Traceback" not in rest
+    assert "stopped: runs/digits-classifier-1 holds" in rest
+    invoke("plot")
+    assert len(json.loads(invoke("runs", "--json").stdout)) == 1

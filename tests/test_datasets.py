@@ -1,0 +1,236 @@
+import gzip
+import hashlib
+import http.server
+import threading
+
+import numpy as np
+import pytest
+from test_formats import idx
+
+from kerasrnn import InputError, datasets, load
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {"x": rng.normal(size=(40, 5, 3)), "y": np.arange(40) % 4}
+
+
+def test_digits_are_split_in_a_stratified_way_and_always_the_same():
+    first, second = load("digits", seed=1), load("digits", seed=2)
+    assert (len(first.train), len(first.validation), len(first.test)) == (1293, 144, 360)
+    assert first.train.x.shape[1:] == (8, 8) and first.labels == tuple("0123456789")
+    assert first.axes == ("image", "row", "column")
+    np.testing.assert_array_equal(first.test.x, second.test.x)
+    assert not np.array_equal(first.validation.x, second.validation.x)
+    for part in (first.train, first.validation, first.test):
+        share = np.bincount(part.y) / len(part)
+        assert abs(share - 0.1).max() < 0.02
+    assert first.fingerprint() == load("digits", seed=1).fingerprint() != second.fingerprint()
+
+
+def test_no_sequence_is_in_two_parts():
+    data = load("digits")
+    parts = [{row.tobytes() for row in part.x} for part in (data.train, data.validation, data.test)]
+    from sklearn.datasets import load_digits
+
+    distinct = {image.astype("float32").tobytes() for image in load_digits().images}
+    assert len(parts[0]) + len(parts[1]) + len(parts[2]) == len(distinct)
+
+
+def test_mnist_under_the_data_folder(mnist_folder):
+    data = load("mnist")
+    assert (len(data.train), len(data.validation), len(data.test)) == (54_000, 6_000, 10_000)
+    assert data.train.x.shape[1:] == (28, 28) and data.value_range == (0, 255)
+
+
+def test_a_folder_of_idx_files(tmp_path):
+    images = np.arange(40 * 6, dtype="u1").reshape(40, 2, 3)
+    labels = (np.arange(40) % 2).astype("u1")
+    for name, array in {
+        "train-images-idx3-ubyte": images,
+        "train-labels-idx1-ubyte": labels,
+    }.items():
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
+    data = load(tmp_path)
+    assert (len(data.train), len(data.validation), len(data.test)) == (28, 4, 8)
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(images[:9]))
+    with pytest.raises(InputError, match="only images or only labels"):
+        load(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(labels[:9]))
+    assert len(load(tmp_path).test) == 9
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(labels[:7]))
+    with pytest.raises(InputError, match="differ in number: found 9 and 7"):
+        load(tmp_path)
+
+
+def test_an_npz_with_its_own_test_part(tmp_path, arrays):
+    path = save(
+        tmp_path / "a.npz",
+        x_train=arrays["x"],
+        y_train=np.array(list("wxyz"))[arrays["y"]],
+        x_test=arrays["x"][:3],
+        y_test=np.array(list("zzw")),
+    )
+    data = load(path)
+    assert data.labels == ("w", "x", "y", "z") and data.test.y.tolist() == [3, 3, 0]
+    assert data.name == "a" and data.train.x.dtype == np.float32
+
+
+def test_sequences_of_unequal_length(ragged):
+    data = load(ragged)
+    part = data.train
+    assert part.lengths.max() <= 8 and np.isfinite(part.x).all()
+    padding = np.arange(part.x.shape[1]) >= part.lengths[:, None]
+    assert (part.x[padding] == 0).all()
+
+
+def test_one_feature_a_step_may_come_without_its_axis(tmp_path, arrays):
+    data = load(save(tmp_path / "a.npz", x=arrays["x"][:, :, 0], y=arrays["y"]))
+    assert data.train.x.shape[1:] == (5, 1)
+
+
+def test_named_classes(tmp_path, arrays):
+    path = save(tmp_path / "a.npz", **arrays, labels=np.array(list("abcd")))
+    assert load(path).labels == tuple("abcd")
+    save(path, **arrays, labels=np.array(list("abc")))
+    with pytest.raises(InputError, match="outside the classes: found y from 0 to 3; expected .* 2"):
+        load(path)
+
+
+def with_nan(x):
+    x = x.copy()
+    x[1, 2, 0] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: {"x": a["x"]}, "unknown arrays .*found x; expected x and y"),
+        (lambda a: {**a, "x": with_nan(a["x"])}, r"found nan at x\[\d+, 2, 0\] \(1 in all\)"),
+        (lambda a: {**a, "x": a["x"] * 1e300}, "not finite"),
+        (lambda a: {**a, "x": a["x"][:, 0, 0]}, r"found x \(40,\)"),
+        (lambda a: {**a, "x": a["x"][:, :, :, None]}, r"expected numbers \(n, time, features\)"),
+        (lambda a: {**a, "x": a["x"].astype(str)}, "wrong shape or kind"),
+        (lambda a: {**a, "x": a["x"][:39]}, "differ in number: found 39 and 40"),
+        (lambda a: {"x": a["x"][:0], "y": a["y"][:0]}, "empty data"),
+        (lambda a: {**a, "x": a["x"][:, :0]}, "empty data"),
+        (lambda a: {**a, "y": a["y"] * 0}, "only one class: found '0'"),
+        (lambda a: {**a, "y": a["y"] + 0.5}, "not labels: found 0.5"),
+        (lambda a: {**a, "y": np.eye(4)[a["y"]]}, r"y.argmax\(-1\)"),
+        (lambda a: {**a, "y": a["y"] * 1j}, "unknown kind"),
+        (lambda a: {**a, "y": np.arange(40)}, "too few sequences .* 1 of '0'"),
+        (lambda a: {**a, "lengths": a["y"] + 9}, "found 9 to 12; expected 1 to 5 steps"),
+        (lambda a: {**a, "lengths": a["y"]}, "found 0 to 3"),
+        (lambda a: {**a, "lengths": a["y"][:9]}, "lengths of the wrong shape"),
+        (lambda a: {**a, "labels": np.array(list("aabc"))}, "repeat"),
+        (
+            lambda a: {"x_train": a["x"], "y_train": a["y"], "x_test": a["x"]},
+            "only one of x_test and y_test",
+        ),
+        (
+            lambda a: {
+                "x_train": a["x"],
+                "y_train": a["y"],
+                "x_test": a["x"][:, :, :2],
+                "y_test": a["y"],
+            },
+            "differ in shape",
+        ),
+        (
+            lambda a: {
+                "x_train": a["x"],
+                "y_train": a["y"],
+                "x_test": a["x"],
+                "y_test": a["y"] + 1,
+            },
+            "outside the classes: found '4' in the test part",
+        ),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_named(tmp_path, arrays, change, message):
+    path = save(tmp_path / "a.npz", **change(arrays))
+    with pytest.raises(InputError, match=message) as caught:
+        load(path)
+    assert "a.npz" in str(caught.value)
+
+
+def test_an_unknown_name_or_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'digits'"):
+        load("digit")
+    (tmp_path / "a.xyz").touch()
+    with pytest.raises(InputError, match="unknown kind of file"):
+        load(tmp_path / "a.xyz")
+    with pytest.raises(InputError, match="no IDX files"):
+        load(tmp_path)
+    with pytest.raises(InputError, match="validation split out of range"):
+        load("digits", validation_split=1.0)
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
+    content = b"forty-two"
+
+    def do_GET(self):
+        if self.path.endswith("absent"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.HTTPServer(("127.0.0.1", 0), _Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_download_is_checked_and_kept(server, tmp_path, capsys):
+    checksum = hashlib.sha256(_Files.content).hexdigest()
+    datasets.download(server + "file", tmp_path / "set", checksum)
+    assert (tmp_path / "set" / "file").read_bytes() == _Files.content
+    assert capsys.readouterr().out == ""
+    datasets.download("http://127.0.0.1:9/file", tmp_path / "set", checksum)  # not asked for again
+
+
+@pytest.mark.parametrize(
+    ("url", "checksum"), [("file", "0" * 64), ("absent", "0" * 64), ("//127.0.0.1:9/x", "0" * 64)]
+)
+def test_a_failed_download_says_where_to_put_the_file(server, tmp_path, url, checksum):
+    url = f"http:{url}" if url.startswith("//") else server + url
+    with pytest.raises(InputError, match="cannot download .* put it into .*set.* KERASRNN_DATA"):
+        datasets.download(url, tmp_path / "set", checksum)
+
+
+def test_mnist_without_network_or_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASRNN_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "_MNIST_URL", "http://127.0.0.1:9/mnist/")
+    with pytest.raises(InputError, match="put it into .*cache/kerasrnn/mnist"):
+        load("mnist")
+
+
+def test_sequences_to_predict(tmp_path, ragged, arrays):
+    x, lengths = datasets.load_sequences(ragged)
+    assert x.shape == (60, 9, 2) and lengths.shape == (60,)
+    np.save(tmp_path / "a.npy", arrays["x"])
+    assert datasets.load_sequences(tmp_path / "a.npy")[0].shape == (40, 5, 3)
+    (tmp_path / "images-idx3-ubyte").write_bytes(idx(np.zeros((4, 2, 3), "u1")))
+    assert datasets.load_sequences(tmp_path / "images-idx3-ubyte")[0].shape == (4, 2, 3)
+    assert datasets.load_sequences("digits")[0].shape == (360, 8, 8)
+    with pytest.raises(InputError, match="found y; expected an array x"):
+        datasets.load_sequences(save(tmp_path / "a.npz", y=arrays["y"]))
+    with pytest.raises(InputError, match="unknown dataset"):
+        datasets.load_sequences("nowhere")

@@ -1,0 +1,111 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from kerasrnn import InputError
+from kerasrnn.formats import find_idx, read_idx, read_idx_images, read_idx_labels, read_numpy
+
+CODES = {"u1": 0x08, "i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
+
+
+def idx(array, code=0x08):
+    return (
+        struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
+    )
+
+
+@pytest.mark.parametrize("dtype", CODES)
+@pytest.mark.parametrize("compress", [gzip.compress, bytes])
+def test_idx_of_every_type_gzipped_or_not(tmp_path, dtype, compress):
+    array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    path = tmp_path / "a-idx3"
+    path.write_bytes(compress(idx(array, CODES[dtype])))
+    read = read_idx(path)
+    np.testing.assert_array_equal(read, array)
+    assert read.dtype.isnative
+
+
+def test_the_real_mnist_files(mnist_folder):
+    files = find_idx(mnist_folder)
+    labels = read_idx_labels(files["test_labels"])
+    assert read_idx_images(files["test_images"]).shape == (10_000, 28, 28)
+    # The first test labels and the count of ones, as the MNIST page's viewers show them.
+    assert labels[:5].tolist() == [7, 2, 1, 0, 4] and (labels == 1).sum() == 1135
+
+
+WHOLE = idx(np.zeros((5, 2, 2), "u1"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an IDX file: found first bytes \\(none\\)"),
+        (b"PK\x03\x04", "not an IDX file: found first bytes 50 4b"),
+        (WHOLE[:-1], "truncated IDX file: found 35 bytes; expected 36"),
+        (WHOLE[:6], "truncated"),
+        (WHOLE + b"\0", "bytes past its end"),
+        (gzip.compress(WHOLE)[:-9], "damaged gzip"),
+        (gzip.compress(WHOLE)[:12] + b"\xff" * 20, "damaged gzip"),
+        (b"\0\0\x08\xff", "truncated"),
+    ],
+)
+def test_a_defective_idx_file_is_named(tmp_path, content, message):
+    path = tmp_path / "images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_idx(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_images_and_labels_swapped(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(WHOLE)
+    with pytest.raises(InputError, match="swapped"):
+        read_idx_labels(path)
+    with pytest.raises(InputError, match="no file"):
+        read_idx_images(tmp_path / "b")
+
+
+def test_idx_files_are_found_by_their_names(tmp_path):
+    for name in (
+        "train-images-idx3-ubyte.gz",
+        "train-labels.idx1-ubyte",
+        "t10k-images.idx3-ubyte",
+        "emnist-test-labels-idx1-ubyte",
+        "notes.txt",
+    ):
+        (tmp_path / name).touch()
+    assert list(find_idx(tmp_path)) == [
+        "test_labels",
+        "test_images",
+        "train_images",
+        "train_labels",
+    ]
+    (tmp_path / "more-train-images-idx3-ubyte").touch()
+    with pytest.raises(InputError, match="two files of train images"):
+        find_idx(tmp_path)
+
+
+def test_npz_and_npy(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones(3), y=np.array(["a", "b"]))
+    assert read_numpy(tmp_path / "a.npz")["y"].tolist() == ["a", "b"]
+    np.save(tmp_path / "a.npy", np.ones(3))
+    assert read_numpy(tmp_path / "a.npy")["x"].sum() == 3
+
+
+def test_pickles_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.array([[1], [1, 2]], dtype=object))
+    with pytest.raises(InputError, match="only pickle could read: .*lengths"):
+        read_numpy(path)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200, -30])
+def test_a_truncated_npz_is_refused(tmp_path, keep):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.zeros((50, 3)))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match="a.npz"):
+        read_numpy(path)

@@ -1,0 +1,214 @@
+import keras
+import numpy as np
+import pytest
+import reference
+
+from kerasrnn import InputError, build_classifier, load_model, recurrent_stack
+
+LENGTHS = np.array([7, 3, 1, 5], "int32")
+DIRECTIONS = {
+    "both": {"bidirectional": True},
+    "forward": {"bidirectional": False},
+    "backward": {"bidirectional": False, "go_backwards": True},
+}
+
+
+def sequences(time=7, features=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(4, time, features)).astype("float32")
+
+
+def padded(x, steps, value=np.nan):
+    return np.pad(x, [(0, 0), (0, steps), (0, 0)], constant_values=value)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_agrees_with_the_equations_in_numpy_whatever_the_lengths(cell, direction, pooling):
+    model = build_classifier(
+        (None, 3),
+        4,
+        units=(6, 5),
+        cell=cell,
+        pooling=pooling,
+        lengths=True,
+        **DIRECTIONS[direction],
+    )
+    weights = [np.random.default_rng(1).normal(0, 0.5, w.shape) for w in model.get_weights()]
+    model.set_weights(weights)
+    x = sequences()
+    expected = [
+        reference.classifier(cell, row[:length], weights, 2, direction, pooling)
+        for row, length in zip(x, LENGTHS, strict=True)
+    ]
+    np.testing.assert_allclose(np.array(model([x, LENGTHS])), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("value", [0, 1e30, np.nan])
+def test_padding_floats_further_never_changes_the_output(pooling, value):
+    model = build_classifier((None, 3), 4, units=(6, 5), pooling=pooling, lengths=True)
+    x = sequences()
+    once = np.array(model([x, LENGTHS]))
+    again = np.array(model([padded(x, 20, value), LENGTHS]))
+    np.testing.assert_allclose(again, once, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("embedding", [5, None])
+@pytest.mark.parametrize("functional", [False, True])
+def test_padding_tokens_further_never_changes_the_output(pooling, embedding, functional):
+    model = build_classifier(
+        vocabulary_size=9,
+        num_classes=3,
+        embedding=embedding,
+        units=(6, 5),
+        cell="gru",
+        pooling=pooling,
+        functional=functional,
+    )
+    ids = np.random.default_rng(0).integers(1, 9, (4, 7))
+    ids[np.arange(7) >= LENGTHS[:, None]] = 0
+    once = np.array(model(ids))
+    np.testing.assert_allclose(np.array(model(np.pad(ids, [(0, 0), (0, 9)]))), once, atol=1e-6)
+    for row, length, output in zip(ids, LENGTHS, once, strict=True):
+        alone = np.array(model(row[None, :length]))
+        np.testing.assert_allclose(alone[0], output, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_a_sequence_of_no_steps_gives_finite_probabilities(pooling):
+    model = build_classifier((None, 3), 4, units=5, pooling=pooling, lengths=True)
+    output = np.array(model([sequences(), np.array([0, 7, 7, 7])]))
+    np.testing.assert_allclose(output.sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_sequential_and_functional_are_equal_from_the_same_seed(direction):
+    models = []
+    for functional in (False, True):
+        keras.utils.set_random_seed(3)
+        models.append(
+            build_classifier(
+                (7, 3), 4, units=(6, 5), functional=functional, **DIRECTIONS[direction]
+            )
+        )
+    assert isinstance(models[0], keras.Sequential)
+    assert not isinstance(models[1], keras.Sequential)
+    for first, second in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(first, second)
+    first, second = (model.predict(sequences(), verbose=0) for model in models)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_compile_and_fit_as_a_keras_user_types_them_learns_from_raw_pixels():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    keras.utils.set_random_seed(0)
+    model = build_classifier(
+        (8, 8), 10, units=(16,), dropout=0, scaling=keras.layers.Rescaling(1 / 16)
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(digits.images, digits.target, epochs=6, verbose=0).history
+    assert history["accuracy"][-1] > 0.6
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_the_loss_is_taken_from_the_logits_behind_the_softmax():
+    model = build_classifier((1, 1), 2, units=1)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.get_layer("head").set_weights([np.zeros((2, 2)), np.array([0.0, 200.0])])
+    loss = model.evaluate(np.zeros((1, 1, 1)), np.array([0]), verbose=0)
+    assert loss == pytest.approx(200, abs=0.01)
+
+
+def test_logits_are_the_probabilities_before_the_softmax():
+    outputs = []
+    for activation in ("softmax", None):
+        keras.utils.set_random_seed(0)
+        model = build_classifier((7, 3), 4, units=5, activation=activation)
+        outputs.append(np.array(model(sequences())))
+    np.testing.assert_allclose(outputs[0], keras.ops.softmax(outputs[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+def test_a_saved_model_gives_the_same_output(tmp_path, lengths):
+    scaling = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[4.0, 5, 6])
+    model = build_classifier(
+        (None, 3), 4, units=(6, 5), lengths=lengths, scaling=scaling, pooling="max"
+    )
+    model.save(tmp_path / "model.keras")
+    inputs = [sequences(), LENGTHS] if lengths else sequences()
+    loaded = load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.array(loaded(inputs)), np.array(model(inputs)))
+    assert len(keras.models.clone_model(model).get_weights()) == len(model.get_weights())
+
+
+def test_inputs_can_be_given_by_name():
+    model = build_classifier((None, 3), 4, units=5, lengths=True)
+    by_place = model.predict([sequences(), LENGTHS], verbose=0)
+    by_name = model.predict({"lengths": LENGTHS, "x": sequences()}, verbose=0)
+    np.testing.assert_array_equal(by_place, by_name)
+
+
+def test_a_model_composes_in_a_larger_functional_graph():
+    left, right = (build_classifier((7, 3), 4, units=5, activation=None) for _ in range(2))
+    x = keras.Input((7, 3))
+    outer = keras.Model(x, keras.layers.add([left(x), right(x)]))
+    assert outer.predict(sequences(), verbose=0).shape == (4, 4)
+
+
+def test_the_stack_is_what_was_asked_for():
+    names = [type(layer).__name__ for layer in recurrent_stack((7, 5, 3), cell="gru")]
+    assert names == ["Bidirectional", "Dropout"] * 3
+    assert [type(layer).__name__ for layer in recurrent_stack(4, dropout=0)] == ["Bidirectional"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"units": 0},
+        {"units": ()},
+        {"units": (5, -1)},
+        {"units": 2.5},
+        {"cell": "rnn"},
+        {"dropout": 1},
+        {"dropout": -0.1},
+        {"pooling": "sum"},
+        {"num_classes": 1},
+        {"go_backwards": True},
+        {"input_shape": (7,)},
+        {"input_shape": None},
+        {"vocabulary_size": 9},
+    ],
+)
+def test_a_bad_argument_is_named(options):
+    with pytest.raises(InputError, match="expected|choose|reads both ways"):
+        build_classifier(**{"input_shape": (7, 3), "num_classes": 4, **options})
+
+
+def test_what_is_no_keras_archive_is_refused(tmp_path):
+    for name, content in {"a.h5": b"\x89HDF", "b.keras": b"nothing", "c.pkl": b""}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="not a .keras model file"):
+            load_model(tmp_path / name)
+    with pytest.raises(InputError, match="no model"):
+        load_model(tmp_path / "absent.keras")
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    path = tmp_path / "model.keras"
+    build_classifier((7, 3), 4, units=5).save(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot load the model"):
+        load_model(path)
+
+
+def test_code_in_an_archive_is_not_run(tmp_path):
+    path = tmp_path / "lambda.keras"
+    keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)]).save(path)
+    with pytest.raises(InputError, match="cannot load the model"):
+        load_model(path)

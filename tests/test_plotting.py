@@ -1,0 +1,76 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from kerasrnn import InputError, plot_confusion, plot_history
+from kerasrnn.plotting import metrics_in, plot_histories, save
+
+HISTORY = {
+    "epoch": [1, 2],
+    "accuracy": [0.5, 0.75],
+    "loss": [2.0, 1.0],
+    "val_accuracy": [0.4, 0.5],
+    "val_loss": [2.5, 2.25],
+    "learning_rate": [0.1, 0.1],
+    "seconds": [1.0, 1.0],
+}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_training_and_validation_are_drawn_with_titles_and_legend(metric):
+    ax = plot_history(HISTORY, metric)
+    assert metric in ax.get_title().lower() and metric in ax.get_ylabel()
+    assert ax.get_xlabel() == "epoch"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation"]
+    training, validation = ax.get_lines()
+    assert training.get_xdata().tolist() == [1, 2]
+    assert training.get_ydata().tolist() == HISTORY[metric]
+    assert validation.get_ydata().tolist() == HISTORY[f"val_{metric}"]
+
+
+def test_a_keras_history_without_epochs_or_validation(close_figures):
+    ax = plot_history({"loss": [3.0]})
+    assert [line.get_xdata().tolist() for line in ax.get_lines()] == [[1]]
+
+
+def test_several_runs_share_the_given_axes_each_in_its_colour():
+    _, ax = plt.subplots()
+    assert plot_histories({"one": HISTORY, "two": HISTORY}, "loss", ax) is ax
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["one, training", "one, validation", "two, training", "two, validation"]
+    colors = [line.get_color() for line in ax.get_lines()]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
+
+
+def test_what_is_drawn_and_what_is_not():
+    assert metrics_in(HISTORY) == ["accuracy", "loss"]
+    with pytest.raises(InputError, match="no 'f1' in the history: found accuracy, loss"):
+        plot_history(HISTORY, "f1")
+    with pytest.raises(InputError, match="no finished epoch"):
+        plot_history({})
+
+
+def test_confusion_matrix():
+    ax = plot_confusion(np.array([[3, 1], [0, 2]]), ("a", "b"))
+    assert ax.get_xlabel() == "predicted label" and ax.get_ylabel() == "true label"
+    assert [text.get_text() for text in ax.texts] == ["3", "1", "0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_the_suffix_chooses_the_format(tmp_path, suffix, start):
+    path = save(tmp_path / f"a.{suffix}", lambda ax: plot_history(HISTORY, "loss", ax))
+    assert path.read_bytes().startswith(start)
+
+
+def test_an_unknown_suffix_is_named(tmp_path):
+    with pytest.raises(InputError, match="found 'a.xyz'; expected .png, .svg or .pdf"):
+        save(tmp_path / "a.xyz", lambda ax: None)
+    assert list(tmp_path.iterdir()) == []

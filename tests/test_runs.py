@@ -1,0 +1,117 @@
+import json
+import os
+
+import pytest
+
+from kerasrnn import InputError, latest_run, list_runs, open_run
+from kerasrnn.runs import atomic, create_run
+
+INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
+
+
+def make(out=None, **info):
+    return create_run("d", "classifier", {**INFO, **info}, ("a", "b"), out)
+
+
+def test_runs_are_numbered_listed_and_the_newest_found(workplace):
+    made = [make() for _ in range(11)]
+    (workplace / "runs" / "notes").mkdir()
+    assert [run.path.name for run in made] == [f"d-classifier-{n}" for n in range(1, 12)]
+    assert [run.path for run in list_runs()] == [run.path for run in made]
+    assert latest_run().path.name == "d-classifier-11"
+    assert latest_run(tasks=["classifier"]).task == "classifier"
+    with pytest.raises(InputError, match="no generator in runs"):
+        latest_run(tasks=["generator"])
+
+
+def test_no_runs_at_all(workplace):
+    assert list_runs() == []
+    with pytest.raises(InputError, match="no run in runs/; make one with 'kerasrnn train'"):
+        latest_run()
+
+
+def test_a_run_says_what_it_holds(workplace):
+    run = open_run(make().path)
+    assert run.labels() == ("a", "b") and run.metrics() == {} and run.history() == {}
+    assert run.info["versions"]["keras"] and run.info["format"] == 1
+    rows = [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}]
+    run.write_history(rows)
+    assert run.history() == {"epoch": [1, 2], "loss": [2.5, 1.25]}
+    with pytest.raises(InputError, match="holds no model: expected best.keras or last.keras"):
+        run.model_path  # noqa: B018
+    (run.path / "last.keras").touch()
+    assert run.model_path.name == "last.keras"
+    (run.path / "best.keras").touch()
+    assert run.model_path.name == "best.keras"
+
+
+def test_an_existing_directory_is_never_touched(workplace):
+    run = make("mine")
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(InputError, match="mine exists already: expected a new directory"):
+        make("mine")
+    assert (run.path / "run.json").read_bytes() == before
+    (workplace / "file").touch()
+    with pytest.raises(InputError, match="file exists already"):
+        make("file")
+    with pytest.raises(InputError, match="cannot make file/below"):
+        make("file/below")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is not a run: expected a run.json"),
+        ("{", "broken JSON"),
+        ("[]", "not the run.json of a kerasrnn run"),
+        ('{"format": "x"}', "not the run.json of a kerasrnn run"),
+        ('{"format": 99}', "found format 99; expected format 1; open it with the version"),
+        ('{"format": 1, "task": "classifier"}', "lacks created, data, options"),
+    ],
+)
+def test_a_foreign_or_broken_run_is_named(workplace, content, message):
+    (workplace / "r").mkdir()
+    if content is not None:
+        (workplace / "r" / "run.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        open_run("r")
+    assert list_runs(".") == []
+
+
+def test_broken_parts_of_a_run_are_named(workplace):
+    run = make("r")
+    for name, content, read in (
+        ("labels.json", '{"a": 1}', run.labels),
+        ("labels.json", "", run.labels),
+        ("metrics.json", "nothing", run.metrics),
+        ("history.csv", "epoch,loss\n1,two\n", run.history),
+        ("history.csv", "epoch,loss\n1\n", run.history),
+    ):
+        (run.path / name).write_text(content)
+        with pytest.raises(InputError, match=name):
+            read()
+    (run.path / "labels.json").unlink()
+    with pytest.raises(InputError, match="missing file"):
+        run.labels()
+    with pytest.raises(InputError, match="no run at nowhere"):
+        open_run("nowhere")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(workplace):
+    (workplace / "a.txt").write_text("old")
+    with (
+        pytest.raises(InputError, match="cannot write a.txt: found No space"),
+        atomic("a.txt") as t,
+    ):
+        t.write_text("half")
+        raise OSError(28, "No space left on device")
+    with pytest.raises(KeyboardInterrupt), atomic("a.txt") as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert (workplace / "a.txt").read_text() == "old"
+    assert os.listdir() == ["a.txt"]
+
+
+def test_json_is_read_back_as_written(workplace):
+    run = make("r")
+    assert json.loads((run.path / "run.json").read_text()) == run.info

@@ -1,0 +1,296 @@
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from kerasrnn import InputError, evaluate, load, load_model, open_run, predict, train
+from kerasrnn.training import OPTIMIZERS, _Batches, build, make_optimizer, scaling
+
+SMALL = {"units": 4, "quiet": True}
+
+
+@pytest.fixture
+def at_batch(monkeypatch):
+    """Call a function at the end of a batch of an epoch of the next training."""
+    from kerasrnn import training
+
+    def arm(epoch, batch, action):
+        class Armed(training._Recorder):
+            def on_epoch_begin(self, number, logs=None):
+                super().on_epoch_begin(number, logs)
+                self.number = number
+
+            def on_train_batch_end(self, index, logs=None):
+                if (self.number, index) == (epoch, batch):
+                    action()
+
+        monkeypatch.setattr(training, "_Recorder", Armed)
+
+    return arm
+
+
+def test_a_run_holds_everything(digit_run):
+    names = {path.name for path in digit_run.path.iterdir()}
+    assert names == {
+        "run.json",
+        "labels.json",
+        "history.csv",
+        "last.keras",
+        "best.keras",
+        "metrics.json",
+        "loss.png",
+        "accuracy.png",
+        "confusion.png",
+    }
+    history = digit_run.history()
+    assert list(history) == [
+        "epoch",
+        "accuracy",
+        "loss",
+        "val_accuracy",
+        "val_loss",
+        "learning_rate",
+        "seconds",
+    ]
+    assert history["epoch"] == [1, 2] and history["learning_rate"] == pytest.approx([0.001] * 2)
+    info = digit_run.info
+    assert info["options"]["units"] == (8, 8) and info["options"]["epochs"] == 2
+    assert info["data"]["sequences"] == 1797 and info["seed"] == 0
+
+
+def test_metrics_are_those_keras_computes_on_the_same_part(digit_run):
+    model, test = load_model(digit_run.path), load("digits").test
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss, accuracy = model.evaluate(test.x, test.y, verbose=0)
+    metrics = digit_run.metrics()
+    assert metrics["test"]["loss"] == pytest.approx(loss, abs=1e-4)
+    assert metrics["test"]["accuracy"] == pytest.approx(accuracy)
+    best = min(digit_run.history()["val_loss"])
+    assert metrics["validation"]["loss"] == pytest.approx(best, abs=1e-4)
+    assert metrics["baseline"]["accuracy"] == pytest.approx(0.1, abs=0.02)
+    assert set(metrics["labels"]) == set("0123456789")
+
+
+def test_evaluating_again_gives_the_same_numbers(digit_run):
+    before = digit_run.metrics()
+    assert evaluate(open_run(digit_run.path)) == before == digit_run.metrics()
+
+
+def test_the_same_seed_gives_the_same_run(digit_run, tmp_path):
+    again = train(load("digits"), tmp_path / "r", epochs=2, units=(8, 8), quiet=True)
+    other = train(load("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1)
+    assert again.history()["val_loss"] == digit_run.history()["val_loss"]
+    assert other.history()["val_loss"] != digit_run.history()["val_loss"]
+
+
+def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path):
+    run = train(load("digits"), tmp_path / "r", epochs=4, learning_rate=1.0, cell="simple", **SMALL)
+    losses = run.history()["val_loss"]
+    assert losses[-1] > min(losses), "this learning rate was chosen to overshoot"
+    assert run.metrics()["validation"]["loss"] == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_without_a_validation_part(tmp_path):
+    run = train(load("digits", validation_split=0), tmp_path / "r", epochs=1, **SMALL)
+    assert "val_loss" not in run.history() and "validation" not in run.metrics()
+    assert (run.path / "best.keras").exists()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, optimizer):
+    data = load(ragged)
+    run = train(
+        data,
+        tmp_path / "r",
+        epochs=8,
+        optimizer=optimizer,
+        learning_rate=0.05,
+        clip_norm=1.0,
+        **SMALL,
+    )
+    assert run.history()["loss"][-1] < run.history()["loss"][0]
+    saved = keras.models.load_model(run.path / "last.keras").optimizer
+    assert isinstance(saved, OPTIMIZERS[optimizer]) and saved.global_clipnorm == 1.0
+    assert int(saved.iterations) == 8
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    optimizer = make_optimizer("sgd", 1.0, clip_norm=1.0)
+    weights = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
+    optimizer.apply([np.array([3.0, 0.0]), np.array([4.0])], weights)
+    np.testing.assert_allclose(weights[0], [-0.6, 0], rtol=1e-6)
+    np.testing.assert_allclose(weights[1], [-0.8], rtol=1e-6)
+
+
+def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
+    data = load(ragged)
+    run = train(data, tmp_path / "r", epochs=15, learning_rate=0.05, **SMALL)
+    assert run.metrics()["test"]["accuracy"] == 1
+    model, part = load_model(run.path), data.test
+    probabilities = predict(model, part.x, part.lengths)
+    longer = np.pad(part.x, [(0, 0), (0, 30), (0, 0)], constant_values=7)
+    np.testing.assert_allclose(predict(model, longer, part.lengths), probabilities, atol=1e-6)
+    whole = predict(model, part.x[:, :2])
+    np.testing.assert_allclose(
+        predict(model, part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6
+    )
+
+
+def test_scaling_follows_from_the_range_or_the_statistics_of_real_steps(ragged):
+    np.testing.assert_allclose(scaling(load("digits"))(np.array([[[0.0, 16.0]]])), [[[0, 1]]])
+    data = load(ragged)
+    part = data.train
+    real = np.arange(part.x.shape[1]) < part.lengths[:, None]
+    scaled = np.array(scaling(data)(part.x))[real]
+    np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.std(0), 1, atol=1e-5)
+
+
+def test_a_constant_feature_is_not_blown_up(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 5, 2))
+    x[:, :, 1] = 3
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(40) % 2)
+    layer = scaling(load(tmp_path / "a.npz"))
+    np.testing.assert_allclose(np.array(layer(np.full((1, 1, 2), 3.5)))[0, 0, 1], 0.5)
+
+
+def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
+    part = load("digits").train
+    batches = _Batches(part, 100, seed=5)
+    orders = []
+    for _ in range(2):
+        assert sum(len(batches[i][1]) for i in range(len(batches))) == len(part)
+        assert sorted(batches.order) == list(range(len(part)))
+        orders.append(batches.order.tolist())
+        batches.on_epoch_end()
+    assert orders[0] != orders[1]
+    assert _Batches(part, 100, seed=5).order.tolist() == orders[0]
+
+
+def test_an_epoch_a_line_on_stderr_and_nothing_on_stdout(tmp_path, capsys):
+    train(load("digits"), tmp_path / "r", epochs=2, units=4)
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert "val_accuracy" in lines[0] and "bidirectional_1" in captured.err
+    assert captured.out == ""
+
+
+def test_quiet_is_quiet(tmp_path, capsys):
+    train(load("digits"), tmp_path / "r", epochs=1, **SMALL)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("epoch", "finished"), [(0, 0), (2, 2)])
+def test_ctrl_c_leaves_a_usable_run(tmp_path, at_batch, epoch, finished):
+    at_batch(epoch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(load("digits"), tmp_path / "r", epochs=4, **SMALL)
+    run = open_run(tmp_path / "r")
+    assert len(run.history().get("epoch", [])) == finished
+    assert evaluate(run)["test"]["accuracy"] > 0
+    assert (run.path / "loss.png").exists() == (finished > 0)
+    assert not list(run.path.glob(".*"))
+
+
+def test_ctrl_c_while_files_are_written_waits_until_they_agree(tmp_path, monkeypatch):
+    from kerasrnn.training import Run
+
+    write = Run.write_history
+
+    def pressed(self, rows):
+        os.kill(os.getpid(), signal.SIGINT)
+        write(self, rows)
+
+    monkeypatch.setattr(Run, "write_history", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        train(load("digits"), tmp_path / "r", epochs=4, **SMALL)
+    run = open_run(tmp_path / "r")
+    assert run.history()["epoch"] == [1] and run.model_path.name == "best.keras"
+
+
+def test_a_full_disk_at_a_later_epoch_keeps_the_earlier_ones(tmp_path, monkeypatch):
+    save, calls = keras.Model.save, []
+
+    def full(self, path):
+        calls.append(path)
+        if len(calls) > 2:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(self, path)
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    with pytest.raises(InputError, match="cannot write .*last.keras: found No space left"):
+        train(load("digits"), tmp_path / "r", epochs=3, **SMALL)
+    run = open_run(tmp_path / "r")
+    assert run.history()["epoch"] == [1] and not list(run.path.glob(".*"))
+    monkeypatch.undo()
+    evaluate(run)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="loss is inf in epoch 1: expected a finite number; lower"):
+        train(
+            load("digits"),
+            tmp_path / "r",
+            optimizer="sgd",
+            learning_rate=1e38,
+            cell="simple",
+            **SMALL,
+        )
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"units": 0},
+        {"cell": "rnn"},
+        {"epochs": 0},
+        {"batch_size": -1},
+        {"batch_size": 1.5},
+        {"learning_rate": 0},
+        {"learning_rate": float("nan")},
+        {"optimizer": "lion"},
+        {"clip_norm": 0},
+        {"dropout": 1.0},
+    ],
+)
+def test_a_bad_option_is_named_before_anything_is_made(tmp_path, options):
+    with pytest.raises(InputError, match="expected"):
+        train(load("digits"), tmp_path / "r", **{**SMALL, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_run_is_never_damaged(digit_run):
+    before = {path.name: path.read_bytes() for path in digit_run.path.iterdir()}
+    with pytest.raises(InputError, match="exists already"):
+        train(load("digits"), digit_run.path, **SMALL)
+    assert {path.name: path.read_bytes() for path in digit_run.path.iterdir()} == before
+
+
+def test_changed_data_is_noticed(tmp_path, ragged):
+    run = train(load(ragged), tmp_path / "r", epochs=1, **SMALL)
+    arrays = dict(np.load(ragged))
+    arrays["x"] += 1
+    np.savez(ragged, **arrays)
+    with pytest.raises(InputError, match="the data of .* has changed: found fingerprint"):
+        evaluate(run)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 7), (2, 9, 8)])
+def test_sequences_that_do_not_fit_the_model_are_named(shape):
+    model = build(load("digits"), units=4)
+    with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
+        predict(model, np.zeros(shape))
+    with pytest.raises(InputError, match="with lengths"):
+        predict(model, np.zeros((2, 8, 8)), np.array([3, 4]))
+
+
+def test_run_json_is_plain_json(digit_run):
+    info = json.loads((digit_run.path / "run.json").read_text())
+    assert info["task"] == "classifier" and info["options"]["units"] == [8, 8]
