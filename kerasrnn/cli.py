@@ -25,6 +25,12 @@ class _Group(click.Group):
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             raise _Refusal(f"{place}{error.strerror or error}") from error
+        except Exception as error:  # TensorFlow's own is known by name, so as not to import it
+            if type(error).__name__ not in ("MemoryError", "ResourceExhaustedError"):
+                raise
+            raise _Refusal(
+                "out of memory; choose fewer --units or a smaller --batch-size"
+            ) from error
 
 
 class _Refusal(click.ClickException):
@@ -131,17 +137,20 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print resul
     help="What the head sees: the last state, or the mean or maximum over the steps.",
 )
 @click.option("--functional", is_flag=True, help="A functional model instead of a Sequential.")
-@click.option("--epochs", type=int, default=30, help="Passes over the training part.")
-@click.option("--batch-size", type=int, default=64, help="Sequences a step.")
+@click.option("--epochs", type=int, default=40, help="Passes over the training part.")
+@click.option("--batch-size", type=int, default=32, help="Sequences a step.")
 @click.option(
     "--optimizer",
     type=click.Choice(["adam", "adamw", "rmsprop", "sgd"]),
     default="adam",
     help="Optimizer.",
 )
-@click.option("--learning-rate", type=float, default=0.001, help="Learning rate.")
+@click.option("--learning-rate", type=float, default=0.005, help="Learning rate.")
 @click.option(
-    "--clip-norm", type=float, help="Largest global norm of the gradients.  [default: no limit]"
+    "--clip-norm",
+    type=float,
+    default=1.0,
+    help="Largest global norm of the gradients; 0 for no limit.",
 )
 @click.option("--seed", type=int, default=0, help="Fixes weights, order, dropout, validation cut.")
 @click.option(

@@ -116,6 +116,8 @@ def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
         raise InputError(
             "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
         )
+    if not 0 <= seed < 2**32:
+        raise InputError("seed out of range", found=seed, expected="0 ≤ seed < 2^32")
     raw = _read(str(name_or_path))
     labels, (y_train, y_test) = _encode_labels(raw)
     train = _check(Part(raw["x_train"], y_train, raw.get("lengths_train")), raw, "training")

@@ -32,11 +32,11 @@ def train(
     dataset: Dataset,
     out=None,
     *,
-    epochs=30,
-    batch_size=64,
+    epochs=40,
+    batch_size=32,
     optimizer="adam",
-    learning_rate=0.001,
-    clip_norm=None,
+    learning_rate=0.005,
+    clip_norm=1.0,
     seed=0,
     quiet=False,
     **model_options,
@@ -53,7 +53,7 @@ def train(
         out: directory to make; by default ``runs/<data>-<task>-<n>``.
         epochs, batch_size, learning_rate: positive numbers.
         optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``, with Keras's defaults.
-        clip_norm: largest global norm of the gradients (Pascanu et al. 2013), or ``None``.
+        clip_norm: largest global norm of the gradients (Pascanu et al. 2013); 0 for no limit.
         seed: fixes weights, dropout and the order of the batches.
         quiet: nothing on stderr.
         **model_options: for the builder of the task, such as ``units=(50, 50)``.
@@ -73,11 +73,7 @@ def train(
     }
     keras.utils.set_random_seed(seed)
     model = build(dataset, **model_options)
-    model.compile(
-        make_optimizer(optimizer, learning_rate, clip_norm),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    _compile(model, make_optimizer(optimizer, learning_rate, clip_norm))
     info = {"data": _describe(dataset), "options": options, "seed": seed}
     run = create_run(dataset.name, dataset.task, info, dataset.labels, out)
     if not quiet:
@@ -128,13 +124,13 @@ def scaling(dataset: Dataset) -> keras.Layer:
     )
 
 
-def make_optimizer(name, learning_rate, clip_norm=None) -> keras.optimizers.Optimizer:
-    """A Keras optimizer by name, clipping gradients by their global norm if asked."""
+def make_optimizer(name, learning_rate, clip_norm=0) -> keras.optimizers.Optimizer:
+    """A Keras optimizer by name, clipping gradients by their global norm unless it is 0."""
     if name not in OPTIMIZERS:
         raise InputError("unknown optimizer", found=repr(name), expected=", ".join(OPTIMIZERS))
-    if clip_norm is not None and not clip_norm > 0:
-        raise InputError("clip_norm out of range", found=clip_norm, expected="a positive number")
-    return OPTIMIZERS[name](learning_rate=learning_rate, global_clipnorm=clip_norm)
+    if not clip_norm >= 0:
+        raise InputError("clip_norm out of range", found=clip_norm, expected="0 or more")
+    return OPTIMIZERS[name](learning_rate=learning_rate, global_clipnorm=clip_norm or None)
 
 
 def predict(model, x, lengths=None) -> np.ndarray:
@@ -298,6 +294,14 @@ def _no_interrupt():
         signal.signal(signal.SIGINT, handler)
         if pressed:
             raise KeyboardInterrupt
+
+
+def _compile(model, optimizer):
+    """Compile, and make all variables now: ``fit`` would trace its graph once more for them."""
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.optimizer.build(model.trainable_variables)
+    model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1])))
+    model.reset_metrics()
 
 
 def _fit(model, dataset, run, epochs, batch_size, seed, quiet):

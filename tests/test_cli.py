@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kerasrnn import cli
 from kerasrnn.cli import main
 
-FAST = ["--epochs", "1", "--units", "4"]
+FAST = ["--epochs", "1", "--units", "4", "--cell", "simple", "--unidirectional"]
 
 
 def invoke(*arguments, code=0):
@@ -118,62 +118,68 @@ def test_no_runs_yet(workplace):
         assert "no run in runs/" in refused(verb)
 
 
-VALUES = {
-    "train": {
-        "--units": "4,3",
-        "--layers": "2",
-        "--stacked": None,
-        "--cell": "gru",
-        "--bidirectional": None,
-        "--unidirectional": None,
-        "--go-backwards": "--unidirectional",
-        "--dropout": "0.5",
-        "--pooling": "max",
-        "--functional": None,
-        "--epochs": "1",
-        "--batch-size": "500",
-        "--optimizer": "sgd",
-        "--learning-rate": "0.01",
-        "--clip-norm": "1",
-        "--seed": "7",
-        "--validation-split": "0.3",
-        "--out": "there/mine",
-        "--quiet": None,
-        "--json": None,
+# Invocations that between them use every option, and what the run then says of it.
+TRAINED = {
+    "digits --units 4,3 --cell gru --unidirectional --go-backwards --dropout 0.5 --pooling max "
+    "--functional --epochs 1 --batch-size 500 --optimizer sgd --learning-rate 0.01 --clip-norm 2 "
+    "--seed 7 --validation-split 0.3 --out there/mine --quiet": {
+        "units": [4, 3],
+        "cell": "gru",
+        "bidirectional": False,
+        "go_backwards": True,
+        "dropout": 0.5,
+        "pooling": "max",
+        "functional": True,
+        "epochs": 1,
+        "batch_size": 500,
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "clip_norm": 2.0,
     },
-    "evaluate": {"--json": None},
-    "plot": {"--metric": "loss", "--output": "a.png", "--show": None},
-    "predict": {"--output": "a.csv", "--json": None},
-    "runs": {"--json": None},
+    "--stacked --units 4 --epochs 1 --cell simple --bidirectional --json": {
+        "units": [4, 4],
+        "bidirectional": True,
+        "functional": False,
+    },
+    "--layers 3 --units 4 --epochs 1 --cell simple --unidirectional": {"units": [4, 4, 4]},
 }
-ARGUMENTS = {"predict": ["runs/digits-classifier-1", "digits"]}
+READ = ["evaluate --json", "plot --metric loss --output a.png", "plot --show", "runs --json"]
+READ += ["predict runs/digits-classifier-1 digits --json --output a.json"]
 
 
 def test_every_option_is_described_with_its_default_and_tried_below():
-    assert set(VALUES) == set(main.commands)
+    tried = {verb: "" for verb in main.commands} | {"train": " ".join(TRAINED)}
+    for line in READ:
+        tried[line.split()[0]] += " " + line
     for verb, command in main.commands.items():
         help_text = invoke(verb, "--help").output
-        options = [p for p in command.params if isinstance(p, click.Option)]
-        names = {name for option in options for name in (*option.opts, *option.secondary_opts)}
-        assert names == set(VALUES[verb])
-        for option in options:
-            assert option.opts[0] in help_text and option.help
-            if verb == "train" and not option.is_flag:
-                default = option.default if option.default not in (None, "") else option.help
-                assert "[default:" in option.help or str(default) in help_text
+        for option in (p for p in command.params if isinstance(p, click.Option)):
+            assert option.help
+            for name in (*option.opts, *option.secondary_opts):
+                assert name in help_text and f" {name}" in f" {tried[verb]}", (verb, name)
+            if verb == "train" and not option.is_flag and "[default:" not in option.help:
+                assert str(option.default) in help_text
 
 
-@pytest.mark.parametrize(
-    ("verb", "option", "value"),
-    [(verb, option, value) for verb, table in VALUES.items() for option, value in table.items()],
-)
-def test_every_option_works(trained, verb, option, value):
-    words = [option] if value is None else [option, value]
-    if verb == "train":
-        units = [] if option == "--units" else ["--units", "4"]
-        epochs = [] if option == "--epochs" else ["--epochs", "1"]
-        words = ["digits", *units, *epochs, *words]
-    invoke(verb, *ARGUMENTS.get(verb, []), *words)
+@pytest.mark.parametrize("line", TRAINED)
+def test_every_option_of_train_reaches_the_run(workplace, line):
+    from kerasrnn import open_run
+
+    result = invoke("train", *line.split())
+    run = open_run("there/mine" if "--out" in line else "runs/digits-classifier-1")
+    options = json.loads((run.path / "run.json").read_text())["options"]
+    assert {name: options[name] for name in TRAINED[line]} == TRAINED[line]
+    assert (result.stderr == "") == ("--quiet" in line)
+    if "--json" in line:
+        assert json.loads(result.stdout)["run"] == str(run)
+    if "--seed" in line:
+        assert run.info["seed"] == 7
+        assert run.info["data"]["split"] == {"validation_split": 0.3, "seed": 7}
+
+
+@pytest.mark.parametrize("line", READ)
+def test_every_option_of_the_other_verbs_works(trained, line):
+    invoke(*line.split())
 
 
 def test_choices_are_those_of_the_library():
@@ -215,6 +221,7 @@ def test_defaults_are_those_of_the_library():
         (["train", "--stacked", "--layers", "3"], "--stacked means --layers 2"),
         (["train", "--cell", "rnn"], "'rnn' is not one of 'lstm', 'gru', 'simple'"),
         (["train", "--go-backwards"], "reads both ways already"),
+        (["train", "--seed", "-1"], "seed out of range: found -1"),
         (["train", "--epochs", "0"], "epochs out of range: found 0"),
         (["train", "--out", "runs"], "runs exists already"),
         (["train", "broken.npz"], "broken.npz: not an .npz or .npy file"),
@@ -240,6 +247,16 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, messag
     before = sorted(workplace.rglob("*"))
     assert message in refused(*words)
     assert sorted(workplace.rglob("*")) == before
+
+
+def test_too_large_a_model_is_refused(workplace, monkeypatch):
+    from kerasrnn import training
+
+    def too_large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(training, "build", too_large)
+    assert "out of memory; choose fewer --units" in refused("train")
 
 
 def test_a_run_with_a_damaged_model_or_labels_is_refused(trained):
@@ -269,7 +286,7 @@ def test_ctrl_c_ends_with_130_and_a_usable_run(workplace):
     import signal
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "kerasrnn", "train", "--units", "4", "--epochs", "5000"],
+        [sys.executable, "-m", "kerasrnn", "train", *FAST, "--epochs", "5000"],
         stderr=subprocess.PIPE,
         text=True,
     )
