@@ -137,7 +137,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print resul
     help="What the head sees: the last state, or the mean or maximum over the steps.",
 )
 @click.option("--functional", is_flag=True, help="A functional model instead of a Sequential.")
-@click.option("--epochs", type=int, default=40, help="Passes over the training part.")
+@click.option("--epochs", type=int, default=30, help="Passes over the training part.")
 @click.option("--batch-size", type=int, default=32, help="Sequences a step.")
 @click.option(
     "--optimizer",
@@ -383,7 +383,8 @@ def _show(plotting, histories, metrics):
 
     if matplotlib.get_backend().lower() == "agg" and not os.environ.get("MPLBACKEND"):
         raise InputError("no display to open a window on", fix="leave --show out, or set --output")
-    _, axes = plt.subplots(1, len(metrics), squeeze=False, layout="constrained")
+    size = plotting.panel_size(len(metrics))
+    _, axes = plt.subplots(1, len(metrics), squeeze=False, figsize=size, layout="constrained")
     for ax, metric in zip(axes[0], metrics, strict=True):
         plotting.plot_histories(histories, metric, ax)
     plt.show()

@@ -66,8 +66,8 @@ class Dataset:
     name: short, used in run names. source: what ``load`` was given, an absolute path if one.
     labels: the class names, in index order. axes: what each axis of x means. train,
     validation, test: the parts; validation is None if none was asked for. split: the
-    ``validation_split`` and ``seed`` that ``load`` was given. value_range: the lowest and
-    highest value that x can hold by its nature (pixels), or None.
+    ``validation_split`` and ``seed`` that ``load`` was given. one_scale: all features are of
+    one kind (pixels), so that one mean and variance scales them all.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Dataset:
     validation: Part | None
     test: Part
     split: dict
-    value_range: tuple[float, float] | None = None
+    one_scale: bool = False
     task: str = "classifier"
 
     def fingerprint(self) -> str:
@@ -146,7 +146,7 @@ def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
         validation=validation,
         test=test,
         split={"validation_split": validation_split, "seed": seed},
-        value_range=raw.get("value_range"),
+        one_scale=raw.get("one_scale", False),
     )
 
 
@@ -219,7 +219,7 @@ def _read_digits():
         "x_train": digits.images.astype("float32"),
         "y_train": digits.target,
         "axes": ("image", "row", "column"),
-        "value_range": (0.0, 16.0),
+        "one_scale": True,
     }
 
 
@@ -238,13 +238,12 @@ def _read_idx_folder(folder):
         "name": Path(folder).resolve().name,
         "source": str(Path(folder).resolve()),
         "axes": ("image", "row", "column"),
+        "one_scale": True,
     }
     for part in ("train", "test"):
         if f"{part}_images" in files:
             raw[f"x_{part}"] = formats.read_idx_images(files[f"{part}_images"])
             raw[f"y_{part}"] = formats.read_idx_labels(files[f"{part}_labels"])
-    if raw["x_train"].dtype == np.uint8:
-        raw["value_range"] = (0.0, 255.0)
     return raw
 
 
@@ -274,8 +273,7 @@ def _read_npz(path):
     }
     if "labels" in arrays:
         raw["labels"] = tuple(str(label) for label in arrays["labels"].ravel())
-    if raw["x_train"].dtype == np.uint8:
-        raw["value_range"] = (0.0, 255.0)
+    raw["one_scale"] = raw["x_train"].dtype == np.uint8  # pixels
     return raw
 
 

@@ -93,12 +93,17 @@ def plot_confusion(matrix, labels, ax=None):
     return display.ax_
 
 
-def save(path, draw, panels=1, size=(6.4, 4.8)):
+def panel_size(panels):
+    """Width and height in inches of a figure with ``panels`` Axes side by side."""
+    return 6.4 * panels, 4.8
+
+
+def save(path, draw, panels=1):
     """Call ``draw`` with ``panels`` Axes side by side and write the figure to ``path``.
 
     The suffix chooses the format: .png, .svg, .pdf, or another that Matplotlib knows.
     """
-    figure = Figure(figsize=(size[0] * panels, size[1]), layout="constrained")
+    figure = Figure(figsize=panel_size(panels), layout="constrained")
     formats = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in formats:
         raise InputError(

@@ -32,7 +32,7 @@ def train(
     dataset: Dataset,
     out=None,
     *,
-    epochs=40,
+    epochs=30,
     batch_size=32,
     optimizer="adam",
     learning_rate=0.005,
@@ -105,22 +105,24 @@ def build(dataset: Dataset, **options) -> keras.Model:
     )
 
 
-def scaling(dataset: Dataset) -> keras.Layer:
-    """The layer that scales raw input: from its known range to 0…1, else by its statistics.
+def scaling(dataset: Dataset) -> keras.layers.Normalization:
+    """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
 
-    A feature that hardly varies in training is centred but not stretched.
+    One mean and variance for all features where they are of one kind, else one for each; a
+    feature that hardly varies in training is centred but not stretched.
     """
-    if dataset.value_range is not None:
-        low, high = dataset.value_range
-        return keras.layers.Rescaling(1 / (high - low), -low / (high - low), name="scaling")
     part = dataset.train
     steps = part.x.reshape(-1, part.x.shape[2])
     if part.lengths is not None:
         steps = steps[(np.arange(part.x.shape[1]) < part.lengths[:, None]).ravel()]
-    mean, variance = steps.mean(0, dtype="float64"), steps.var(0, dtype="float64")
-    variance[variance < 1e-12 * np.maximum(mean**2, 1)] = 1
+    axis = None if dataset.one_scale else 0
+    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
+    variance = np.where(variance < 1e-12 * np.maximum(mean**2, 1), 1, variance)
     return keras.layers.Normalization(
-        mean=mean.tolist(), variance=variance.tolist(), name="scaling"
+        axis=None if dataset.one_scale else -1,
+        mean=mean.tolist(),
+        variance=variance.tolist(),
+        name="scaling",
     )
 
 

@@ -46,7 +46,7 @@ def test_no_sequence_is_in_two_parts():
 def test_mnist_under_the_data_folder(mnist_folder):
     data = load("mnist")
     assert (len(data.train), len(data.validation), len(data.test)) == (54_000, 6_000, 10_000)
-    assert data.train.x.shape[1:] == (28, 28) and data.value_range == (0, 255)
+    assert data.train.x.shape[1:] == (28, 28) and data.one_scale
 
 
 def test_a_folder_of_idx_files(tmp_path):

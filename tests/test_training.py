@@ -139,14 +139,22 @@ def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
     )
 
 
-def test_scaling_follows_from_the_range_or_the_statistics_of_real_steps(ragged):
-    np.testing.assert_allclose(scaling(load("digits"))(np.array([[[0.0, 16.0]]])), [[[0, 1]]])
+def test_features_of_their_own_units_are_standardised_each_over_its_real_steps(ragged):
     data = load(ragged)
     part = data.train
     real = np.arange(part.x.shape[1]) < part.lengths[:, None]
     scaled = np.array(scaling(data)(part.x))[real]
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(0), 1, atol=1e-5)
+
+
+def test_pixels_are_standardised_together():
+    data = load("digits")
+    scaled = np.array(scaling(data)(data.train.x))
+    assert abs(scaled.mean()) < 1e-5 and scaled.std() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(
+        scaled, (data.train.x - data.train.x.mean()) / data.train.x.std(), atol=1e-5
+    )
 
 
 def test_a_constant_feature_is_not_blown_up(tmp_path):
