@@ -319,12 +319,17 @@ def runs(as_json):
     """List the runs in runs/, the oldest first."""
     from kerasrnn.runs import list_runs
 
-    rows = [_run_row(run) for run in list_runs()]
+    rows = []
+    for run in list_runs():
+        try:
+            rows.append(_run_row(run))
+        except InputError as error:  # one broken run must not hide the others
+            click.echo(f"kerasrnn: {error}", err=True)
     if as_json:
         click.echo(json.dumps(rows))
         return
     if not rows:
-        click.echo("no runs yet; 'kerasrnn train' makes one", err=True)
+        click.echo("no runs here; 'kerasrnn train' makes one", err=True)
         return
     width = max(len(row["run"]) for row in rows)
     click.echo(f"{'run':<{width}}  {'made (UTC)':<16}  epochs  val_loss  test accuracy")

@@ -32,6 +32,7 @@ from kerasrnn.errors import InputError
 FORMAT = 1
 ROOT = Path("runs")
 _INTEGERS = {"epoch"}
+_INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
 _LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
 
 
@@ -95,19 +96,15 @@ class Run:
 
     def labels(self) -> tuple[str, ...]:
         """The class names, in the order of the model's outputs."""
-        labels = _read_json(self.path / "labels.json")
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise InputError(
-                "broken labels file",
-                where=self.path / "labels.json",
-                expected="a JSON list of class names",
-            )
+        labels = _read_json(self.path / "labels.json", list)
+        if not all(isinstance(label, str) for label in labels):
+            raise InputError("labels that are no strings", where=self.path / "labels.json")
         return tuple(labels)
 
     def metrics(self) -> dict:
         """The content of metrics.json; empty where the run was not evaluated."""
         path = self.path / "metrics.json"
-        return _read_json(path) if path.exists() else {}
+        return _read_json(path, dict) if path.exists() else {}
 
     def history(self) -> dict[str, list[float]]:
         """history.csv as columns: ``{"epoch": [1, 2], "loss": [2.2, 1.9], …}``."""
@@ -175,8 +172,8 @@ def open_run(path) -> Run:
     file = path / "run.json"
     if not file.is_file():
         raise InputError(f"{path} is not a run", expected="a run.json in it")
-    info = _read_json(file)
-    if not isinstance(info, dict) or not isinstance(info.get("format"), int):
+    info = _read_json(file, dict)
+    if not isinstance(info.get("format"), int):
         raise InputError("not the run.json of a kerasrnn run", where=file)
     if info["format"] != FORMAT:
         raise InputError(
@@ -186,9 +183,9 @@ def open_run(path) -> Run:
             expected=f"format {FORMAT}",
             fix="open it with the version that made it",
         )
-    missing = [key for key in ("task", "created", "data", "options") if key not in info]
-    if missing:
-        raise InputError(f"run.json lacks {', '.join(missing)}", where=file)
+    wrong = [key for key, kind in _INFO.items() if not isinstance(info.get(key), kind)]
+    if wrong:
+        raise InputError(f"run.json without a proper {', '.join(wrong)}", where=file)
     return Run(path, info)
 
 
@@ -242,15 +239,19 @@ def _make_directory(dataset_name, task, out):
         ) from error
 
 
-def _read_json(path):
+def _read_json(path, kind):
+    """The value in a JSON file, which must be a ``dict`` or a ``list``."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"missing file {path}", fix="the run is incomplete") from error
     except OSError as error:
         raise InputError(f"cannot read {path}", found=error.strerror) from error
     except ValueError as error:
         raise InputError(f"broken JSON: {error}", where=path) from error
+    if not isinstance(value, kind):
+        raise InputError("unexpected JSON", where=path, expected=f"a {kind.__name__}")
+    return value
 
 
 def _library_versions():

@@ -194,13 +194,19 @@ def evaluate(run: Run, dataset: Dataset | None = None) -> dict:
 def load_data(run: Run) -> Dataset:
     """The dataset of a run, cut as it was; raises ``InputError`` if it is another one now."""
     data = run.info["data"]
-    dataset = load(data["source"], **data["split"])
-    if dataset.fingerprint() != data["fingerprint"]:
+    try:
+        dataset = load(data["source"], **data["split"])
+        fingerprint = data["fingerprint"]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            "run.json does not say how to load the data again", where=run.path / "run.json"
+        ) from error
+    if dataset.fingerprint() != fingerprint:
         raise InputError(
             f"the data of {run} has changed",
             where=data["source"],
             found=f"fingerprint {dataset.fingerprint()[:12]}",
-            expected=data["fingerprint"][:12],
+            expected=fingerprint[:12],
             fix="bring the old data back, or train again",
         )
     return dataset
@@ -267,19 +273,22 @@ class _Recorder(keras.callbacks.Callback):
         row["seconds"] = round(seconds, 3)
         self.rows.append(row)
         with _no_interrupt():
-            self._save("last.keras")
+            last = _save(self.model, self.run, "last.keras")
             monitored = row.get("val_loss", row["loss"])
             if monitored < self.best:
                 self.best = monitored
-                self._save("best.keras")
+                with atomic(self.run.path / "best.keras") as temporary:
+                    shutil.copyfile(last, temporary)
             self.run.write_history(self.rows)
         if self.line:
             numbers = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
             print(f"epoch {epoch + 1}/{self.epochs}  {numbers}  {seconds:.1f} s", file=sys.stderr)
 
-    def _save(self, name):
-        with atomic(self.run.path / name) as temporary:
-            self.model.save(temporary)
+
+def _save(model, run, name):
+    with atomic(run.path / name) as temporary:
+        model.save(temporary)
+    return run.path / name
 
 
 @contextlib.contextmanager
@@ -324,8 +333,7 @@ def _stopped(model, run, quiet):
     """Leave a usable run after Ctrl-C: the last finished epoch, or the weights so far."""
     with _no_interrupt():
         if not (run.path / "last.keras").exists():
-            with atomic(run.path / "last.keras") as temporary:
-                model.save(temporary)
+            _save(model, run, "last.keras")
         draw_history(run)
     if not quiet:
         finished = len(run.history().get("epoch", ()))

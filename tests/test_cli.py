@@ -112,8 +112,17 @@ def test_runs_lists_them(trained, workplace):
     assert row["epochs"] == 2 and row["test_accuracy"] > 0
 
 
+def test_a_broken_run_does_not_hide_the_others(trained):
+    import shutil
+
+    shutil.copytree(trained, trained.parent / "other")
+    (trained.parent / "other" / "history.csv").write_text("epoch,loss\n1,two\n")
+    result = invoke("runs")
+    assert len(result.stdout.splitlines()) == 2 and "other/history.csv" in result.stderr
+
+
 def test_no_runs_yet(workplace):
-    assert "no runs yet" in invoke("runs").stderr
+    assert "no runs here" in invoke("runs").stderr
     for verb in ("evaluate", "plot"):
         assert "no run in runs/" in refused(verb)
 

@@ -63,10 +63,10 @@ def test_an_existing_directory_is_never_touched(workplace):
     [
         (None, "is not a run: expected a run.json"),
         ("{", "broken JSON"),
-        ("[]", "not the run.json of a kerasrnn run"),
+        ("[]", "unexpected JSON: expected a dict"),
         ('{"format": "x"}', "not the run.json of a kerasrnn run"),
         ('{"format": 99}', "found format 99; expected format 1; open it with the version"),
-        ('{"format": 1, "task": "classifier"}', "lacks created, data, options"),
+        ('{"format": 1, "task": "classifier"}', "without a proper created, data, options, seed"),
     ],
 )
 def test_a_foreign_or_broken_run_is_named(workplace, content, message):

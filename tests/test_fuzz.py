@@ -1,0 +1,73 @@
+"""Whatever bytes a file holds: an array, or one InputError."""
+
+import gzip
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_formats import idx
+
+from kerasrnn import InputError, load, open_run
+from kerasrnn.formats import read_idx
+
+
+def npz_bytes():
+    file = io.BytesIO()
+    np.savez(file, x=np.arange(60.0).reshape(10, 3, 2), y=np.arange(10) % 2)
+    return file.getvalue()
+
+
+IDX, NPZ = idx(np.zeros((5, 2, 2), "u1")), npz_bytes()
+INFO = {"format": 1, "task": "classifier", "created": "", "data": {}, "options": {}, "seed": 0}
+JSON = json.dumps(INFO).encode()
+
+
+def mutations(whole):
+    """The bytes with a few of them changed, or cut short, or anything at all."""
+    places = st.lists(
+        st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), min_size=1, max_size=4
+    )
+
+    def change(changes):
+        data = bytearray(whole)
+        for place, value in changes:
+            data[place] = value
+        return bytes(data)
+
+    cut = st.integers(0, len(whole)).map(lambda end: whole[:end])
+    return st.one_of(places.map(change), cut, st.binary(max_size=80))
+
+
+def survives(read, name, data):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        try:
+            read(path)
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+fuzz = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@fuzz
+@given(st.one_of(mutations(IDX), mutations(gzip.compress(IDX))))
+def test_idx(data):
+    survives(read_idx, "images-idx3-ubyte", data)
+
+
+@fuzz
+@given(mutations(NPZ))
+def test_npz(data):
+    survives(load, "a.npz", data)
+
+
+@fuzz
+@given(mutations(JSON))
+def test_run_json(data):
+    survives(lambda path: open_run(path.parent), "run.json", data)
