@@ -25,6 +25,7 @@ _HOMES = {
     "evaluate": "training",
     "predict": "training",
     "train": "training",
+    "Vocabulary": "text",
 }
 
 __all__ = sorted(_HOMES)

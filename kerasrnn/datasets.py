@@ -81,6 +81,16 @@ class Dataset:
     one_scale: bool = False
     task: str = "classifier"
 
+    def __str__(self):
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part)
+        _, steps, features = self.train.x.shape
+        longest = "" if self.train.lengths is None else "up to "
+        return (
+            f"{self.name}: {sizes} {self.axes[0]}s of {longest}{steps} {self.axes[1]}s "
+            f"× {features} {self.axes[2]}s, {len(self.labels)} labels"
+        )
+
     def fingerprint(self) -> str:
         """SHA-256 of all arrays and labels, to tell whether a run still has its data."""
         digest = hashlib.sha256("\0".join(self.labels).encode())
@@ -174,7 +184,7 @@ def load_sequences(name_or_path) -> tuple[np.ndarray, np.ndarray | None]:
         x, lengths = arrays[key], arrays.get(key.replace("x", "lengths"))
     else:
         x = formats.read_idx_images(path)
-    part = _check(Part(x, np.zeros(len(x), int), lengths), {"source": str(path)}, "input")
+    part = _check(Part(x, np.zeros(x.shape[:1], int), lengths), {"source": str(path)}, "input")
     return part.x, part.lengths
 
 
@@ -292,13 +302,14 @@ def _encode_labels(raw):
                 "class names that repeat, or fewer than two", where=where, found=labels
             )
         for y in targets:
-            if y is not None and (
-                y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(labels)
-            ):
+            if y is None:
+                continue
+            integers = y.dtype.kind in "iu"
+            if not integers or y.min() < 0 or y.max() >= len(labels):
                 raise InputError(
                     "a label outside the classes",
                     where=where,
-                    found=f"y from {y.min()} to {y.max()}",
+                    found=f"y from {y.min()} to {y.max()}" if integers else f"y of {y.dtype}",
                     expected=f"indices 0 to {len(labels) - 1} into 'labels'",
                 )
         return labels, targets

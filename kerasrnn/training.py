@@ -77,6 +77,7 @@ def train(
     info = {"data": _describe(dataset), "options": options, "seed": seed}
     run = create_run(dataset.name, dataset.task, info, dataset.labels, out)
     if not quiet:
+        print(dataset, file=sys.stderr)
         model.summary(print_fn=lambda line: print(line, file=sys.stderr))
     try:
         _fit(model, dataset, run, epochs, batch_size, seed, quiet)

@@ -98,6 +98,11 @@ def test_one_feature_a_step_may_come_without_its_axis(tmp_path, arrays):
 def test_named_classes(tmp_path, arrays):
     path = save(tmp_path / "a.npz", **arrays, labels=np.array(list("abcd")))
     assert load(path).labels == tuple("abcd")
+    arrays["y"] = arrays["y"].astype(str)
+    save(path, **arrays, labels=np.array(list("abcd")))
+    with pytest.raises(InputError, match="found y of <U21; expected indices 0 to 3"):
+        load(path)
+    arrays["y"] = arrays["y"].astype(int)
     save(path, **arrays, labels=np.array(list("abc")))
     with pytest.raises(InputError, match="outside the classes: found y from 0 to 3; expected .* 2"):
         load(path)
@@ -222,6 +227,13 @@ def test_mnist_without_network_or_files(tmp_path, monkeypatch):
         load("mnist")
 
 
+def test_a_dataset_says_what_it_is(ragged):
+    assert str(load("digits")) == (
+        "digits: 1,293 training, 144 validation, 360 test images of 8 rows × 8 columns, 10 labels"
+    )
+    assert "sequences of up to 9 steps × 2 features, 2 labels" in str(load(ragged))
+
+
 def test_sequences_to_predict(tmp_path, ragged, arrays):
     x, lengths = datasets.load_sequences(ragged)
     assert x.shape == (60, 9, 2) and lengths.shape == (60,)
@@ -232,5 +244,7 @@ def test_sequences_to_predict(tmp_path, ragged, arrays):
     assert datasets.load_sequences("digits")[0].shape == (360, 8, 8)
     with pytest.raises(InputError, match="found y; expected an array x"):
         datasets.load_sequences(save(tmp_path / "a.npz", y=arrays["y"]))
+    with pytest.raises(InputError, match="wrong shape"):
+        datasets.load_sequences(save(tmp_path / "a.npz", x=np.array(1.0)))
     with pytest.raises(InputError, match="unknown dataset"):
         datasets.load_sequences("nowhere")

@@ -1,0 +1,152 @@
+"""Text to tokens to ids and back. No Keras here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from kerasrnn.errors import InputError
+
+UNITS = ("char", "word")
+UNKNOWN = "<unk>"
+_NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
+_NO_SPACE_AFTER = set("([{$‘“")
+
+
+def clean(text) -> str:
+    """Letters A to Z only, lower-cased; every other run of characters is one space.
+
+    The classic cleaning of *Dive into Deep Learning* (Zhang et al.), which applies it to each
+    line and strips the line.
+    """
+    return re.sub("[^A-Za-z]+", " ", text).strip().lower()
+
+
+def tokenize(text, unit="char") -> list[str]:
+    """Split a text into characters (Unicode code points) or words (at white space).
+
+    Raises ``InputError`` for another ``unit``.
+    """
+    if unit not in UNITS:
+        raise InputError("unknown unit of text", found=repr(unit), expected=" or ".join(UNITS))
+    return list(text) if unit == "char" else text.split()
+
+
+def detokenize(tokens, unit="char") -> str:
+    """Join tokens as text: characters as they are, words with spaces.
+
+    No space goes before closing punctuation or after opening brackets.
+    """
+    if unit == "char":
+        return "".join(tokens)
+    text = ""
+    for token in tokens:
+        glued = not text or token in _NO_SPACE_BEFORE or text[-1] in _NO_SPACE_AFTER
+        text += token if glued else f" {token}"
+    return text
+
+
+def count(tokens) -> Counter:
+    """How often each token occurs, in an iterable of tokens or nested lists of them."""
+    return Counter(_flatten(tokens))
+
+
+class Vocabulary:
+    """Tokens and their ids.
+
+    Id 0 is the unknown token, the reserved tokens follow, then all others by falling
+    frequency, those that occur equally often in the order of their first appearance.
+
+    Args:
+        tokens: an iterable of tokens, or nested lists of them, or a ``Counter``.
+        min_frequency: tokens that occur less often are left out.
+        max_size: largest number of tokens, the unknown and reserved ones included.
+        reserved: tokens that come right after the unknown one.
+
+    Raises:
+        InputError: a reserved token repeats, or there is no room for the reserved ones.
+    """
+
+    def __init__(self, tokens=(), *, min_frequency=1, max_size=None, reserved=()):
+        fixed = [UNKNOWN, *reserved]
+        if len(set(fixed)) < len(fixed):
+            raise InputError("reserved tokens that repeat", found=fixed)
+        if max_size is not None and max_size < len(fixed):
+            raise InputError(
+                "max_size too small", found=max_size, expected=f"at least {len(fixed)}"
+            )
+        counts = tokens if isinstance(tokens, Counter) else count(tokens)
+        kept = [
+            token
+            for token, number in counts.most_common()  # stable: ties in order of appearance
+            if number >= min_frequency and token not in fixed
+        ]
+        self.tokens = tuple((fixed + kept)[:max_size])
+        self._ids = {token: index for index, token in enumerate(self.tokens)}
+
+    def __len__(self):
+        return len(self.tokens)
+
+    def __contains__(self, token):
+        return token in self._ids
+
+    def __eq__(self, other):
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Vocabulary({len(self)} tokens)"
+
+    def encode(self, tokens):
+        """The id of a token; for a list of tokens, nested or not, lists of ids."""
+        if isinstance(tokens, str):
+            return self._ids.get(tokens, 0)
+        return [self.encode(token) for token in tokens]
+
+    def decode(self, ids):
+        """The token of an id; for lists or arrays of ids, nested or not, lists of tokens.
+
+        Raises ``InputError`` for an id outside the vocabulary.
+        """
+        if isinstance(ids, (int, np.integer)):
+            if not 0 <= ids < len(self):
+                raise InputError(
+                    "an id outside the vocabulary", found=ids, expected=f"0 to {len(self) - 1}"
+                )
+            return self.tokens[ids]
+        return [self.decode(index) for index in ids]
+
+    def to_json(self) -> str:
+        """The tokens as a JSON list, in the order of their ids."""
+        return json.dumps(self.tokens, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text) -> Vocabulary:
+        """The vocabulary that ``to_json`` wrote. Raises ``InputError`` for another text."""
+        try:
+            tokens = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"broken vocabulary: {error}") from error
+        if (
+            not isinstance(tokens, list)
+            or not all(isinstance(token, str) for token in tokens)
+            or tokens[:1] != [UNKNOWN]
+            or len(set(tokens)) < len(tokens)
+        ):
+            raise InputError(
+                "not a vocabulary", expected=f"a JSON list of distinct strings, {UNKNOWN!r} first"
+            )
+        return cls(reserved=tokens[1:])
+
+
+def _flatten(tokens) -> Iterable[str]:
+    for token in tokens:
+        if isinstance(token, str):
+            yield token
+        else:
+            yield from _flatten(token)
