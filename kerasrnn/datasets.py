@@ -18,6 +18,7 @@ from kerasrnn.errors import InputError
 NAMES = ("digits", "mnist")
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
 _TEST_SEED = 0
+_LARGEST = 1e18  # whose square float32 still holds
 
 # The SHA-256 sums that TensorFlow Datasets publishes for these files; their MD5 sums are the
 # ones that torchvision publishes.
@@ -210,6 +211,8 @@ def _read(name_or_path):
 def _unknown(name):
     from difflib import get_close_matches
 
+    if Path(name).suffix or os.sep in name:
+        return InputError("no such file or folder", found=repr(name))
     close = get_close_matches(name, NAMES, 1)
     return InputError(
         "unknown dataset",
@@ -398,6 +401,15 @@ def _check(part, raw, what):
             where=where,
             found=f"{x[index]} at x[{', '.join(map(str, index))}] ({(~finite).sum():,} in all)",
             expected="numbers; where sequences end early, pad and store 'lengths'",
+        )
+    largest = max(abs(float(x.max())), abs(float(x.min())))
+    if largest > _LARGEST:
+        raise InputError(
+            f"{what} sequences with values too large for float32 statistics",
+            where=where,
+            found=f"{largest:.3g}",
+            expected=f"at most {_LARGEST:g}",
+            fix="store them in another unit",
         )
     return Part(x, part.y, lengths)
 

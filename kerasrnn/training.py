@@ -118,7 +118,7 @@ def scaling(dataset: Dataset) -> keras.layers.Normalization:
         steps = steps[(np.arange(part.x.shape[1]) < part.lengths[:, None]).ravel()]
     axis = None if dataset.one_scale else 0
     mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
-    variance = np.where(variance < 1e-12 * np.maximum(mean**2, 1), 1, variance)
+    variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
     return keras.layers.Normalization(
         axis=None if dataset.one_scale else -1,
         mean=mean.tolist(),

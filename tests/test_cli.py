@@ -239,7 +239,8 @@ def test_defaults_are_those_of_the_library():
         (["plot", "--metric", "f1"], "no 'f1' in the history"),
         (["plot", "--output", "a.xyz"], "unknown picture format"),
         (["plot", "--output", "no/where/a.png"], "cannot write no/where/a.png: found No such file"),
-        (["predict", "runs/digits-classifier-1", "absent.npz"], "unknown dataset"),
+        (["predict", "runs/digits-classifier-1", "absent.npz"], "no such file or folder"),
+        (["predict", "runs/digits-classifier-1", "nothing"], "unknown dataset"),
         (["predict", "runs/digits-classifier-1", "wide.npy"], "do not fit the model"),
         (
             ["predict", "runs/digits-classifier-1", "digits", "--output", "foreign/x/a"],

@@ -120,6 +120,7 @@ def with_nan(x):
         (lambda a: {"x": a["x"]}, "unknown arrays .*found x; expected x and y"),
         (lambda a: {**a, "x": with_nan(a["x"])}, r"found nan at x\[\d+, 2, 0\] \(1 in all\)"),
         (lambda a: {**a, "x": a["x"] * 1e300}, "not finite"),
+        (lambda a: {**a, "x": a["x"] * 1e30}, "too large for float32 .*; expected at most 1e[+]18"),
         (lambda a: {**a, "x": a["x"][:, 0, 0]}, r"found x \(40,\)"),
         (lambda a: {**a, "x": a["x"][:, :, :, None]}, r"expected numbers \(n, time, features\)"),
         (lambda a: {**a, "x": a["x"].astype(str)}, "wrong shape or kind"),
@@ -169,6 +170,8 @@ def test_data_that_cannot_be_trained_on_is_named(tmp_path, arrays, change, messa
 def test_an_unknown_name_or_file_is_named(tmp_path):
     with pytest.raises(InputError, match="did you mean 'digits'"):
         load("digit")
+    with pytest.raises(InputError, match="no such file or folder: found '.*absent.npz'"):
+        load(tmp_path / "absent.npz")
     (tmp_path / "a.xyz").touch()
     with pytest.raises(InputError, match="unknown kind of file"):
         load(tmp_path / "a.xyz")

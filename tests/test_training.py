@@ -162,13 +162,16 @@ def test_pixels_are_standardised_together():
     )
 
 
-def test_a_constant_feature_is_not_blown_up(tmp_path):
+def test_a_constant_feature_is_not_blown_up_and_a_small_one_not_lost(tmp_path):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(40, 5, 2))
-    x[:, :, 1] = 3
+    x = rng.normal(size=(40, 5, 3))
+    x[:, :, 1] = 0.1
+    x[:, :, 2] *= 1e-6
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(40) % 2)
-    layer = scaling(load(tmp_path / "a.npz"))
-    np.testing.assert_allclose(np.array(layer(np.full((1, 1, 2), 3.5)))[0, 0, 1], 0.5)
+    data = load(tmp_path / "a.npz")
+    layer = scaling(data)
+    np.testing.assert_allclose(np.array(layer(np.full((1, 1, 3), 0.6)))[0, 0, 1], 0.5, rtol=1e-5)
+    assert np.array(layer(data.train.x))[:, :, 2].std() == pytest.approx(1, rel=1e-3)
 
 
 def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
