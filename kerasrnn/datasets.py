@@ -5,23 +5,40 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn import formats
 from kerasrnn.errors import InputError
+from kerasrnn.text import Vocabulary, encode_corpus
 
 NAMES = ("digits", "mnist")
+CORPORA = ("english", "time-machine", "shakespeare")
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
 _TEST_SEED = 0
 _LARGEST = 1e18  # whose square float32 still holds
 
 # The SHA-256 sums that TensorFlow Datasets publishes for these files; their MD5 sums are the
 # ones that torchvision publishes.
+_TEXTS = {
+    "time-machine": (
+        "text/timemachine.txt",
+        "https://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
+        "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
+    ),
+    "shakespeare": (
+        "text/tinyshakespeare.txt",
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+}
 _MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _MNIST_SHA256 = {
     "train-images-idx3-ubyte.gz": (
@@ -102,6 +119,123 @@ class Dataset:
                         digest.update(f"{array.dtype}{array.shape}".encode())
                         digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Text ready for a generator.
+
+    name: short, used in run names. sources: what ``load_corpus`` was given, absolute paths.
+    options: how the text was read and cut. vocabulary: the tokens. train, validation: ids of
+    the beginning and of the end of the text, unsigned integers (tokens,), memory-mapped where
+    the text is large.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    options: dict
+    vocabulary: Vocabulary
+    train: np.ndarray
+    validation: np.ndarray
+    task: str = "generator"
+
+    def __str__(self):
+        unit = {"char": "characters", "word": "words"}[self.options["unit"]]
+        return (
+            f"{self.name}: {len(self.train):,} training, {len(self.validation):,} validation "
+            f"{unit}, {len(self.vocabulary):,} in the vocabulary"
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the vocabulary and all ids."""
+        digest = hashlib.sha256(self.vocabulary.to_json().encode())
+        for ids in (self.train, self.validation):
+            digest.update(np.ascontiguousarray(ids))
+        return digest.hexdigest()
+
+
+def load_corpus(
+    *sources, unit="char", classic=False, max_tokens=None, validation_split=0.1, **vocabulary
+) -> Corpus:
+    """Load text for a generator, by name, or from files, folders of .txt files, or ``-``.
+
+    ``english``: the help texts in Python's own ``pydoc_data.topics``. ``time-machine``: H. G.
+    Wells's novel, the copy of *Dive into Deep Learning*. ``shakespeare``: the 1,115,394
+    characters of char-rnn and nanoGPT. The latter two are looked for under ``KERASRNN_DATA``
+    and in the cache, else downloaded once. ``-`` is standard input.
+
+    Args:
+        *sources: one or more of these; several are read one after the other.
+        unit: tokens are ``"char"`` or ``"word"``.
+        classic: letters only, lower-cased, line by line (``text.clean``).
+        max_tokens: only so many tokens, from the beginning.
+        validation_split: share of the text, at its end, that is never trained on, in [0, 1).
+            It is cut before any window is, so that no window holds both.
+        **vocabulary: ``min_frequency`` and ``max_size`` of the ``Vocabulary``.
+
+    Raises:
+        InputError: unknown name, not UTF-8, binary, empty, or of one distinct token only.
+    """
+    if not 0 <= validation_split < 1:
+        raise InputError(
+            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
+        )
+    if max_tokens is not None and max_tokens < 2:
+        raise InputError("max_tokens out of range", found=max_tokens, expected="2 or more")
+    sources = tuple(map(str, sources))
+    readers = [reader for source in sources for reader in _text_readers(source)]
+
+    def read():
+        for reader in readers:
+            yield from reader()
+
+    known, ids = encode_corpus(read, unit, classic=classic, max_tokens=max_tokens, **vocabulary)
+    names = " ".join(sources)
+    if not len(ids):
+        raise InputError("empty text", where=names, expected="at least two different tokens")
+    if len(known) < 3:
+        raise InputError(
+            "only one distinct token", where=names, found=f"{len(ids):,} times {known.tokens[-1]!r}"
+        )
+    cut = int(len(ids) * (1 - validation_split))
+    options = {"unit": unit, "classic": classic, "max_tokens": max_tokens, **vocabulary}
+    return Corpus(
+        name=Path(sources[0]).stem if sources[0] != "-" else "stdin",
+        sources=tuple(s if s in (*CORPORA, "-") else str(Path(s).resolve()) for s in sources),
+        options={**options, "validation_split": validation_split},
+        vocabulary=known,
+        train=ids[:cut],
+        validation=ids[cut:],
+    )
+
+
+def _text_readers(source):
+    """Functions that each give an iterator over the pieces of one text."""
+    if source == "english":
+        from pydoc_data.topics import topics
+
+        return [lambda: iter(["\n\n".join(topics[key] for key in sorted(topics))])]
+    if source == "-":
+        return [_spool(sys.stdin.buffer)]
+    path = Path(source)
+    if source in _TEXTS:
+        path = _find(*_TEXTS[source])
+    if path.is_dir():
+        paths = sorted(path.rglob("*.txt"))
+        if not paths:
+            raise InputError("no .txt files in the folder", where=path)
+        return [partial(formats.read_text, path) for path in paths]
+    if not path.is_file():
+        raise _unknown(source, CORPORA)
+    return [partial(formats.read_text, path)]
+
+
+def _spool(stream):
+    """A reader of a stream that can be read twice."""
+    file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (lives as long as the reader)
+    shutil.copyfileobj(stream, file)
+    file.flush()
+    return lambda: formats.read_text(file.name)
 
 
 def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
@@ -208,16 +342,16 @@ def _read(name_or_path):
     raise _unknown(name_or_path)
 
 
-def _unknown(name):
+def _unknown(name, names=NAMES):
     from difflib import get_close_matches
 
     if Path(name).suffix or os.sep in name:
         return InputError("no such file or folder", found=repr(name))
-    close = get_close_matches(name, NAMES, 1)
+    close = get_close_matches(name, names, 1)
     return InputError(
         "unknown dataset",
         found=repr(name),
-        expected=f"{', '.join(NAMES)}, or the path of a file or folder",
+        expected=f"{', '.join(names)}, or the path of a file or folder",
         fix=f"did you mean '{close[0]}'?" if close else None,
     )
 
@@ -465,8 +599,18 @@ def find_mnist() -> Path:
             return folder
     folder = cache_folder() / "mnist"
     for name, checksum in _MNIST_SHA256.items():
-        download(_MNIST_URL + name, folder, checksum)
+        download(_MNIST_URL + name, folder / name, checksum)
     return folder
+
+
+def _find(place, url, sha256) -> Path:
+    """The file at ``place`` under ``KERASRNN_DATA`` or in the cache, or a download."""
+    if root := os.environ.get("KERASRNN_DATA"):
+        path = Path(root) / place
+        if path.is_file():
+            return path
+    download(url, cache_folder() / place, sha256)
+    return cache_folder() / place
 
 
 def cache_folder() -> Path:
@@ -474,15 +618,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasrnn"
 
 
-def download(url, folder, sha256):
-    """Put the file at ``url`` into ``folder`` unless it is there, and check its SHA-256.
+def download(url, path, sha256):
+    """Get the file at ``url`` to ``path`` unless it is there, and check its SHA-256.
 
     A progress bar goes to stderr. Raises ``InputError`` where the file cannot be had, saying
     where to put it.
     """
     import keras
 
-    name = url.rpartition("/")[2]
+    folder, name = path.parent, path.name
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # seconds without an answer; get_file itself would wait for ever
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 import math
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +121,48 @@ def read_numpy(path) -> dict[str, np.ndarray]:
         raise InputError(
             f"damaged .npz or .npy file ({error})", where=path, fix="write or copy it again"
         ) from error
+
+
+def read_text(path, chunk_size=1 << 24) -> Iterator[str]:
+    """The text of a UTF-8 file in pieces, with every line end as ``\\n`` and no byte order mark.
+
+    Raises:
+        InputError: no such file, binary, or not UTF-8; the byte offset is named.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    offset, mark = 0, "\ufeff"
+    try:
+        with Path(path).open("rb") as file:
+            while True:
+                data = file.read(chunk_size)
+                if b"\0" in data:
+                    raise InputError(
+                        "not a text file",
+                        where=path,
+                        found=f"a zero byte at offset {offset + data.index(0):,}",
+                    )
+                kept = len(decoder.getstate()[0])  # bytes of a character cut by the last piece
+                text = decoder.decode(data, final=not data)
+                text = newlines.decode(text, final=not data)
+                if text:
+                    yield text.removeprefix(mark)
+                    mark = ""
+                if not data:
+                    return
+                offset += len(data)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "not UTF-8",
+            where=path,
+            found=f"byte {error.object[error.start]:#04x} at offset "
+            f"{offset - kept + error.start:,}",
+            fix="convert it to UTF-8",
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"no file {path}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error
 
 
 def _read_bytes(path):

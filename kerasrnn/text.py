@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 
@@ -13,6 +14,7 @@ from kerasrnn.errors import InputError
 
 UNITS = ("char", "word")
 UNKNOWN = "<unk>"
+LARGE = 1 << 28  # bytes of ids that are still held in memory
 _NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 _NO_SPACE_AFTER = set("([{$‘“")
 
@@ -142,6 +144,94 @@ class Vocabulary:
                 "not a vocabulary", expected=f"a JSON list of distinct strings, {UNKNOWN!r} first"
             )
         return cls(reserved=tokens[1:])
+
+
+def encode_corpus(read, unit="char", *, classic=False, max_tokens=None, **vocabulary):
+    """The vocabulary of a corpus and its ids, read in pieces, so that it may be large.
+
+    The text is read twice, to count and to encode. A large array of ids is a memory map of a
+    temporary file; its type is the smallest unsigned integer that holds them.
+
+    Args:
+        read: called without arguments, gives an iterator over the pieces of the text.
+        unit: ``"char"`` or ``"word"``.
+        classic: ``clean`` each line; join lines of characters without anything in between.
+        max_tokens: use only so many tokens, from the beginning.
+        **vocabulary: ``min_frequency``, ``max_size``, ``reserved`` of the ``Vocabulary``.
+
+    Returns:
+        ``(Vocabulary, ids)`` with ids (tokens,).
+    """
+    counts, total = Counter(), 0
+    for tokens in _pieces(read(), unit, classic, max_tokens):
+        _add_counts(counts, tokens)
+        total += len(tokens)
+    known = Vocabulary(counts, **vocabulary)
+    dtype = np.min_scalar_type(len(known) - 1)
+    if total * dtype.itemsize < LARGE:
+        ids = np.empty(total, dtype)
+    else:
+        with tempfile.TemporaryFile() as file:  # unnamed: it goes with the array
+            ids = np.memmap(file, dtype, "w+", shape=(total,))
+    start = 0
+    encode = _character_encoder(known, dtype) if unit == "char" else known.encode
+    for tokens in _pieces(read(), unit, classic, max_tokens):
+        ids[start : start + len(tokens)] = encode(tokens)
+        start += len(tokens)
+    return known, ids
+
+
+def _pieces(chunks, unit, classic, max_tokens):
+    """Arrays of code points, or lists of words, that together are the whole corpus."""
+    left = max_tokens
+    ends = "\n" if classic else "" if unit == "char" else " \t\n"
+    for text in _whole(chunks, ends):
+        if classic:
+            joint = "" if unit == "char" else " "
+            text = joint.join(map(clean, text.split("\n")))
+        if unit == "char":
+            tokens = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        else:
+            tokens = tokenize(text, unit)
+        yield tokens[:left]
+        if left is not None:
+            left -= min(left, len(tokens))
+            if left == 0:
+                return
+
+
+def _whole(chunks, ends):
+    """The chunks, cut anew so that each stops after one of the characters in ``ends``."""
+    rest = ""
+    for chunk in chunks:
+        text = rest + chunk
+        cut = max(text.rfind(end) for end in ends) + 1 if ends else len(text)
+        if cut:
+            yield text[:cut]
+        rest = text[cut:]
+    if rest:
+        yield rest
+
+
+def _add_counts(counts, tokens):
+    """Count tokens; new ones go in by their first appearance."""
+    if isinstance(tokens, list):
+        counts.update(tokens)
+        return
+    numbers = np.bincount(tokens)
+    present = numbers.nonzero()[0].tolist()
+    first = {code: int((tokens == code).argmax()) for code in present if chr(code) not in counts}
+    for code in sorted(present, key=lambda code: first.get(code, -1)):
+        counts[chr(code)] += int(numbers[code])
+
+
+def _character_encoder(vocabulary, dtype):
+    """A function from an array of code points to one of ids."""
+    table = np.zeros(0x110000, dtype)
+    for index, token in enumerate(vocabulary.tokens):
+        if len(token) == 1:
+            table[ord(token)] = index
+    return table.__getitem__
 
 
 def _flatten(tokens) -> Iterable[str]:

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError
-from kerasrnn.formats import find_idx, read_idx, read_idx_images, read_idx_labels, read_numpy
+from kerasrnn.formats import (
+    find_idx,
+    read_idx,
+    read_idx_images,
+    read_idx_labels,
+    read_numpy,
+    read_text,
+)
 
 CODES = {"u1": 0x08, "i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
 
@@ -109,3 +116,33 @@ def test_a_truncated_npz_is_refused(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match="a.npz"):
         read_numpy(path)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 7, 1 << 24])
+def test_text_is_the_same_however_it_is_cut(tmp_path, chunk_size):
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffa\r\nbé\r😀\n\nשלום\r\n".encode())
+    assert "".join(read_text(path, chunk_size)) == "a\nbé\n😀\n\nשלום\n"
+
+
+@pytest.mark.parametrize("chunk_size", [1, 4, 1 << 24])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"abc\xffd", "not UTF-8: found byte 0xff at offset 3; convert"),
+        (b"abc\xc3", "not UTF-8: found byte 0xc3 at offset 3"),
+        ("é" * 5, "not UTF-8: found byte 0xe9 at offset 0"),
+        (b"a\xe2\x82b", "not UTF-8: found byte 0xe2 at offset 1"),
+        (b"abcde\0f", "not a text file: found a zero byte at offset 5"),
+    ],
+)
+def test_what_is_no_text_is_named_with_its_offset(tmp_path, content, message, chunk_size):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("latin-1"))
+    with pytest.raises(InputError, match=message):
+        list(read_text(path, chunk_size))
+
+
+def test_a_missing_text_is_named(tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        list(read_text(tmp_path / "a.txt"))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasrnn import InputError
-from kerasrnn.text import Vocabulary, clean, count, detokenize, tokenize
+from kerasrnn import text as text_module
+from kerasrnn.text import Vocabulary, clean, count, detokenize, encode_corpus, tokenize
 
 LINES = ["this is a good story ,", "that is a pen ."]
 
@@ -83,3 +84,33 @@ def test_words_are_joined_as_text():
 def test_characters_are_code_points():
     text = "é😀שלום\r\n"
     assert detokenize(tokenize(text)) == text and len(tokenize("😀")) == 1
+
+
+PIECES = ["the quick  bro", "wn fox\njumps\tover 😀 ", "the\n", "\nlazy d", "og"]
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+@pytest.mark.parametrize("classic", [False, True])
+@pytest.mark.parametrize("max_tokens", [None, 1, 4, 13])
+def test_a_corpus_in_pieces_is_encoded_like_the_whole(unit, classic, max_tokens):
+    whole = "".join(PIECES)
+    lines = [clean(line) for line in whole.split("\n")] if classic else [whole]
+    tokens = [token for line in lines for token in tokenize(line, unit)][:max_tokens]
+    vocabulary, ids = encode_corpus(
+        lambda: iter(PIECES), unit, classic=classic, max_tokens=max_tokens
+    )
+    assert vocabulary == Vocabulary(tokens)
+    assert ids.tolist() == vocabulary.encode(tokens) and ids.dtype == np.uint8
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_rare_tokens_become_unknown(unit):
+    vocabulary, ids = encode_corpus(lambda: iter(["a b a c a b"]), unit, min_frequency=2)
+    assert "c" not in vocabulary and 0 in ids.tolist()
+
+
+def test_a_large_corpus_is_memory_mapped(monkeypatch):
+    monkeypatch.setattr(text_module, "LARGE", 10)
+    vocabulary, ids = encode_corpus(lambda: iter(PIECES))
+    assert isinstance(ids, np.memmap)
+    assert "".join(vocabulary.decode(ids)) == "".join(PIECES)
