@@ -41,25 +41,27 @@ class LengthMask(keras.layers.Layer):
 class OneHot(keras.layers.Layer):
     """Token ids (batch, time) as one-hot vectors (batch, time, vocabulary_size).
 
-    Id 0 is padding: its steps are masked for the layers that follow.
+    With ``mask_zero`` id 0 is padding: its steps are masked for the layers that follow.
     """
 
-    def __init__(self, vocabulary_size, **kwargs):
+    def __init__(self, vocabulary_size, mask_zero=True, **kwargs):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
+        self.mask_zero = mask_zero
         self.supports_masking = True
 
     def call(self, ids):
         return ops.one_hot(ops.cast(ids, "int32"), self.vocabulary_size, dtype=self.compute_dtype)
 
     def compute_mask(self, ids, previous_mask=None):
-        return ops.not_equal(ids, 0)
+        return ops.not_equal(ids, 0) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.vocabulary_size)
 
     def get_config(self):
-        return {**super().get_config(), "vocabulary_size": self.vocabulary_size}
+        config = {"vocabulary_size": self.vocabulary_size, "mask_zero": self.mask_zero}
+        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

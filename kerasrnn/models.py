@@ -121,6 +121,79 @@ def build_classifier(
     return _assemble(inputs, layers, functional)
 
 
+def build_generator(
+    vocabulary_size,
+    *,
+    embedding=64,
+    activation="softmax",
+    functional=False,
+    bidirectional=False,
+    go_backwards=False,
+    **stack,
+) -> keras.Model:
+    """The next token at each step: token ids → recurrent stack → Dense at each step.
+
+    The model is uncompiled; it takes ids (batch, time) and returns (batch, time,
+    vocabulary_size): at each step the probabilities of the token after it. Targets are the
+    input shifted by one, with ``"sparse_categorical_crossentropy"``. It reads forwards only,
+    so padding on the right changes nothing before it and no id is special.
+
+    Args:
+        vocabulary_size: number of tokens, at least 2.
+        embedding: width of the token embedding; ``None`` for one-hot vectors.
+        activation: ``"softmax"`` for probabilities, ``None`` for logits.
+        functional: a functional model instead of a ``keras.Sequential``; same weights.
+        bidirectional, go_backwards: refused, with the reason.
+        **stack: ``units``, ``cell``, ``dropout``: see ``recurrent_stack``.
+
+    Raises:
+        InputError: an argument outside what is said above.
+    """
+    if bidirectional or go_backwards:
+        raise InputError(
+            "a generator cannot read backwards: it would see the token that it is to predict",
+            fix="leave the backward direction out; to fill blanks from both sides is another task",
+        )
+    inputs, layers = _read_tokens(vocabulary_size, embedding, mask_zero=False)
+    layers += recurrent_stack(bidirectional=False, return_sequences=True, **stack)
+    layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
+    return _assemble(inputs, layers, functional)
+
+
+def step_model(generator) -> keras.Model:
+    """One step of a generator with its states in and out, sharing its weights.
+
+    Takes ``[token, *states]`` and returns ``[output, *states]``: token ids (batch,), output
+    (batch, vocabulary_size) as the generator gives it, and for each layer its states (batch,
+    units): h and c for ``"lstm"``, h for the other cells. All-zero states are the start.
+
+    Raises:
+        InputError: the model is not a plain stack like those of ``build_generator``.
+    """
+    token = keras.Input((), dtype="int32", name="token")
+    x, initial, final = token, [], []
+    for layer in generator.layers:
+        if isinstance(layer, (keras.layers.InputLayer, keras.layers.Dropout)):
+            continue
+        if isinstance(layer, keras.layers.RNN):
+            sizes = layer.cell.state_size
+            sizes = [sizes] if isinstance(sizes, int) else sizes
+            states = [
+                keras.Input((size,), name=f"{layer.name}_{i}") for i, size in enumerate(sizes)
+            ]
+            layer.cell.name = f"{layer.name}_cell"  # a functional model wants distinct names
+            x, new = layer.cell(x, states)
+            initial += states
+            final += new
+        elif isinstance(layer, (keras.layers.Embedding, OneHot, keras.layers.Dense)):
+            x = layer(x)
+        else:
+            raise InputError(
+                "not a generator", found=f"a layer {layer.name} of {type(layer).__name__}"
+            )
+    return keras.Model([token, *initial], [x, *final])
+
+
 def load_model(path) -> keras.Model:
     """Load a ``.keras`` file, or the best model of a run directory.
 
@@ -172,12 +245,7 @@ def _read_input(input_shape, vocabulary_size, embedding, lengths, scaling):
     if vocabulary_size is not None:
         if lengths or scaling is not None:
             raise InputError("lengths and scaling are for float input; token id 0 is padding")
-        ids = keras.Input((None,), dtype="int32", name="tokens")
-        if embedding is None:
-            return [ids], [OneHot(vocabulary_size, name="one_hot")]
-        return [ids], [
-            keras.layers.Embedding(vocabulary_size, embedding, mask_zero=True, name="embedding")
-        ]
+        return _read_tokens(vocabulary_size, embedding, mask_zero=True)
     if len(input_shape) != 2 or not input_shape[1]:
         raise InputError("bad input_shape", found=input_shape, expected="(time or None, features)")
     x = keras.Input(input_shape, name="x")
@@ -185,6 +253,20 @@ def _read_input(input_shape, vocabulary_size, embedding, lengths, scaling):
     if not lengths:
         return [x], layers
     return [x, keras.Input((), dtype="int32", name="lengths")], [*layers, LengthMask(name="mask")]
+
+
+def _read_tokens(vocabulary_size, embedding, mask_zero):
+    if not isinstance(vocabulary_size, int) or vocabulary_size < 2:
+        raise InputError("bad vocabulary_size", found=vocabulary_size, expected="2 or more")
+    ids = keras.Input((None,), dtype="int32", name="tokens")
+    if embedding is None:
+        return [ids], [OneHot(vocabulary_size, mask_zero, name="one_hot")]
+    if not isinstance(embedding, int) or embedding < 1:
+        raise InputError("bad embedding", found=embedding, expected="a positive int, or None")
+    layer = keras.layers.Embedding(
+        vocabulary_size, embedding, mask_zero=mask_zero, name="embedding"
+    )
+    return [ids], [layer]
 
 
 def _assemble(inputs, layers, functional):

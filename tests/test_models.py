@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import reference
 
-from kerasrnn import InputError, build_classifier, load_model, recurrent_stack
+from kerasrnn import (
+    InputError,
+    build_classifier,
+    build_generator,
+    load_model,
+    recurrent_stack,
+    step_model,
+)
 
 LENGTHS = np.array([7, 3, 1, 5], "int32")
 DIRECTIONS = {
@@ -186,6 +193,70 @@ def test_the_stack_is_what_was_asked_for():
 def test_a_bad_argument_is_named(options):
     with pytest.raises(InputError, match="expected|choose|reads both ways"):
         build_classifier(**{"input_shape": (7, 3), "num_classes": 4, **options})
+
+
+IDS = np.random.default_rng(0).integers(0, 9, (4, 7))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
+@pytest.mark.parametrize("embedding", [5, None])
+@pytest.mark.parametrize("functional", [False, True])
+def test_steps_of_a_generator_are_its_sequence(cell, embedding, functional):
+    model = build_generator(
+        9, units=(6, 5), cell=cell, embedding=embedding, functional=functional, dropout=0.5
+    )
+    step = step_model(model)
+    states = [np.zeros((4, s.shape[1]), "float32") for s in step.inputs[1:]]
+    outputs = []
+    for token in IDS.T:
+        output, *states = (np.array(value) for value in step([token, *states]))
+        outputs.append(output)
+    np.testing.assert_allclose(np.stack(outputs, 1), np.array(model(IDS)), atol=1e-6)
+    assert len(states) == (4 if cell == "lstm" else 2)
+    weights = {id(weight) for weight in model.trainable_weights}
+    assert {id(weight) for weight in step.trainable_weights} == weights
+
+
+def test_a_generator_never_sees_what_comes_later():
+    model = build_generator(9, units=(6, 5))
+    later = IDS.copy()
+    later[:, 4:] = 0
+    np.testing.assert_allclose(
+        np.array(model(later))[:, :4], np.array(model(IDS))[:, :4], atol=1e-6
+    )
+
+
+def test_a_generator_learns_to_repeat(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = build_generator(4, units=16, dropout=0, embedding=None)
+    model.compile(keras.optimizers.Adam(0.03), "sparse_categorical_crossentropy")
+    text = np.tile([1, 2, 3, 3], (8, 6))
+    model.fit(text[:, :-1], text[:, 1:], epochs=60, verbose=0)
+    output = np.array(model(text[:1, :-1]))[0]
+    assert (output.argmax(-1)[4:] == text[0, 5:]).all()
+    model.save(tmp_path / "g.keras")
+    again = np.array(load_model(tmp_path / "g.keras")(text[:1, :-1]))[0]
+    np.testing.assert_array_equal(again, output)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bidirectional": True}, "it would see the token that it is to predict"),
+        ({"go_backwards": True}, "cannot read backwards"),
+        ({"vocabulary_size": 1}, "bad vocabulary_size: found 1"),
+        ({"embedding": 0}, "bad embedding"),
+        ({"units": 0}, "bad units"),
+    ],
+)
+def test_a_bad_argument_of_a_generator_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        build_generator(**{"vocabulary_size": 9, **options})
+
+
+def test_only_a_generator_has_steps():
+    with pytest.raises(InputError, match="not a generator: found a layer bidirectional_1"):
+        step_model(build_classifier((7, 3), 4))
 
 
 def test_what_is_no_keras_archive_is_refused(tmp_path):
