@@ -38,17 +38,20 @@ def tokenize(text, unit="char") -> list[str]:
     return list(text) if unit == "char" else text.split()
 
 
-def detokenize(tokens, unit="char") -> str:
+def detokenize(tokens, unit="char", after="") -> str:
     """Join tokens as text: characters as they are, words with spaces.
 
-    No space goes before closing punctuation or after opening brackets.
+    No space goes before closing punctuation or after opening brackets. ``after`` is the text
+    that the result is to follow; only its last character matters.
     """
     if unit == "char":
         return "".join(tokens)
     text = ""
+    last = after[-1:]
     for token in tokens:
-        glued = not text or token in _NO_SPACE_BEFORE or text[-1] in _NO_SPACE_AFTER
+        glued = not last or last.isspace() or token in _NO_SPACE_BEFORE or last in _NO_SPACE_AFTER
         text += token if glued else f" {token}"
+        last = text[-1:]
     return text
 
 

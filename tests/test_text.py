@@ -79,6 +79,8 @@ def test_bad_arguments_are_named():
 def test_words_are_joined_as_text():
     assert detokenize(["Hello", ",", "(", "world", ")", "!"], "word") == "Hello, (world)!"
     assert detokenize(["a", " ", "b"], "char") == "a b"
+    assert detokenize(["b", "c"], "word", after="a") == " b c"
+    assert detokenize(["b"], "word", after="a ") == detokenize(["b"], "word", after="(") == "b"
 
 
 def test_characters_are_code_points():
