@@ -52,3 +52,43 @@ def label_report(y, predicted, labels) -> dict[str, dict[str, float]]:
 def confusion(y, predicted, num_classes) -> np.ndarray:
     """Counts (true label, predicted label), int (classes, classes)."""
     return confusion_matrix(y, predicted, labels=np.arange(num_classes))
+
+
+def ngram_losses(train, validation, vocabulary_size, max_order=5) -> dict[int, float]:
+    """Loss (nats per token) of smoothed n-gram models, ``{n: loss}`` for n = 1 … max_order.
+
+    Counts come from ``train``; each token of ``validation`` is predicted once, from the n - 1
+    tokens before it there. Orders are interpolated down to the uniform distribution
+    (Witten & Bell 1991, method C): with c(h) occurrences of a context h, T(h) of them
+    different, p(w | h) = (c(hw) + T(h) p(w | h')) / (c(h) + T(h)), h' one token shorter.
+
+    train, validation: int (tokens,), all below vocabulary_size.
+    """
+    train, validation = train.astype("int64"), validation.astype("int64")
+    contexts, asked = np.zeros_like(train), np.zeros_like(validation)  # numbered; -1 for none
+    probability = np.full(len(validation), 1 / vocabulary_size)
+    losses = {}
+    for order in range(1, max_order + 1):
+        grams = np.where(contexts < 0, -1, contexts * vocabulary_size + train)
+        known, counts = np.unique(grams[grams >= 0], return_counts=True)
+        heads, starts, kinds = np.unique(
+            known // vocabulary_size, return_index=True, return_counts=True
+        )
+        totals = np.add.reduceat(counts, starts) if len(counts) else counts
+        wanted = np.where(asked < 0, -1, asked * vocabulary_size + validation)
+        gram, head = _positions(known, wanted), _positions(heads, asked)
+        count = np.where(gram < 0, 0, np.append(counts, 0)[gram])
+        total, kind = (np.append(values, 0)[head] for values in (totals, kinds))
+        smoothed = (count + kind * probability) / np.maximum(total + kind, 1)
+        probability = np.where(head < 0, probability, smoothed)
+        losses[order] = float(-np.log(probability).mean())
+        contexts = np.append(-1, _positions(known, grams)[:-1])
+        asked = np.append(-1, gram[:-1])
+    return losses
+
+
+def _positions(known, wanted):
+    """Where each wanted number is in the sorted known ones; -1 where it is not."""
+    places = np.searchsorted(known, wanted)
+    found = np.append(known, -1)[places] == wanted
+    return np.where(found & (wanted >= 0), places, -1)
