@@ -41,9 +41,11 @@ class Writer:
         states = [tf.TensorSpec((None, size)) for size in sizes]
         self._start = [np.zeros((1, size), "float32") for size in sizes]
         self._read_graph = tf.function(
-            self._read, input_signature=[tf.TensorSpec((None,), tf.int32), states]
+            self._read,
+            input_signature=[tf.TensorSpec((None,), tf.int32), states],
+            autograph=False,  # which would cost the first character a fifth of a second
         )
-        self._write_graph = tf.function(self._write)
+        self._write_graph = tf.function(self._write, autograph=False)
 
     def write(self, prompt, length=200, **options) -> list[str]:
         """The whole continuations, one text for each sample; arguments as for ``stream``."""
@@ -136,19 +138,26 @@ class Writer:
         return tf.nn.log_softmax(output) if self._gives_logits else tf.math.log(output), states
 
     def _read(self, ids, states):
-        scores = tf.zeros((1, len(self.vocabulary)))
-        for token in ids:
-            scores, states = self._next(token[None], states)
+        def read_one(index, scores, *states):
+            scores, states = self._next(ids[index][None], states)
+            return index + 1, scores, *states
+
+        start = (tf.constant(0), tf.zeros((1, len(self.vocabulary))), *states)
+        _, scores, *states = tf.while_loop(lambda index, *_: index < tf.size(ids), read_one, start)
         return scores, states
 
     def _write(self, scores, states, written, size, seed, numbers, used):
-        tokens = tf.TensorArray(tf.int32, size)
-        for index in tf.range(size):
+        def write_one(index, tokens, scores, written, *states):
             noise_seed = seed + tf.stack([tf.constant(0, tf.int64), tf.cast(index, tf.int64)])
             token = _choose(scores, written, noise_seed, numbers, used)
-            written = written | tf.one_hot(token, len(self.vocabulary), True, False, dtype=tf.bool)
-            tokens = tokens.write(index, token)
+            written |= tf.one_hot(token, len(self.vocabulary), True, False, dtype=tf.bool)
             scores, states = self._next(token, states)
+            return index + 1, tokens.write(index, token), scores, written, *states
+
+        start = (tf.constant(0), tf.TensorArray(tf.int32, size), scores, written, *states)
+        _, tokens, scores, written, *states = tf.while_loop(
+            lambda index, *_: index < size, write_one, start
+        )
         return tokens.stack(), scores, states, written
 
 
