@@ -11,10 +11,10 @@ import kerasrnn
 # Imports go downwards in this order only; it has the places of modules to come. plotting is
 # above runs, whose atomic writes it uses.
 ORDER = (  # noqa: SIM905
-    "cli report export generation training datasets models layers text formats "
+    "cli report export generation training datasets models layers text downloads formats "
     "plotting runs evaluation errors"
 ).split()
-WITHOUT_KERAS = {"cli", "text", "formats", "runs", "evaluation", "plotting", "errors"}
+WITHOUT_KERAS = {"cli", "text", "downloads", "formats", "runs", "evaluation", "plotting", "errors"}
 
 
 def imports(module):
