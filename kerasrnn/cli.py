@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,6 +25,8 @@ class _Group(click.Group):
         except InputError as error:
             raise _Refusal(str(error)) from error
         except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has left; click knows
+                raise
             place = f"{error.filename}: " if error.filename else ""
             raise _Refusal(f"{place}{error.strerror or error}") from error
         except Exception as error:  # TensorFlow's own is known by name, so as not to import it
@@ -110,10 +114,6 @@ def _import_keras():
         os.close(nowhere)
 
 
-def _run_argument(**options):
-    return click.argument("run", type=_RunPath(), required=False, **options)
-
-
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
 
 
@@ -193,12 +193,13 @@ def train(data, out, seed, validation_split, quiet, as_json, units, layers, stac
     click.echo(f"run            {run}")
     if not quiet:
         click.echo("next", err=True)
-        for verb in (f"plot {run} --show", f"evaluate {run}", f"predict {run} {data}"):
-            click.echo(f"  kerasrnn {verb}", err=True)
+        path = str(run)
+        for words in (["plot", path, "--show"], ["evaluate", path], ["predict", path, data]):
+            click.echo(f"  kerasrnn {shlex.join(words)}", err=True)
 
 
 @main.command(context_settings={"show_default": True})
-@_run_argument()
+@click.argument("run", type=_RunPath(), required=False)
 @_json_option
 def evaluate(run, as_json):
     """Evaluate RUN (by default the newest) on its test part.

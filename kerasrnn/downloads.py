@@ -23,8 +23,7 @@ TEXTS = {
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     ),
 }
-# The SHA-256 sums that TensorFlow Datasets publishes for these files; their MD5 sums are the
-# ones that torchvision publishes.
+# SHA-256 sums of the original files, those whose MD5 sums torchvision publishes.
 _MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _MNIST_SHA256 = {
     "train-images-idx3-ubyte.gz": (

@@ -100,6 +100,12 @@ def test_predictions_take_raw_input_and_any_batch(trained, workplace):
     assert len(rows) == 2
 
 
+def test_a_reader_that_leaves_early_is_no_error(trained):
+    command = f"{sys.executable} -m kerasrnn predict {trained} digits --json | head -c 9"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stdout.startswith('[{"label"') and result.stderr == ""
+
+
 def test_unequal_lengths_from_file_to_prediction(workplace, ragged):
     invoke("train", ragged, *FAST, "--out", "mine", "--quiet")
     rows = invoke("predict", "mine", ragged).stdout.splitlines()
