@@ -101,9 +101,8 @@ def test_predictions_take_raw_input_and_any_batch(trained, workplace):
 
 
 def test_a_reader_that_leaves_early_is_no_error(trained):
-    command = f"{sys.executable} -m kerasrnn predict {trained} digits --json | head -c 9"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert result.stdout.startswith('[{"label"') and result.stderr == ""
+    command = f"{sys.executable} -m kerasrnn predict {trained} digits | true"
+    assert subprocess.run(command, shell=True, capture_output=True).stderr == b""
 
 
 def test_unequal_lengths_from_file_to_prediction(workplace, ragged):
