@@ -265,8 +265,7 @@ def plot(runs, metric, output, show):
     for path, names in pictures.items():
 
         def draw(*axes, names=names):
-            for ax, name in zip(axes, names, strict=True):
-                plotting.plot_histories(histories, name, ax)
+            plotting.plot_panels(histories, names, axes)
 
         click.echo(plotting.save(path, draw, panels=len(names)))
 
@@ -391,8 +390,7 @@ def _show(plotting, histories, metrics):
         raise InputError("no display to open a window on", fix="leave --show out, or set --output")
     size = plotting.panel_size(len(metrics))
     _, axes = plt.subplots(1, len(metrics), squeeze=False, figsize=size, layout="constrained")
-    for ax, metric in zip(axes[0], metrics, strict=True):
-        plotting.plot_histories(histories, metric, ax)
+    plotting.plot_panels(histories, metrics, axes[0])
     plt.show()
 
 

@@ -67,9 +67,13 @@ class Dataset:
     one_scale: bool = False
     task: str = "classifier"
 
-    def __str__(self):
+    def parts(self) -> dict[str, Part]:
+        """The parts that there are, by name: training, validation, test."""
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items() if part)
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def __str__(self):
+        sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.parts().items())
         _, steps, features = self.train.x.shape
         longest = "" if self.train.lengths is None else "up to "
         return (
@@ -80,12 +84,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of all arrays and labels, to tell whether a run still has its data."""
         digest = hashlib.sha256("\0".join(self.labels).encode())
-        for part in (self.train, self.validation, self.test):
-            if part is not None:
-                for array in (part.x, part.y, part.lengths):
-                    if array is not None:
-                        digest.update(f"{array.dtype}{array.shape}".encode())
-                        digest.update(np.ascontiguousarray(array))
+        for part in self.parts().values():
+            for array in (part.x, part.y, part.lengths):
+                if array is not None:
+                    digest.update(f"{array.dtype}{array.shape}".encode())
+                    digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
 
@@ -144,10 +147,7 @@ def load_corpus(
     Raises:
         InputError: unknown name, not UTF-8, binary, empty, or of one distinct token only.
     """
-    if not 0 <= validation_split < 1:
-        raise InputError(
-            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
-        )
+    _check_split(validation_split)
     if max_tokens is not None and max_tokens < 2:
         raise InputError("max_tokens out of range", found=max_tokens, expected="2 or more")
     sources = tuple(map(str, sources))
@@ -175,6 +175,13 @@ def load_corpus(
         train=ids[:cut],
         validation=ids[cut:],
     )
+
+
+def _check_split(validation_split):
+    if not 0 <= validation_split < 1:
+        raise InputError(
+            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
+        )
 
 
 def _text_readers(source):
@@ -225,10 +232,7 @@ def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
     Raises:
         InputError: unknown name, defective file, or data that cannot be trained on.
     """
-    if not 0 <= validation_split < 1:
-        raise InputError(
-            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
-        )
+    _check_split(validation_split)
     if not 0 <= seed < 2**32:
         raise InputError("seed out of range", found=seed, expected="0 ≤ seed < 2^32")
     raw = _read(str(name_or_path))

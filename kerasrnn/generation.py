@@ -11,7 +11,7 @@ from kerasrnn.errors import InputError
 from kerasrnn.models import step_model
 from kerasrnn.text import detokenize, tokenize
 
-UNKNOWN = ("error", "skip", "unk")
+UNKNOWN_CHOICES = ("error", "skip", "unk")
 _LARGEST_PIECE = 64  # tokens between two looks at the text, once the first are out
 
 
@@ -113,8 +113,10 @@ class Writer:
         return end.release(detokenize(tokens, self.unit, after=end.tail), last)
 
     def _encode(self, prompt, unknown):
-        if unknown not in UNKNOWN:
-            raise InputError("bad unknown", found=repr(unknown), expected=" or ".join(UNKNOWN))
+        if unknown not in UNKNOWN_CHOICES:
+            raise InputError(
+                "bad unknown", found=repr(unknown), expected=" or ".join(UNKNOWN_CHOICES)
+            )
         tokens = tokenize(prompt, self.unit)
         strange = [token for token in dict.fromkeys(tokens) if token not in self.vocabulary]
         if strange and unknown == "error":

@@ -13,6 +13,7 @@ import keras
 
 from kerasrnn.errors import InputError
 from kerasrnn.layers import FlipTime, LengthMask, OneHot, SequencePooling
+from kerasrnn.runs import open_run
 
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}
 POOLINGS = ("last", "mean", "max")
@@ -232,10 +233,9 @@ class CarriedState(keras.Model):
         super().__init__()
         self.sequence_model = sequence_model(generator)
         self.carried = [
-            self.add_weight(shape=(batch_size, state.shape[1]), trainable=False)
+            self.add_weight((batch_size, state.shape[1]), "zeros", trainable=False)
             for state in self.sequence_model.inputs[1:]
         ]
-        self.reset()
 
     def call(self, tokens, training=None):
         output, *states = self.sequence_model([tokens, *self.carried], training=training)
@@ -257,8 +257,6 @@ def load_model(path) -> keras.Model:
     Raises:
         InputError: not there, not a local path, another format, or damaged.
     """
-    from kerasrnn.runs import open_run
-
     path = Path(path)
     if path.is_dir():
         path = open_run(path).model_path

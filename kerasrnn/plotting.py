@@ -73,6 +73,12 @@ def plot_histories(histories, metric="loss", ax=None):
     return ax
 
 
+def plot_panels(histories, metrics, axes):
+    """Draw each of the metrics of several runs on the Axes of the same place."""
+    for ax, metric in zip(axes, metrics, strict=True):
+        plot_histories(histories, metric, ax)
+
+
 def plot_confusion(matrix, labels, ax=None):
     """Draw a confusion matrix, true labels down and predicted labels across.
 

@@ -350,13 +350,12 @@ def _predict_part(model, part):
 
 
 def _describe(dataset):
-    whole = len(dataset.train) + (len(dataset.validation) if dataset.validation else 0)
     return {
         "name": dataset.name,
         "source": dataset.source,
         "fingerprint": dataset.fingerprint(),
         "split": dataset.split,
-        "sequences": whole + len(dataset.test),
+        "sequences": sum(map(len, dataset.parts().values())),
     }
 
 
