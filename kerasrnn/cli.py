@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from kerasrnn import options as task_options
 from kerasrnn.errors import InputError
 
 
@@ -63,9 +64,9 @@ class _Data(click.ParamType):
     def shell_complete(self, ctx, param, incomplete):
         from click.shell_completion import CompletionItem
 
-        from kerasrnn.datasets import NAMES
+        from kerasrnn.datasets import CORPORA, NAMES
 
-        names = [CompletionItem(name) for name in NAMES if name.startswith(incomplete)]
+        names = [CompletionItem(name) for name in NAMES + CORPORA if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 
 
@@ -90,6 +91,8 @@ def main():
     kerasrnn train --stacked       a stacked bidirectional LSTM on handwritten digits
     kerasrnn evaluate              the newest run, on its test part
     kerasrnn plot --show           its curves in a window
+    kerasrnn train shakespeare     a character generator
+    kerasrnn generate --prompt "ROMEO:"
 
     A run is one directory; every verb but 'train' takes one, by default the newest.
     """
@@ -117,72 +120,110 @@ def _import_keras():
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print results as JSON.")
 
 
+def _option(*names, help, **settings):
+    """An option of ``train`` whose default depends on the task; the help tells it."""
+    name = names[-1].split("/")[0].lstrip("-").replace("-", "_")
+    rows = task_options.defaults(name)
+    first, *others = rows.items()
+    text = _spell(first[1])
+    text += "".join(f"; {task} {_spell(value)}" for task, value in others if value != first[1])
+    only = "" if len(rows) == len(task_options.FIT) else f"{' and '.join(rows).capitalize()}: "
+    if first[1] is not None and not settings.get("is_flag"):
+        help += f"  [default: {text}]"
+    settings |= {"help": only + help, "default": None, "show_default": False}
+    return click.option(*names, **settings)
+
+
+def _spell(value):
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 @main.command(context_settings={"show_default": True})
-@click.argument("data", type=_Data(), default="digits")
-@click.option("--units", type=_Units(), default="50", help="Width of all layers, or one a layer.")
+@click.argument("data", type=_Data(), nargs=-1, metavar="[DATA]...")
+@click.option(
+    "--task",
+    type=click.Choice(list(task_options.FIT)),
+    help="What to learn.  [default: what the data is for]",
+)
+@_option("--units", type=_Units(), help="Width of all layers, or one a layer.")
 @click.option("--layers", type=int, help="Number of layers.  [default: one for each of --units]")
 @click.option("--stacked", is_flag=True, help="The same as --layers 2.")
-@click.option("--cell", type=click.Choice(["lstm", "gru", "simple"]), default="lstm", help="Cell.")
-@click.option(
-    "--bidirectional/--unidirectional", default=True, help="Read both ways, or forwards only."
-)
-@click.option(
-    "--go-backwards", is_flag=True, help="With --unidirectional: read from the last step."
-)
-@click.option("--dropout", type=float, default=0.2, help="Share dropped after each layer.")
-@click.option(
+@_option("--cell", type=click.Choice(["lstm", "gru", "simple"]), help="Cell.")
+@_option("--bidirectional/--unidirectional", help="Read both ways, or forwards only.")
+@_option("--go-backwards", is_flag=True, help="With --unidirectional: read from the last step.")
+@_option("--dropout", type=float, help="Share dropped after each layer.")
+@_option(
     "--pooling",
     type=click.Choice(["last", "mean", "max"]),
-    default="last",
     help="What the head sees: the last state, or the mean or maximum over the steps.",
 )
-@click.option("--functional", is_flag=True, help="A functional model instead of a Sequential.")
-@click.option("--epochs", type=int, default=30, help="Passes over the training part.")
-@click.option("--batch-size", type=int, default=32, help="Sequences a step.")
-@click.option(
-    "--optimizer",
-    type=click.Choice(["adam", "adamw", "rmsprop", "sgd"]),
-    default="adam",
-    help="Optimizer.",
+@_option("--embedding", type=int, help="Width of the token embedding, 0 for one-hot.")
+@_option("--functional", is_flag=True, help="A functional model instead of a Sequential.")
+@_option("--epochs", type=int, help="Passes over the training part.")
+@_option("--batch-size", type=int, help="Sequences a step.")
+@_option("--optimizer", type=click.Choice(["adam", "adamw", "rmsprop", "sgd"]), help="Optimizer.")
+@_option("--learning-rate", type=float, help="Learning rate.")
+@_option(
+    "--schedule",
+    type=click.Choice(["constant", "cosine", "plateau"]),
+    help="Of the learning rate: constant, a cosine with warm-up, or halved on a plateau.",
 )
-@click.option("--learning-rate", type=float, default=0.005, help="Learning rate.")
-@click.option(
-    "--clip-norm",
-    type=float,
-    default=1.0,
-    help="Largest global norm of the gradients; 0 for no limit.",
+@_option("--clip-norm", type=float, help="Largest global norm of the gradients; 0 for no limit.")
+@_option("--validation-split", type=float, help="Share cut off to choose the best epoch.")
+@_option("--unit", type=click.Choice(["char", "word"]), help="What a token is.")
+@_option("--lines", is_flag=True, help="Lines are independent, such as names.")
+@_option("--classic", is_flag=True, help="Keep letters only, lower-cased.")
+@_option("--max-tokens", type=int, help="Use only so many tokens.")
+@_option("--min-frequency", type=int, help="Tokens that occur less often are unknown.")
+@_option("--max-size", type=int, help="Size of the vocabulary at most.")
+@_option("--steps", type=int, help="Length of a window.")
+@_option(
+    "--sampling",
+    type=click.Choice(["random", "sequential"]),
+    help="Windows in random order, or neighbouring ones with the state carried on.",
 )
+@_option("--sample-every", type=int, help="Print a text every so many epochs; 0 for never.")
+@_option("--prompt", help="What that text goes on from.")
 @click.option("--seed", type=int, default=0, help="Fixes weights, order, dropout, validation cut.")
-@click.option(
-    "--validation-split",
-    type=float,
-    default=0.1,
-    help="Share of the training part that chooses the best epoch.",
-)
 @click.option(
     "--out", type=click.Path(), help="Directory to make.  [default: runs/<data>-<task>-<n>]"
 )
 @click.option("--quiet", is_flag=True, help="Nothing on stderr.")
 @_json_option
-def train(data, out, seed, validation_split, quiet, as_json, units, layers, stacked, **options):
-    """Train a classifier on DATA and leave a run directory.
+def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
+    """Train a model on DATA and leave a run directory.
 
-    DATA is 'digits' (the default, ships with scikit-learn), 'mnist', an .npz file with x and
-    y (or x_train, y_train, x_test, y_test), or a folder of IDX files.
+    A classifier: DATA is 'digits' (the default, ships with scikit-learn), 'mnist', an .npz
+    file with x and y (or x_train, y_train, x_test, y_test), or a folder of IDX files.
+
+    A generator of text: DATA is 'english' (ships with Python), 'shakespeare',
+    'time-machine', UTF-8 text files, folders of .txt files, or - for standard input.
 
     \b
     kerasrnn train --stacked
     kerasrnn train mnist --units 128,64 --cell gru --epochs 5
     kerasrnn train sensors.npz --unidirectional --out runs/forward
+    kerasrnn train shakespeare --stacked --prompt "ROMEO:"
+    kerasrnn train names.txt --lines --units 128
     """
-    units = _stack_units(units, layers, stacked)
+    data = data or ("digits",)
+    given = {name: value for name, value in options.items() if value is not None}
     _import_keras()
-    from kerasrnn.datasets import load
+    from kerasrnn.datasets import task_of
+    from kerasrnn.tasks import TASKS
     from kerasrnn.training import train as train_run
 
-    dataset = load(data, validation_split=validation_split, seed=seed)
+    row = TASKS[task or task_of(data[0])]
+    if layers is not None or stacked:
+        units = given.get("units", (task_options.MODEL[row.name]["units"],))
+        given["units"] = _stack_units(units, layers, stacked)
+    known = {**given, "seed": seed}
+    of_data = {name: known[name] for name in task_options.DATA[row.name] if name in known}
+    of_run = {name: value for name, value in given.items() if name not in of_data}
+    row.complete(of_run)  # an option that is not the task's, before the data is read
+    dataset = row.load(*data, **of_data)
     try:
-        run = train_run(dataset, out, seed=seed, quiet=quiet, units=units, **options)
+        run = train_run(dataset, out, seed=seed, quiet=quiet, **of_run)
     except KeyboardInterrupt:
         sys.exit(130)
     metrics = run.metrics()
@@ -194,18 +235,32 @@ def train(data, out, seed, validation_split, quiet, as_json, units, layers, stac
     if not quiet:
         click.echo("next", err=True)
         path = str(run)
-        for words in (["plot", path, "--show"], ["evaluate", path], ["predict", path, data]):
+        generates = run.task == "generator"
+        first = ["generate", path, *_start(dataset)] if generates else ["predict", path, data[0]]
+        for words in (first, ["evaluate", path], ["plot", path, "--show"]):
             click.echo(f"  kerasrnn {shlex.join(words)}", err=True)
+
+
+def _start(corpus):
+    """Words of a command that give ``generate`` something to start from."""
+    if corpus.lines:
+        return []
+    from kerasrnn.text import detokenize
+
+    tokens = corpus.vocabulary.decode(corpus.train[:200])
+    line = detokenize(tokens, corpus.unit).split("\n")[0]
+    return ["--prompt", line[:20].strip() or corpus.vocabulary.tokens[1]]
 
 
 @main.command(context_settings={"show_default": True})
 @click.argument("run", type=_RunPath(), required=False)
 @_json_option
 def evaluate(run, as_json):
-    """Evaluate RUN (by default the newest) on its test part.
+    """Evaluate RUN (by default the newest).
 
-    Writes metrics.json and confusion.png into the run. The baseline beside the numbers
-    predicts the label frequencies of the training part.
+    A classifier on its test part, beside a baseline that predicts the label frequencies of
+    the training part; writes metrics.json and confusion.png into the run. A generator on the
+    whole validation text, beside the best of smoothed n-gram models; writes metrics.json.
 
     \b
     kerasrnn evaluate runs/digits-classifier-1 --json
@@ -219,8 +274,11 @@ def evaluate(run, as_json):
         click.echo(json.dumps(metrics))
         return
     _print_metrics(metrics)
-    click.echo("label          precision    recall        f1   support")
-    for label, row in metrics["labels"].items():
+    for order, loss in metrics.get("ngrams", {}).items():
+        click.echo(f"{order}-gram{loss:>18.4f}")
+    if "labels" in metrics:
+        click.echo("label          precision    recall        f1   support")
+    for label, row in metrics.get("labels", {}).items():
         click.echo(
             f"{label:<14}{row['precision']:>10.4f}{row['recall']:>10.4f}"
             f"{row['f1']:>10.4f}{row['support']:>10}"
@@ -289,12 +347,12 @@ def predict(run, input, output, as_json):
     \b
     kerasrnn predict runs/digits-classifier-1 digits
     """
-    run = _open(run)
+    run = _open(run, "classifier")
     _import_keras()
     from kerasrnn.datasets import load_sequences
     from kerasrnn.models import load_model
     from kerasrnn.runs import write_text
-    from kerasrnn.training import predict as predict_sequences
+    from kerasrnn.tasks import predict as predict_sequences
 
     labels = run.labels()
     x, lengths = load_sequences(input)
@@ -311,6 +369,70 @@ def predict(run, input, output, as_json):
         click.echo(f"wrote {output}", err=True)
     else:
         click.echo(text, nl=False)
+
+
+@main.command(context_settings={"show_default": True})
+@click.argument("run", type=_RunPath(), required=False)
+@click.option("--prompt", default="", help="Text to go on from; not needed by a run of --lines.")
+@click.option("--length", type=int, default=500, help="Tokens to write at most.")
+@click.option("--temperature", type=float, default=1.0, help="0 for the likeliest token always.")
+@click.option("--top-k", type=int, default=0, help="Only the k likeliest tokens; 0 for all.")
+@click.option("--top-p", type=float, default=1.0, help="Only the likeliest that make up p.")
+@click.option("--beams", type=int, help="Beam search with so many beams instead of sampling.")
+@click.option(
+    "--repetition-penalty", type=float, default=1.0, help="Above 1: less of what was written."
+)
+@click.option("--stop", multiple=True, help="End before this text; again for more.")
+@click.option("--samples", type=int, default=1, help="Number of texts.")
+@click.option(
+    "--unknown",
+    type=click.Choice(["error", "skip", "unk"]),
+    default="error",
+    help="What to do with tokens of the prompt that the model does not know.",
+)
+@click.option("--seed", type=int, default=0, help="The same seed gives the same text.")
+@_json_option
+def generate(run, prompt, as_json, samples, beams, **options):
+    """Write on from a prompt with the best model of RUN (by default the newest generator).
+
+    Prints the prompt and the text as it is made; several texts with --- between them, or a
+    line each where the run learnt lines. With --json {"run", "prompt", "samples"}.
+
+    \b
+    kerasrnn generate --prompt "ROMEO:" --temperature 0.8
+    kerasrnn generate runs/names-generator-1 --samples 10
+    """
+    run = _open(run, "generator")
+    _import_keras()
+    from kerasrnn.generation import load_writer
+
+    writer = load_writer(run)
+    if beams is None:
+        pieces = writer.stream(prompt, samples=samples, **options)
+        if samples == 1 and not as_json:
+            click.echo(prompt, nl=False)
+            for (piece,) in pieces:
+                click.echo(piece, nl=False)
+            click.echo()
+            return
+        texts = ["".join(rows) for rows in zip(*pieces, strict=True)]
+    else:
+        texts = writer.search(prompt, beams=beams, samples=samples, **_for_search(options))
+    if as_json:
+        answer = {"run": str(run), "prompt": prompt, "samples": texts}
+        click.echo(json.dumps(answer, ensure_ascii=False))
+    else:
+        click.echo(("\n" if writer.lines else "\n---\n").join(prompt + text for text in texts))
+
+
+def _for_search(options):
+    """The options that beam search has; the others must have been left out."""
+    context = click.get_current_context()
+    kept = ("length", "stop", "unknown")
+    for name in options.keys() - kept:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            raise InputError(f"--{name.replace('_', '-')} with --beams, which does not sample")
+    return {name: options[name] for name in kept}
 
 
 @main.command()
@@ -361,25 +483,43 @@ def _stack_units(units, layers, stacked):
     return units
 
 
-def _open(path):
-    """The run at ``path``; the newest, named on stderr, where there is none."""
+def _open(path, task=None):
+    """The run at ``path``; the newest of the task, named on stderr, where there is none."""
     from kerasrnn.runs import latest_run, open_run
 
-    if path is not None:
-        return open_run(path)
-    run = latest_run()
-    click.echo(f"run {run}", err=True)
+    if path is None:
+        run = latest_run(tasks=task and (task,))
+        click.echo(f"run {run}", err=True)
+        return run
+    run = open_run(path)
+    if task not in (None, run.task):
+        raise InputError(f"{run} is not a {task}", found=f"a {run.task}")
     return run
 
 
+_TITLES = {"macro_f1": "macro F1", "bits_per_character": "bits/char", "bits_per_word": "bits/word"}
+
+
 def _print_metrics(metrics):
-    click.echo("                    loss  accuracy  macro F1")
-    for part in ("validation", "test", "baseline"):
-        if part in metrics:
-            row = metrics[part]
-            click.echo(
-                f"{part:<14}{row['loss']:>10.4f}{row['accuracy']:>10.4f}{row['macro_f1']:>10.4f}"
+    rows = {part: metrics[part] for part in ("validation", "test", "baseline") if part in metrics}
+    for index, (part, row) in enumerate(rows.items()):
+        numbers = {name: value for name, value in row.items() if isinstance(value, float)}
+        if index == 0:
+            titles = [_TITLES.get(name, name) for name in numbers]
+            click.echo(" " * 14 + "".join(f"{title:>{_width(title)}}" for title in titles))
+        if "ngram" in row:
+            part = f"{row['ngram']}-gram"
+        click.echo(
+            f"{part:<14}"
+            + "".join(
+                f"{value:>{_width(title)}.4f}"
+                for title, value in zip(titles, numbers.values(), strict=True)
             )
+        )
+
+
+def _width(title):
+    return max(10, len(title) + 2)
 
 
 def _show(plotting, histories, metrics):

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import sys
-import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn import downloads, formats
+from kerasrnn.corpora import CORPORA, check_split
 from kerasrnn.errors import InputError
-from kerasrnn.text import Vocabulary, encode_corpus
 
 NAMES = ("digits", "mnist")
-CORPORA = ("english", *downloads.TEXTS)
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
 _TEST_SEED = 0
 _LARGEST = 1e18  # whose square float32 still holds
@@ -51,7 +45,7 @@ class Dataset:
 
     name: short, used in run names. source: what ``load`` was given, an absolute path if one.
     labels: the class names, in index order. axes: what each axis of x means. train,
-    validation, test: the parts; validation is None if none was asked for. split: the
+    validation, test: the parts; validation is None if none was asked for. options: the
     ``validation_split`` and ``seed`` that ``load`` was given. one_scale: all features are of
     one kind (pixels), so that one mean and variance scales them all.
     """
@@ -63,7 +57,7 @@ class Dataset:
     train: Part
     validation: Part | None
     test: Part
-    split: dict
+    options: dict
     one_scale: bool = False
     task: str = "classifier"
 
@@ -72,8 +66,12 @@ class Dataset:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in parts.items() if part is not None}
 
+    def sizes(self) -> dict[str, int]:
+        """Number of sequences of each part."""
+        return {name: len(part) for name, part in self.parts().items()}
+
     def __str__(self):
-        sizes = ", ".join(f"{len(part):,} {name}" for name, part in self.parts().items())
+        sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes().items())
         _, steps, features = self.train.x.shape
         longest = "" if self.train.lengths is None else "up to "
         return (
@@ -92,125 +90,19 @@ class Dataset:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class Corpus:
-    """Text ready for a generator.
+def task_of(source) -> str:
+    """The task that data is for, from its name or kind: ``"classifier"`` or ``"generator"``.
 
-    name: short, used in run names. sources: what ``load_corpus`` was given, absolute paths.
-    options: how the text was read and cut. vocabulary: the tokens. train, validation: ids of
-    the beginning and of the end of the text, unsigned integers (tokens,), memory-mapped where
-    the text is large.
+    Raises ``InputError`` for data that is not there.
     """
-
-    name: str
-    sources: tuple[str, ...]
-    options: dict
-    vocabulary: Vocabulary
-    train: np.ndarray
-    validation: np.ndarray
-    task: str = "generator"
-
-    def __str__(self):
-        unit = {"char": "characters", "word": "words"}[self.options["unit"]]
-        return (
-            f"{self.name}: {len(self.train):,} training, {len(self.validation):,} validation "
-            f"{unit}, {len(self.vocabulary):,} in the vocabulary"
-        )
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the vocabulary and all ids."""
-        digest = hashlib.sha256(self.vocabulary.to_json().encode())
-        for ids in (self.train, self.validation):
-            digest.update(np.ascontiguousarray(ids))
-        return digest.hexdigest()
-
-
-def load_corpus(
-    *sources, unit="char", classic=False, max_tokens=None, validation_split=0.1, **vocabulary
-) -> Corpus:
-    """Load text for a generator, by name, or from files, folders of .txt files, or ``-``.
-
-    ``english``: the help texts in Python's own ``pydoc_data.topics``. ``time-machine``: H. G.
-    Wells's novel, the copy of *Dive into Deep Learning*. ``shakespeare``: the 1,115,394
-    characters of char-rnn and nanoGPT. The latter two are looked for under ``KERASRNN_DATA``
-    and in the cache, else downloaded once. ``-`` is standard input.
-
-    Args:
-        *sources: one or more of these; several are read one after the other.
-        unit: tokens are ``"char"`` or ``"word"``.
-        classic: letters only, lower-cased, line by line (``text.clean``).
-        max_tokens: only so many tokens, from the beginning.
-        validation_split: share of the text, at its end, that is never trained on, in [0, 1).
-            It is cut before any window is, so that no window holds both.
-        **vocabulary: ``min_frequency`` and ``max_size`` of the ``Vocabulary``.
-
-    Raises:
-        InputError: unknown name, not UTF-8, binary, empty, or of one distinct token only.
-    """
-    _check_split(validation_split)
-    if max_tokens is not None and max_tokens < 2:
-        raise InputError("max_tokens out of range", found=max_tokens, expected="2 or more")
-    sources = tuple(map(str, sources))
-    readers = [reader for source in sources for reader in _text_readers(source)]
-
-    def read():
-        for reader in readers:
-            yield from reader()
-
-    known, ids = encode_corpus(read, unit, classic=classic, max_tokens=max_tokens, **vocabulary)
-    names = " ".join(sources)
-    if not len(ids):
-        raise InputError("empty text", where=names, expected="at least two different tokens")
-    if len(known) < 3:
-        raise InputError(
-            "only one distinct token", where=names, found=f"{len(ids):,} times {known.tokens[-1]!r}"
-        )
-    cut = int(len(ids) * (1 - validation_split))
-    options = {"unit": unit, "classic": classic, "max_tokens": max_tokens, **vocabulary}
-    return Corpus(
-        name=Path(sources[0]).stem if sources[0] != "-" else "stdin",
-        sources=tuple(s if s in (*CORPORA, "-") else str(Path(s).resolve()) for s in sources),
-        options={**options, "validation_split": validation_split},
-        vocabulary=known,
-        train=ids[:cut],
-        validation=ids[cut:],
-    )
-
-
-def _check_split(validation_split):
-    if not 0 <= validation_split < 1:
-        raise InputError(
-            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
-        )
-
-
-def _text_readers(source):
-    """Functions that each give an iterator over the pieces of one text."""
-    if source == "english":
-        from pydoc_data.topics import topics
-
-        return [lambda: iter(["\n\n".join(topics[key] for key in sorted(topics))])]
-    if source == "-":
-        return [_spool(sys.stdin.buffer)]
     path = Path(source)
-    if source in downloads.TEXTS:
-        path = downloads.find_text(source)
+    if source in NAMES or path.suffix == ".npz":
+        return "classifier"
+    if source in CORPORA or source == "-" or path.is_file():
+        return "generator"
     if path.is_dir():
-        paths = sorted(path.rglob("*.txt"))
-        if not paths:
-            raise InputError("no .txt files in the folder", where=path)
-        return [partial(formats.read_text, path) for path in paths]
-    if not path.is_file():
-        raise _unknown(source, CORPORA)
-    return [partial(formats.read_text, path)]
-
-
-def _spool(stream):
-    """A reader of a stream that can be read twice."""
-    file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (lives as long as the reader)
-    shutil.copyfileobj(stream, file)
-    file.flush()
-    return lambda: formats.read_text(file.name)
+        return "generator" if next(path.rglob("*.txt"), None) else "classifier"
+    raise downloads.unknown(source, NAMES + CORPORA)
 
 
 def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
@@ -232,7 +124,7 @@ def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
     Raises:
         InputError: unknown name, defective file, or data that cannot be trained on.
     """
-    _check_split(validation_split)
+    check_split(validation_split)
     if not 0 <= seed < 2**32:
         raise InputError("seed out of range", found=seed, expected="0 ≤ seed < 2^32")
     raw = _read(str(name_or_path))
@@ -262,7 +154,7 @@ def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
         train=train,
         validation=validation,
         test=test,
-        split={"validation_split": validation_split, "seed": seed},
+        options={"validation_split": validation_split, "seed": seed},
         one_scale=raw.get("one_scale", False),
     )
 
@@ -279,7 +171,7 @@ def load_sequences(name_or_path) -> tuple[np.ndarray, np.ndarray | None]:
         test = load(name_or_path, validation_split=0).test
         return test.x, test.lengths
     if not path.is_file():
-        raise _unknown(name_or_path)
+        raise downloads.unknown(name_or_path, NAMES)
     lengths = None
     if path.suffix in (".npz", ".npy"):
         arrays = formats.read_numpy(path)
@@ -311,21 +203,7 @@ def _read(name_or_path):
                 "unknown kind of file", where=path, expected="an .npz file or a folder of IDX files"
             )
         return _read_npz(path)
-    raise _unknown(name_or_path)
-
-
-def _unknown(name, names=NAMES):
-    from difflib import get_close_matches
-
-    if Path(name).suffix or os.sep in name:
-        return InputError("no such file or folder", found=repr(name))
-    close = get_close_matches(name, names, 1)
-    return InputError(
-        "unknown dataset",
-        found=repr(name),
-        expected=f"{', '.join(names)}, or the path of a file or folder",
-        fix=f"did you mean '{close[0]}'?" if close else None,
-    )
+    raise downloads.unknown(name_or_path, NAMES)
 
 
 def _read_digits():

@@ -41,6 +41,21 @@ _MNIST_SHA256 = {
 }
 
 
+def unknown(name, names) -> InputError:
+    """The error for data that is neither one of ``names`` nor a file or folder."""
+    from difflib import get_close_matches
+
+    if Path(name).suffix or os.sep in name:
+        return InputError("no such file or folder", found=repr(name))
+    close = get_close_matches(name, names, 1)
+    return InputError(
+        "unknown dataset",
+        found=repr(name),
+        expected=f"{', '.join(names)}, or the path of a file or folder",
+        fix=f"did you mean '{close[0]}'?" if close else None,
+    )
+
+
 def find_mnist() -> Path:
     """The folder with the four MNIST files: under ``KERASRNN_DATA``, or the cache.
 

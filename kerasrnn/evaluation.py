@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import (
@@ -52,6 +54,16 @@ def label_report(y, predicted, labels) -> dict[str, dict[str, float]]:
 def confusion(y, predicted, num_classes) -> np.ndarray:
     """Counts (true label, predicted label), int (classes, classes)."""
     return confusion_matrix(y, predicted, labels=np.arange(num_classes))
+
+
+def language_metrics(loss, unit="char") -> dict[str, float]:
+    """What follows from a loss in nats per token: perplexity e^loss, and bits, loss / ln 2.
+
+    unit: what a token is, ``"char"`` or ``"word"``.
+    """
+    bits = {"char": "bits_per_character", "word": "bits_per_word"}[unit]
+    perplexity = math.exp(min(loss, 700.0))  # beyond which float64 ends
+    return {"loss": loss, "perplexity": perplexity, bits: loss / math.log(2)}
 
 
 def ngram_losses(train, validation, vocabulary_size, max_order=5) -> dict[int, float]:

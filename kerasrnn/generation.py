@@ -1,18 +1,34 @@
-"""Text from a generator: the loop over tokens runs inside one compiled graph."""
+"""Text from a generator, and how well it predicts one: loops inside compiled graphs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from kerasrnn.errors import InputError
-from kerasrnn.models import step_model
-from kerasrnn.text import detokenize, tokenize
+from kerasrnn.models import load_model, sequence_model, step_model
+from kerasrnn.runs import Run
+from kerasrnn.text import LINE_END, Vocabulary, clean, detokenize, tokenize
 
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 _LARGEST_PIECE = 64  # tokens between two looks at the text, once the first are out
+_WARM_UP = 256  # tokens that are read before those that count
+_CHUNK = 256  # steps of a text that are read at once
+_ROWS = 64  # places of a text that are read side by side
+
+
+def load_writer(run: Run) -> Writer:
+    """The ``Writer`` of the best model of a run. Raises ``InputError``."""
+    options = run.info["data"].get("options", {})
+    try:
+        vocabulary = Vocabulary.from_json(run.read_text("vocabulary.json"))
+    except InputError as error:
+        raise InputError(str(error), where=run.path / "vocabulary.json") from error
+    known = {name: options[name] for name in ("unit", "lines", "classic") if name in options}
+    return Writer(load_model(run.path), vocabulary, **known)
 
 
 class Writer:
@@ -22,12 +38,15 @@ class Writer:
         model: a model of ``build_generator``.
         vocabulary: the ``Vocabulary`` of its ids.
         unit: ``"char"`` or ``"word"``, as the vocabulary was made.
+        lines: it learnt independent lines: a text starts and ends where a line does, so the
+            prompt may be empty.
+        classic: prompts are cleaned as its text was (``text.clean``).
 
     Raises:
         InputError: the model is no generator, or its size is not the vocabulary's.
     """
 
-    def __init__(self, model, vocabulary, unit="char"):
+    def __init__(self, model, vocabulary, unit="char", *, lines=False, classic=False):
         if model.output_shape[-1] != len(vocabulary):
             raise InputError(
                 "a vocabulary that does not match the model",
@@ -35,6 +54,7 @@ class Writer:
                 expected=model.output_shape[-1],
             )
         self.vocabulary, self.unit = vocabulary, unit
+        self.lines, self.classic = lines, classic
         self._step = step_model(model)
         self._gives_logits = model.layers[-1].activation.__name__ == "linear"
         sizes = [state.shape[1] for state in self._step.inputs[1:]]
@@ -46,14 +66,39 @@ class Writer:
             autograph=False,  # which would cost the first character a fifth of a second
         )
         self._write_graph = tf.function(self._write, autograph=False)
+        self._search_graph = tf.function(self._search, autograph=False)
 
-    def write(self, prompt, length=200, **options) -> list[str]:
+    def write(self, prompt, length=500, **options) -> list[str]:
         """The whole continuations, one text for each sample; arguments as for ``stream``."""
         pieces = list(self.stream(prompt, length, **options))
         return ["".join(texts) for texts in zip(*pieces, strict=True)]
 
+    def search(
+        self, prompt, length=500, *, beams=4, samples=1, stop=(), unknown="error"
+    ) -> list[str]:
+        """The likeliest continuations that beam search finds, best first.
+
+        At each step the ``beams`` continuations of the highest probability are kept
+        (Lowerre 1976); the other arguments are those of ``stream``, ``samples`` at most
+        ``beams``. Raises ``InputError``.
+        """
+        ids = self._encode(prompt, unknown)
+        _check_positive(length=length, beams=beams, samples=samples)
+        if samples > beams:
+            raise InputError("more samples than beams", found=samples, expected=f"at most {beams}")
+        scores, states = self._read_graph(ids, self._start)
+        tokens, parents = self._search_graph(
+            scores, states, tf.constant(length), tf.constant(beams)
+        )
+        beam, backwards = np.arange(samples), []
+        for row, parent in zip(tokens.numpy()[::-1], parents.numpy()[::-1], strict=True):
+            backwards.append(row[beam])
+            beam = parent[beam]
+        rows = np.array(backwards[::-1]).T
+        return [self._text(_End(self._stops(stop), prompt), row, True) for row in rows]
+
     def stream(
-        self, prompt, length=200, *, samples=1, stop=None, unknown="error", seed=0, **sampling
+        self, prompt, length=500, *, samples=1, stop=(), unknown="error", seed=0, **sampling
     ) -> Iterator[list[str]]:
         """Continuations of a prompt, in pieces, as they are made.
 
@@ -61,7 +106,8 @@ class Writer:
             prompt: text that is read through the model first; not part of the result.
             length: number of tokens to write at most.
             samples: number of continuations, made in one batch.
-            stop: a continuation ends before the first place where it holds this text.
+            stop: a continuation ends before the first place where it holds this text, or one
+                of several.
             unknown: what to do with prompt tokens that the vocabulary lacks: ``"error"``,
                 ``"skip"`` them, or read them as ``"unk"``.
             seed: the same seed gives the same text.
@@ -78,18 +124,21 @@ class Writer:
         """
         ids = self._encode(prompt, unknown)
         numbers, used = _check_sampling(**sampling)
-        for name, value in {"length": length, "samples": samples}.items():
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} out of range", found=value, expected="1 or more")
-        if stop == "":
-            raise InputError("an empty stop text", expected="at least one character, or None")
-        return self._pieces(ids, prompt, length, samples, stop, seed, numbers, used)
+        _check_positive(length=length, samples=samples)
+        stops = self._stops(stop)
+        return self._pieces(ids, prompt, length, samples, stops, seed, numbers, used)
 
-    def _pieces(self, ids, prompt, length, samples, stop, seed, numbers, used):
+    def _stops(self, stop):
+        stops = [stop] if isinstance(stop, str) else list(stop)
+        if "" in stops:
+            raise InputError("an empty stop text", expected="at least one character")
+        return stops + [LINE_END] * self.lines
+
+    def _pieces(self, ids, prompt, length, samples, stops, seed, numbers, used):
         scores, states = self._read_graph(ids, self._start)
         scores, *states = [tf.repeat(tensor, samples, axis=0) for tensor in (scores, *states)]
         written = tf.zeros(tf.shape(scores), tf.bool)
-        ends = [_End(stop, prompt) for _ in range(samples)]
+        ends = [_End(stops, prompt) for _ in range(samples)]
         position, size = 0, 1
         while position < length and not all(end.reached for end in ends):
             size = min(size, length - position)
@@ -117,6 +166,9 @@ class Writer:
             raise InputError(
                 "bad unknown", found=repr(unknown), expected=" or ".join(UNKNOWN_CHOICES)
             )
+        if self.classic:
+            prompt = clean(prompt) + " " * (not prompt[-1:].isalpha() and self.unit == "char")
+            prompt = prompt.lstrip()
         tokens = tokenize(prompt, self.unit)
         strange = [token for token in dict.fromkeys(tokens) if token not in self.vocabulary]
         if strange and unknown == "error":
@@ -127,6 +179,8 @@ class Writer:
             )
         if unknown == "skip":
             tokens = [token for token in tokens if token in self.vocabulary]
+        if self.lines:
+            tokens = [LINE_END, *tokens]
         if not tokens:
             raise InputError("empty prompt", expected="text to start from")
         return np.array(self.vocabulary.encode(tokens), "int32")
@@ -162,12 +216,102 @@ class Writer:
         )
         return tokens.stack(), scores, states, written
 
+    def _search(self, scores, states, length, beams):
+        """Tokens and the beams they came from, both (length, beams)."""
+        vocabulary_size = len(self.vocabulary)
+        line_end = self.vocabulary.encode(LINE_END) if self.lines else -1
+        resting = tf.one_hot([line_end], vocabulary_size, 0.0, scores.dtype.min)
+
+        def search_one(index, tokens, parents, totals, last, scores, *states):
+            scores = tf.where(last[:, None] == line_end, resting, _without_unknown(scores))
+            joint = tf.reshape(totals[:, None] + scores, [-1])
+            totals, best = tf.math.top_k(joint, beams)
+            parent, token = best // vocabulary_size, best % vocabulary_size
+            scores, states = self._next(token, [tf.gather(state, parent) for state in states])
+            tokens, parents = tokens.write(index, token), parents.write(index, parent)
+            return index + 1, tokens, parents, totals, token, scores, *states
+
+        rows = [tf.repeat(tensor, beams, axis=0) for tensor in (scores, *states)]
+        totals = tf.one_hot(0, beams, 0.0, scores.dtype.min / 2)  # at first there is one beam
+        arrays = [tf.TensorArray(tf.int32, length) for _ in range(2)]
+        start = (tf.constant(0), *arrays, totals, tf.fill([beams], -2), *rows)
+        _, tokens, parents, *_ = tf.while_loop(lambda index, *_: index < length, search_one, start)
+        return tokens.stack(), parents.stack()
+
+
+class TextLoss:
+    """The mean cross-entropy (nats per token) of a generator over whole texts, compiled once.
+
+    Args:
+        model: a model of ``build_generator``.
+    """
+
+    def __init__(self, model):
+        self._model = sequence_model(model)
+        self._gives_logits = model.layers[-1].activation.__name__ == "linear"
+        self._sizes = [state.shape[1] for state in self._model.inputs[1:]]
+        tokens = tf.TensorSpec((None, None), tf.int32)
+        counted = tf.TensorSpec((None, None), tf.bool)
+        states = [tf.TensorSpec((None, size)) for size in self._sizes]
+        self._read_graph = tf.function(
+            self._read, input_signature=[tokens, tokens, counted, states], autograph=False
+        )
+
+    def of_text(self, context, ids) -> float:
+        """Over all of ids (tokens,), each predicted once from what comes before it.
+
+        The text is read at up to 64 places side by side, at each after the 256 tokens before
+        it, the first of them after the end of ``context``. Without a context the very first
+        token, before which there is nothing, is not counted.
+        """
+        context = context[-_WARM_UP:]
+        whole = np.concatenate([context, ids])
+        first = max(len(context), 1)
+        rows = min(_ROWS, max(1, (len(whole) - first) // _WARM_UP))
+        bounds = np.linspace(first, len(whole), rows + 1).astype(int)
+        starts = np.maximum(bounds[:-1] - 1 - _WARM_UP, 0)
+        return self._sum(whole, starts, bounds[:-1], bounds[1:]) / (len(whole) - first)
+
+    def of_lines(self, ids, befores, ends) -> float:
+        """Over independent lines and their ends, each from all-zero states.
+
+        befores, ends: (lines,), the places of the line ends around each line in ids (tokens,).
+        """
+        whole = np.concatenate([ids[-1:], ids])  # a line end before the first line
+        order = np.argsort(ends - befores, kind="stable")
+        groups = np.array_split(order, -(-len(order) // (4 * _ROWS)))
+        total = 0.0
+        for group in groups:
+            starts, stops = befores[group] + 1, ends[group] + 2
+            total += self._sum(whole, starts, starts + 1, stops)
+        return total / len(ids)
+
+    def _sum(self, whole, starts, firsts, stops):
+        """The loss summed over the tokens firsts … stops - 1 of each row, read from starts."""
+        states = [np.zeros((len(starts), size), "float32") for size in self._sizes]
+        total, width = 0.0, int((stops - starts).max()) - 1
+        for step in range(0, width, _CHUNK):
+            places = starts[:, None] + np.arange(step, min(step + _CHUNK, width) + 1)
+            tokens = whole[np.minimum(places, len(whole) - 1)].astype("int32")
+            asked = places[:, 1:]
+            counted = (asked >= firsts[:, None]) & (asked < stops[:, None])
+            loss, states = self._read_graph(tokens[:, :-1], tokens[:, 1:], counted, states)
+            total += float(loss)
+        return total
+
+    def _read(self, tokens, targets, counted, states):
+        output, *states = self._model([tokens, *states], training=False)
+        losses = keras.losses.sparse_categorical_crossentropy(
+            targets, output, from_logits=self._gives_logits
+        )
+        return tf.reduce_sum(tf.where(counted, tf.cast(losses, tf.float64), 0)), states
+
 
 class _End:
-    """The end of one sample: holds back what may become its stop text."""
+    """The end of one sample: holds back what may become a stop text."""
 
-    def __init__(self, stop, prompt):
-        self.stop, self.held, self.reached = stop, "", False
+    def __init__(self, stops, prompt):
+        self.stops, self.held, self.reached = stops, "", False
         self.tail = prompt[-1:]  # the last character so far, which decides about a space
 
     def release(self, text, last):
@@ -177,17 +321,27 @@ class _End:
         self.tail = text[-1:] or self.tail
         text = self.held + text
         self.held = ""
-        if not self.stop:
-            return text
-        if self.stop in text:
+        places = [text.index(stop) for stop in self.stops if stop in text]
+        if places:
             self.reached = True
-            return text[: text.index(self.stop)]
+            return text[: min(places)]
         if not last:
-            sizes = range(min(len(self.stop) - 1, len(text)), 0, -1)
-            size = next((size for size in sizes if self.stop.startswith(text[-size:])), 0)
+            size = max((_overlap(text, stop) for stop in self.stops), default=0)
             cut = len(text) - size
             text, self.held = text[:cut], text[cut:]
         return text
+
+
+def _overlap(text, stop):
+    """Length of the longest end of ``text`` with which ``stop`` begins."""
+    sizes = range(min(len(stop) - 1, len(text)), 0, -1)
+    return next((size for size in sizes if stop.startswith(text[-size:])), 0)
+
+
+def _check_positive(**numbers):
+    for name, value in numbers.items():
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} out of range", found=value, expected="1 or more")
 
 
 def _check_sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0):
@@ -217,15 +371,14 @@ def _choose(scores, written, seed, numbers, used):
 
     Sampling adds Gumbel noise and takes the largest (Gumbel 1954; Maddison et al. 2014).
     """
-    vocabulary_size = tf.shape(scores)[1]
-    scores = tf.where(tf.range(vocabulary_size) == 0, scores.dtype.min, scores)
+    scores = _without_unknown(scores)
     if "repetition_penalty" in used:
         scores = tf.where(written, scores * numbers["repetition_penalty"], scores)
     if "temperature" not in used:
         return tf.argmax(scores, -1, tf.int32)
     scores = scores / numbers["temperature"]
     if "top_k" in used:
-        k = tf.minimum(tf.cast(numbers["top_k"], tf.int32), vocabulary_size)
+        k = tf.minimum(tf.cast(numbers["top_k"], tf.int32), tf.shape(scores)[1])
         scores = tf.where(
             scores < tf.math.top_k(scores, k).values[:, -1:], scores.dtype.min, scores
         )
@@ -236,3 +389,7 @@ def _choose(scores, written, seed, numbers, used):
         scores = tf.where(scores < tf.reduce_min(kept, -1, keepdims=True), scores.dtype.min, scores)
     uniform = tf.random.stateless_uniform(tf.shape(scores), seed, minval=1e-30)
     return tf.argmax(scores - tf.math.log(-tf.math.log(uniform)), -1, tf.int32)
+
+
+def _without_unknown(scores):
+    return tf.where(tf.range(tf.shape(scores)[1]) == 0, scores.dtype.min, scores)

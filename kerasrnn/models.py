@@ -97,7 +97,7 @@ def build_classifier(
         num_classes: number of labels, at least 2.
         vocabulary_size: for token ids (batch, time) instead of floats, padded on the right
             with id 0; ids are below ``vocabulary_size``.
-        embedding: width of the token embedding; ``None`` for one-hot vectors.
+        embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
         lengths: float sequences of unequal length, padded on the right: the model then takes
             ``[x, lengths]`` with lengths int (batch,), and what the padding holds never
             counts. Two inputs make it functional, whatever ``functional`` says.
@@ -142,7 +142,7 @@ def build_generator(
 
     Args:
         vocabulary_size: number of tokens, at least 2.
-        embedding: width of the token embedding; ``None`` for one-hot vectors.
+        embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
         bidirectional, go_backwards: refused, with the reason.
@@ -312,10 +312,12 @@ def _read_tokens(vocabulary_size, embedding, mask_zero):
     if not isinstance(vocabulary_size, int) or vocabulary_size < 2:
         raise InputError("bad vocabulary_size", found=vocabulary_size, expected="2 or more")
     ids = keras.Input((None,), dtype="int32", name="tokens")
-    if embedding is None:
+    if not embedding:
         return [ids], [OneHot(vocabulary_size, mask_zero, name="one_hot")]
     if not isinstance(embedding, int) or embedding < 1:
-        raise InputError("bad embedding", found=embedding, expected="a positive int, or None")
+        raise InputError(
+            "bad embedding", found=embedding, expected="a positive int, or None for one-hot"
+        )
     layer = keras.layers.Embedding(
         vocabulary_size, embedding, mask_zero=mask_zero, name="embedding"
     )

@@ -9,7 +9,14 @@ from kerasrnn.errors import InputError
 from kerasrnn.runs import atomic
 
 _NAMES = {"loss": "loss (nats)", "accuracy": "accuracy", "learning_rate": "learning rate"}
-_NOT_CURVES = ("epoch", "seconds", "learning_rate")
+_NOT_CURVES = (
+    "epoch",
+    "seconds",
+    "learning_rate",
+    "tokens_per_second",
+    "bits_per_character",  # the loss in another unit
+    "bits_per_word",
+)
 
 
 def metrics_in(history) -> list[str]:

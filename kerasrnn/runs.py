@@ -3,7 +3,7 @@
 A run is one directory that holds everything a training made (DESIGN: run directory)::
 
     run.json      format, task, data, options, seed, library versions
-    labels.json   what the class indices mean
+    labels.json   what the class indices mean (vocabulary.json: the tokens' ids)
     history.csv   one row an epoch
     last.keras    the model after the last finished epoch
     best.keras    the model at the best validation loss
@@ -94,6 +94,10 @@ class Run:
             fix="train again with 'kerasrnn train'",
         )
 
+    def read_text(self, name) -> str:
+        """The content of a text file of the run. Raises ``InputError``."""
+        return _read_text(self.path / name)
+
     def labels(self) -> tuple[str, ...]:
         """The class names, in the order of the model's outputs."""
         labels = _read_json(self.path / "labels.json", list)
@@ -130,14 +134,14 @@ class Run:
         write_text(self.path / "history.csv", text.getvalue())
 
 
-def create_run(dataset_name, task, info, labels, out=None) -> Run:
-    """Make a new run directory with run.json and labels.json in it.
+def create_run(dataset_name, task, info, meaning, out=None) -> Run:
+    """Make a new run directory with run.json and what its numbers mean in it.
 
     Args:
         dataset_name: goes into the default name, ``runs/<data>-<task>-<n>``.
         task: ``"classifier"``, …
         info: what run.json holds beyond format, task, time and library versions.
-        labels: the class names.
+        meaning: JSON values to write, ``{"labels.json": [...]}``.
         out: the directory to make instead of the default one.
 
     Raises:
@@ -152,7 +156,8 @@ def create_run(dataset_name, task, info, labels, out=None) -> Run:
         "versions": _library_versions(),
     }
     try:
-        write_json(path / "labels.json", list(labels))
+        for name, value in meaning.items():
+            write_json(path / name, value)
         write_json(path / "run.json", info)
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -239,15 +244,24 @@ def _make_directory(dataset_name, task, out):
         ) from error
 
 
-def _read_json(path, kind):
-    """The value in a JSON file, which must be a ``dict`` or a ``list``."""
+def _read_text(path):
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError(f"missing file {path}", fix="the run is incomplete") from error
     except OSError as error:
         raise InputError(f"cannot read {path}", found=error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"broken text: {error}", where=path) from error
+
+
+def _read_json(path, kind):
+    """The value in a JSON file, which must be a ``dict`` or a ``list``."""
+    try:
+        value = json.loads(_read_text(path))
     except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"broken JSON: {error}", where=path) from error
     if not isinstance(value, kind):
         raise InputError("unexpected JSON", where=path, expected=f"a {kind.__name__}")

@@ -14,6 +14,7 @@ from kerasrnn.errors import InputError
 
 UNITS = ("char", "word")
 UNKNOWN = "<unk>"
+LINE_END = "\n"  # the token that ends an independent line
 LARGE = 1 << 28  # bytes of ids that are still held in memory
 _NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 _NO_SPACE_AFTER = set("([{$‘“")
@@ -149,7 +150,7 @@ class Vocabulary:
         return cls(reserved=tokens[1:])
 
 
-def encode_corpus(read, unit="char", *, classic=False, max_tokens=None, **vocabulary):
+def encode_corpus(read, unit="char", *, lines=False, classic=False, max_tokens=None, **vocabulary):
     """The vocabulary of a corpus and its ids, read in pieces, so that it may be large.
 
     The text is read twice, to count and to encode. A large array of ids is a memory map of a
@@ -158,18 +159,20 @@ def encode_corpus(read, unit="char", *, classic=False, max_tokens=None, **vocabu
     Args:
         read: called without arguments, gives an iterator over the pieces of the text.
         unit: ``"char"`` or ``"word"``.
+        lines: strip each line, leave blank ones out, and end each by the token ``LINE_END``,
+            which is reserved: its id is 1.
         classic: ``clean`` each line; join lines of characters without anything in between.
         max_tokens: use only so many tokens, from the beginning.
-        **vocabulary: ``min_frequency``, ``max_size``, ``reserved`` of the ``Vocabulary``.
+        **vocabulary: ``min_frequency``, ``max_size`` of the ``Vocabulary``.
 
     Returns:
         ``(Vocabulary, ids)`` with ids (tokens,).
     """
     counts, total = Counter(), 0
-    for tokens in _pieces(read(), unit, classic, max_tokens):
+    for tokens in _pieces(read(), unit, lines, classic, max_tokens):
         _add_counts(counts, tokens)
         total += len(tokens)
-    known = Vocabulary(counts, **vocabulary)
+    known = Vocabulary(counts, reserved=(LINE_END,) if lines else (), **vocabulary)
     dtype = np.min_scalar_type(len(known) - 1)
     if total * dtype.itemsize < LARGE:
         ids = np.empty(total, dtype)
@@ -178,22 +181,23 @@ def encode_corpus(read, unit="char", *, classic=False, max_tokens=None, **vocabu
             ids = np.memmap(file, dtype, "w+", shape=(total,))
     start = 0
     encode = _character_encoder(known, dtype) if unit == "char" else known.encode
-    for tokens in _pieces(read(), unit, classic, max_tokens):
+    for tokens in _pieces(read(), unit, lines, classic, max_tokens):
         ids[start : start + len(tokens)] = encode(tokens)
         start += len(tokens)
     return known, ids
 
 
-def _pieces(chunks, unit, classic, max_tokens):
+def _pieces(chunks, unit, lines, classic, max_tokens):
     """Arrays of code points, or lists of words, that together are the whole corpus."""
     left = max_tokens
-    ends = "\n" if classic else "" if unit == "char" else " \t\n"
+    ends = "\n" if classic or lines else "" if unit == "char" else " \t\n"
     for text in _whole(chunks, ends):
-        if classic:
-            joint = "" if unit == "char" else " "
-            text = joint.join(map(clean, text.split("\n")))
+        if classic or lines:
+            text = _line_by_line(text, unit, lines, classic)
         if unit == "char":
             tokens = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        elif lines:
+            tokens = [token for line in text.split("\n")[:-1] for token in (*line.split(), "\n")]
         else:
             tokens = tokenize(text, unit)
         yield tokens[:left]
@@ -201,6 +205,14 @@ def _pieces(chunks, unit, classic, max_tokens):
             left -= min(left, len(tokens))
             if left == 0:
                 return
+
+
+def _line_by_line(text, unit, lines, classic):
+    found = text.split("\n")
+    found = [clean(line) if classic else line.strip() for line in found]
+    if lines:
+        return "".join(line + LINE_END for line in found if line)
+    return ("" if unit == "char" else " ").join(found)
 
 
 def _whole(chunks, ends):

@@ -13,11 +13,11 @@ import time
 import keras
 import numpy as np
 
-from kerasrnn import evaluation, plotting
-from kerasrnn.datasets import Dataset, Part, load
+from kerasrnn import plotting
 from kerasrnn.errors import InputError
-from kerasrnn.models import build_classifier, load_model
+from kerasrnn.models import CarriedState, load_model
 from kerasrnn.runs import Run, atomic, create_run, write_json
+from kerasrnn.tasks import TASKS
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -25,62 +25,84 @@ OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
-PREDICT_BATCH = 256
+SCHEDULES = ("constant", "cosine", "plateau")
+_WARM_UP = 0.05  # share of the steps in which the cosine schedule rises to the learning rate
+_LAST_RATE = 0.02  # of the learning rate at its end
+_POSITIVE = ("epochs", "batch_size", "steps")
 
 
-def train(
-    dataset: Dataset,
-    out=None,
-    *,
-    epochs=30,
-    batch_size=32,
-    optimizer="adam",
-    learning_rate=0.005,
-    clip_norm=1.0,
-    seed=0,
-    quiet=False,
-    **model_options,
-) -> Run:
-    """Train a model on a dataset and leave everything in a new run directory.
+def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
+    """Train a model on data and leave everything in a new run directory.
 
+    The task is that of the data: a ``Dataset`` trains a classifier, a ``Corpus`` a generator.
     After every epoch the run holds a row more of history.csv, the model in last.keras and,
     when the validation loss is the lowest so far, in best.keras (the training loss where
-    there is no validation part). At the end the test part is evaluated, once, and the
+    there is no validation part). At the end the best model is evaluated, once, and the
     pictures are drawn. Ctrl-C leaves a usable run of the epochs finished so far.
 
     Args:
-        dataset: from ``load``.
+        data: from ``load`` or ``load_corpus``.
         out: directory to make; by default ``runs/<data>-<task>-<n>``.
-        epochs, batch_size, learning_rate: positive numbers.
-        optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``, with Keras's defaults.
-        clip_norm: largest global norm of the gradients (Pascanu et al. 2013); 0 for no limit.
         seed: fixes weights, dropout and the order of the batches.
         quiet: nothing on stderr.
-        **model_options: for the builder of the task, such as ``units=(50, 50)``.
+        **options: those of the builder of the task, such as ``units=(50, 50)``, and
+
+            - ``epochs``, ``batch_size``, ``learning_rate``: positive numbers.
+            - ``optimizer``: ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"``, with Keras's
+              defaults.
+            - ``schedule`` of the learning rate: ``"constant"``; ``"cosine"``, which rises for
+              the first twentieth of the steps and falls along a cosine to 2 % (Loshchilov &
+              Hutter 2017); ``"plateau"``, halved after two epochs without a lower loss.
+            - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
+              no limit.
+            - of a generator ``steps``, the length of its windows; ``sampling``, ``"random"``
+              windows that start with all-zero states or ``"sequential"`` ones with states
+              carried from batch to batch; ``sample_every`` so many epochs print a text that
+              goes on from ``prompt``, 0 for never.
+
+            ``tasks.TASKS[task].fit`` and ``.model`` hold their defaults.
 
     Raises:
         InputError: a bad option, an existing ``out``, a full disk, a loss that is not finite.
         KeyboardInterrupt: Ctrl-C, after the run was left in order.
     """
-    _check_options(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
-    options = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "clip_norm": clip_norm,
-        **model_options,
-    }
+    task = TASKS[data.task]
+    fit_options, model_options = task.complete(options)
+    _check_options(fit_options, seed)
     keras.utils.set_random_seed(seed)
-    model = build(dataset, **model_options)
-    _compile(model, make_optimizer(optimizer, learning_rate, clip_norm))
-    info = {"data": _describe(dataset), "options": options, "seed": seed}
-    run = create_run(dataset.name, dataset.task, info, dataset.labels, out)
+    model = task.build(data, model_options)
+    batches = task.batches(data, fit_options, seed)
+    optimizer = make_optimizer(fit_options, steps=fit_options["epochs"] * len(batches))
+    _compile(model, optimizer, task.metrics)
+    fitted = task.fitted(model, fit_options)
+    if fitted is not model:
+        _compile(fitted, optimizer, task.metrics)
+    sample = task.sample(model, data, fit_options) if not quiet else None
+    info = {"data": _describe(data), "options": fit_options | model_options, "seed": seed}
+    run = create_run(data.name, data.task, info, task.meaning(data), out)
     if not quiet:
-        print(dataset, file=sys.stderr)
+        print(data, file=sys.stderr)
         model.summary(print_fn=lambda line: print(line, file=sys.stderr))
+    bar = not quiet and sys.stderr.isatty()
+    recorder = _Recorder(
+        run,
+        model,
+        tokens=batches.tokens,
+        examine=task.examine(model, data),
+        widen=lambda logs: task.widen(data, logs),
+        sample=sample,
+        sample_every=fit_options.get("sample_every", 0),
+        line=not quiet and not bar,
+    )
+    callbacks = [recorder]
+    if fit_options["schedule"] == "plateau":
+        monitored = "val_loss" if recorder.examine else "loss"
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2))
     try:
-        _fit(model, dataset, run, epochs, batch_size, seed, quiet)
+        with contextlib.redirect_stdout(sys.stderr):
+            fitted.fit(
+                batches, epochs=fit_options["epochs"], callbacks=callbacks, verbose=1 if bar else 0
+            )
     except KeyboardInterrupt:
         _stopped(model, run, quiet)
         raise
@@ -89,128 +111,85 @@ def train(
             shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
         raise
     draw_history(run)
-    evaluate(run, dataset)
+    evaluate(run, data)
     return run
 
 
-def build(dataset: Dataset, **options) -> keras.Model:
-    """The uncompiled model for a dataset: input shape, classes and scaling follow from it."""
-    x, lengths = dataset.train.x, dataset.train.lengths
-    time_steps = x.shape[1] if lengths is None else None
-    return build_classifier(
-        (time_steps, x.shape[2]),
-        len(dataset.labels),
-        lengths=lengths is not None,
-        scaling=scaling(dataset),
-        **options,
-    )
+def make_optimizer(options, steps) -> keras.optimizers.Optimizer:
+    """The Keras optimizer for ``options`` of ``train``, over a training of so many steps.
 
-
-def scaling(dataset: Dataset) -> keras.layers.Normalization:
-    """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
-
-    One mean and variance for all features where they are of one kind, else one for each; a
-    feature that hardly varies in training is centred but not stretched.
+    Raises ``InputError`` for an optimizer, schedule or clip_norm that there is not.
     """
-    part = dataset.train
-    steps = part.x.reshape(-1, part.x.shape[2])
-    if part.lengths is not None:
-        steps = steps[(np.arange(part.x.shape[1]) < part.lengths[:, None]).ravel()]
-    axis = None if dataset.one_scale else 0
-    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
-    variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
-    return keras.layers.Normalization(
-        axis=None if dataset.one_scale else -1,
-        mean=mean.tolist(),
-        variance=variance.tolist(),
-        name="scaling",
-    )
-
-
-def make_optimizer(name, learning_rate, clip_norm=0) -> keras.optimizers.Optimizer:
-    """A Keras optimizer by name, clipping gradients by their global norm unless it is 0."""
+    name, schedule, clip_norm = (options[key] for key in ("optimizer", "schedule", "clip_norm"))
     if name not in OPTIMIZERS:
         raise InputError("unknown optimizer", found=repr(name), expected=", ".join(OPTIMIZERS))
+    if schedule not in SCHEDULES:
+        raise InputError("unknown schedule", found=repr(schedule), expected=", ".join(SCHEDULES))
     if not clip_norm >= 0:
         raise InputError("clip_norm out of range", found=clip_norm, expected="0 or more")
-    return OPTIMIZERS[name](learning_rate=learning_rate, global_clipnorm=clip_norm or None)
-
-
-def predict(model, x, lengths=None) -> np.ndarray:
-    """Probabilities (n, classes) for raw sequences x (n, time, features).
-
-    Raises ``InputError`` where x or lengths do not fit the model.
-    """
-    wants_lengths = len(model.inputs) == 2
-    expected = tuple(model.inputs[0].shape[1:])
-    fits = all(size in (None, found) for size, found in zip(expected, x.shape[1:], strict=True))
-    if not fits or (lengths is not None and not wants_lengths):
-        raise InputError(
-            "sequences that do not fit the model",
-            found=f"(time, features) {x.shape[1:]}{'' if lengths is None else ' with lengths'}",
-            expected=f"{expected}{' with lengths' if wants_lengths else ', all of that length'}",
+    rate = options["learning_rate"]
+    if schedule == "cosine":
+        rising = math.ceil(_WARM_UP * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate / rising,
+            max(steps - rising, 1),
+            alpha=_LAST_RATE,
+            warmup_target=rate,
+            warmup_steps=rising,
         )
-    if wants_lengths and lengths is None:
-        lengths = np.full(len(x), x.shape[1], "int32")
-    inputs = [x, lengths] if wants_lengths else x
-    return model.predict(inputs, batch_size=PREDICT_BATCH, verbose=0)
+    return OPTIMIZERS[name](learning_rate=rate, global_clipnorm=clip_norm or None)
 
 
-def evaluate(run: Run, dataset: Dataset | None = None) -> dict:
-    """Evaluate the best model of a run on its validation and test parts; write metrics.json.
+def evaluate(run: Run, data=None) -> dict:
+    """Evaluate the best model of a run; write metrics.json, and pictures of some tasks.
 
     Args:
         run: the run.
-        dataset: its data, loaded again by default.
+        data: its data, loaded again by default.
 
     Returns:
-        ``{"validation": {"loss", "accuracy", "macro_f1"}, "test": {…}, "baseline": {…},
-        "labels": {label: {"precision", "recall", "f1", "support"}}}``. The baseline predicts
-        the label frequencies of the training part for every test sequence.
+        ``{"validation": {"loss", …}, "test": {…}, "baseline": {…}}`` with those parts that
+        there are. Of a classifier each has "loss", "accuracy", "macro_f1", the baseline
+        predicts the label frequencies of the training part, and "labels" holds {"precision",
+        "recall", "f1", "support"} of each. Of a generator each has "loss", "perplexity" and
+        "bits_per_character" (or "bits_per_word") over the whole validation text, the baseline
+        is the best n-gram model, and "ngrams" holds the losses of all.
 
     Raises:
         InputError: the data is not what the run was trained on, or the model is damaged.
     """
-    if dataset is None:
-        dataset = load_data(run)
-    model = load_model(run.model_path)
-    metrics = {}
-    if dataset.validation is not None:
-        metrics["validation"] = evaluation.classification_metrics(
-            dataset.validation.y, _predict_part(model, dataset.validation)
-        )
-    y, probabilities = dataset.test.y, _predict_part(model, dataset.test)
-    predicted = probabilities.argmax(-1)
-    metrics["test"] = evaluation.classification_metrics(y, probabilities)
-    metrics["baseline"] = evaluation.baseline_metrics(dataset.train.y, y, len(dataset.labels))
-    metrics["labels"] = evaluation.label_report(y, predicted, dataset.labels)
+    if data is None:
+        data = load_data(run)
+    metrics = TASKS[run.task].assess(load_model(run.model_path), data, run.path)
     write_json(run.path / "metrics.json", metrics)
-    matrix = evaluation.confusion(y, predicted, len(dataset.labels))
-    plotting.save(
-        run.path / "confusion.png", lambda ax: plotting.plot_confusion(matrix, dataset.labels, ax)
-    )
     return metrics
 
 
-def load_data(run: Run) -> Dataset:
-    """The dataset of a run, cut as it was; raises ``InputError`` if it is another one now."""
-    data = run.info["data"]
+def load_data(run: Run):
+    """The data of a run, cut as it was; raises ``InputError`` if it is another one now."""
+    said = run.info["data"]
     try:
-        dataset = load(data["source"], **data["split"])
-        fingerprint = data["fingerprint"]
+        source, options, fingerprint = said["source"], said["options"], said["fingerprint"]
+        sources = [source] if isinstance(source, str) else source
+        if "-" in sources:
+            raise InputError(
+                f"the data of {run} came from standard input and cannot be read again",
+                fix="train on a file to evaluate the run later",
+            )
+        data = TASKS[run.task].load(*sources, **options)
     except (KeyError, TypeError) as error:
         raise InputError(
             "run.json does not say how to load the data again", where=run.path / "run.json"
         ) from error
-    if dataset.fingerprint() != fingerprint:
+    if data.fingerprint() != fingerprint:
         raise InputError(
             f"the data of {run} has changed",
-            where=data["source"],
-            found=f"fingerprint {dataset.fingerprint()[:12]}",
+            where=" ".join(sources),
+            found=f"fingerprint {data.fingerprint()[:12]}",
             expected=fingerprint[:12],
             fix="bring the old data back, or train again",
         )
-    return dataset
+    return data
 
 
 def draw_history(run: Run) -> list:
@@ -225,65 +204,63 @@ def draw_history(run: Run) -> list:
     ]
 
 
-class _Batches(keras.utils.PyDataset):
-    """Training batches in an order that is fixed by (seed, epoch) and differs every epoch.
-
-    ``fit(shuffle=True)`` repeats one order after ``set_random_seed``.
-    """
-
-    def __init__(self, part: Part, batch_size, seed):
-        super().__init__()
-        self.part, self.batch_size, self.seed = part, batch_size, seed
-        self.epoch = -1
-        self.on_epoch_end()
-
-    def __len__(self):
-        return math.ceil(len(self.part) / self.batch_size)
-
-    def __getitem__(self, index):
-        start = index * self.batch_size
-        batch = self.part.take(self.order[start : start + self.batch_size])
-        return _inputs(batch), batch.y
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.part))
-
-
 class _Recorder(keras.callbacks.Callback):
     """After each epoch: history.csv, last.keras and best.keras of the run, a line to stderr."""
 
-    def __init__(self, run, epochs, line):
+    def __init__(self, run, trained, *, tokens, examine, widen, sample, sample_every, line):
         super().__init__()
-        self.run, self.epochs, self.line = run, epochs, line
+        self.run, self.trained, self.tokens = run, trained, tokens
+        self.examine, self.widen = examine, widen
+        self.sample, self.sample_every, self.line = sample, sample_every, line
         self.rows, self.best = [], math.inf
 
     def on_epoch_begin(self, epoch, logs=None):
+        if isinstance(self.model, CarriedState):
+            self.model.reset()
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self.start
+        trained = time.perf_counter() - self.start
         if not math.isfinite(logs["loss"]):
             raise InputError(
                 f"the loss is {logs['loss']} in epoch {epoch + 1}",
                 expected="a finite number",
                 fix="lower --learning-rate or set --clip-norm",
             )
+        logs.update(self.widen(logs))  # for the callbacks that follow, the progress bar too
+        if self.examine is not None:
+            known = set(logs)
+            logs.update((f"val_{k}", v) for k, v in self.examine().items() if k in known)
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        row["seconds"] = round(seconds, 3)
+        row["seconds"] = round(time.perf_counter() - self.start, 3)
+        if self.tokens:
+            row["tokens_per_second"] = round(self.tokens / trained)
         self.rows.append(row)
+        self._write(row)
+        if self.line:
+            print(_epoch_line(row, self.params["epochs"]), file=sys.stderr)
+        last = epoch + 1 == self.params["epochs"]
+        if self.sample and self.sample_every and (last or (epoch + 1) % self.sample_every == 0):
+            print(f"---\n{self.sample()}\n---", file=sys.stderr)
+
+    def _write(self, row):
         with _no_interrupt():
-            last = _save(self.model, self.run, "last.keras")
+            last = _save(self.trained, self.run, "last.keras")
             monitored = row.get("val_loss", row["loss"])
             if monitored < self.best:
                 self.best = monitored
                 with atomic(self.run.path / "best.keras") as temporary:
                     shutil.copyfile(last, temporary)
             self.run.write_history(self.rows)
-        if self.line:
-            numbers = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
-            print(f"epoch {epoch + 1}/{self.epochs}  {numbers}  {seconds:.1f} s", file=sys.stderr)
+
+
+def _epoch_line(row, epochs):
+    hidden = ("epoch", "learning_rate", "seconds", "tokens_per_second")
+    numbers = [f"{name} {value:.4f}" for name, value in row.items() if name not in hidden]
+    if "tokens_per_second" in row:
+        numbers.append(f"{row['tokens_per_second']:,} tokens/s")
+    return "  ".join([f"epoch {row['epoch']}/{epochs}", *numbers, f"{row['seconds']:.1f} s"])
 
 
 def _save(model, run, name):
@@ -308,26 +285,15 @@ def _no_interrupt():
             raise KeyboardInterrupt
 
 
-def _compile(model, optimizer):
+def _compile(model, optimizer, metrics):
     """Compile, and make all variables now: ``fit`` would trace its graph once more for them."""
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    # Steps of weight 0, which are padding, count for nothing in the mean.
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+    model.compile(optimizer, loss, metrics=list(metrics))
     model.optimizer.build(model.trainable_variables)
-    model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1])))
-    model.reset_metrics()
-
-
-def _fit(model, dataset, run, epochs, batch_size, seed, quiet):
-    bar = not quiet and sys.stderr.isatty()
-    validation = dataset.validation
-    with contextlib.redirect_stdout(sys.stderr):
-        model.fit(
-            _Batches(dataset.train, batch_size, seed),
-            validation_data=None if validation is None else (_inputs(validation), validation.y),
-            validation_batch_size=PREDICT_BATCH,
-            epochs=epochs,
-            callbacks=[_Recorder(run, epochs, line=not quiet and not bar)],
-            verbose=1 if bar else 0,
-        )
+    if metrics:
+        model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1])))
+        model.reset_metrics()
 
 
 def _stopped(model, run, quiet):
@@ -341,26 +307,30 @@ def _stopped(model, run, quiet):
         print(f"\nstopped: {run} holds {finished} finished epochs", file=sys.stderr)
 
 
-def _inputs(part):
-    return part.x if part.lengths is None else {"x": part.x, "lengths": part.lengths}
-
-
-def _predict_part(model, part):
-    return predict(model, part.x, part.lengths)
-
-
-def _describe(dataset):
+def _describe(data):
     return {
-        "name": dataset.name,
-        "source": dataset.source,
-        "fingerprint": dataset.fingerprint(),
-        "split": dataset.split,
-        "sequences": sum(map(len, dataset.parts().values())),
+        "name": data.name,
+        "source": data.source,
+        "options": data.options,
+        "fingerprint": data.fingerprint(),
+        "sizes": data.sizes(),
     }
 
 
-def _check_options(**options):
-    for name, value in options.items():
-        if not value > 0 or (name != "learning_rate" and not isinstance(value, int)):
-            kind = "number" if name == "learning_rate" else "int"
-            raise InputError(f"{name} out of range", found=value, expected=f"a positive {kind}")
+def _check_options(options, seed):
+    if not 0 <= seed < 2**32:
+        raise InputError("seed out of range", found=seed, expected="0 ≤ seed < 2^32")
+    for name in _POSITIVE:
+        value = options.get(name, 1)
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} out of range", found=value, expected="a positive int")
+    if not options["learning_rate"] > 0:
+        raise InputError(
+            "learning_rate out of range",
+            found=options["learning_rate"],
+            expected="a positive number",
+        )
+    if options.get("sample_every", 0) < 0:
+        raise InputError(
+            "sample_every out of range", found=options["sample_every"], expected="0 or more"
+        )

@@ -38,6 +38,17 @@ def digit_run(tmp_path_factory):
     return train(load("digits"), out, epochs=2, units=(8, 8), quiet=True)
 
 
+@pytest.fixture(scope="session")
+def text_run(tmp_path_factory):
+    """A short run of a character generator, shared by the tests that only read it."""
+    from kerasrnn import load_corpus, train
+
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "text.txt").write_text("abc fed hig\ncab defg ih\n" * 30)
+    options = {"units": (8, 6), "epochs": 2, "steps": 16, "quiet": True}
+    return train(load_corpus(folder / "text.txt"), folder / "text-run", **options)
+
+
 @pytest.fixture
 def ragged(tmp_path):
     """An .npz of sequences of unequal length: noise around +1 or -1 in each of two features."""

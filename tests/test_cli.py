@@ -1,6 +1,9 @@
 import csv
 import io
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -32,10 +35,16 @@ def refused(*arguments):
 @pytest.fixture
 def trained(workplace, digit_run):
     """A copy of the shared run as runs/digits-classifier-1 of an empty folder."""
-    import shutil
-
     run = workplace / "runs" / "digits-classifier-1"
     shutil.copytree(digit_run.path, run)
+    return run
+
+
+@pytest.fixture
+def writing(workplace, text_run):
+    """A copy of the shared generator as runs/text-generator-1 of an empty folder."""
+    run = workplace / "runs" / "text-generator-1"
+    shutil.copytree(text_run.path, run)
     return run
 
 
@@ -49,7 +58,7 @@ def test_train_stacked_from_nothing_to_the_next_commands(workplace):
     run = workplace / "runs" / "digits-classifier-1"
     assert (run / "loss.png").exists() and (run / "accuracy.png").exists()
     commands = [line.split() for line in result.stderr.splitlines() if "  kerasrnn " in line]
-    assert [words[1] for words in commands] == ["plot", "evaluate", "predict"]
+    assert [words[1] for words in commands] == ["predict", "evaluate", "plot"]
     for words in commands:
         invoke(*words[1:])
 
@@ -118,8 +127,6 @@ def test_runs_lists_them(trained, workplace):
 
 
 def test_a_broken_run_does_not_hide_the_others(trained):
-    import shutil
-
     shutil.copytree(trained, trained.parent / "other")
     (trained.parent / "other" / "history.csv").write_text("epoch,loss\n1,two\n")
     result = invoke("runs")
@@ -150,20 +157,44 @@ TRAINED = {
         "learning_rate": 0.01,
         "clip_norm": 2.0,
     },
+    "text.txt --task generator --units 4 --cell simple --embedding 0 --epochs 1 --batch-size 2 "
+    "--schedule cosine --unit word --classic --max-tokens 40 --min-frequency 2 --max-size 9 "
+    "--steps 5 --sampling sequential --sample-every 1 --prompt the --validation-split 0.3": {
+        "embedding": 0,
+        "schedule": "cosine",
+        "steps": 5,
+        "sampling": "sequential",
+        "sample_every": 1,
+        "prompt": "the",
+    },
+    "text.txt --lines --units 4 --cell simple --epochs 1 --seed 7": {
+        "sampling": "random",
+        "prompt": None,
+        "bidirectional": False,
+    },
     "--stacked --units 4 --epochs 1 --cell simple --bidirectional --json": {
         "units": [4, 4],
         "bidirectional": True,
         "functional": False,
     },
-    "--layers 3 --units 4 --epochs 1 --cell simple --unidirectional": {"units": [4, 4, 4]},
+    "--layers 3 --units 4 --epochs 1 --cell simple --unidirectional --schedule plateau": {
+        "units": [4, 4, 4],
+        "schedule": "plateau",
+    },
 }
 READ = ["evaluate --json", "plot --metric loss --output a.png", "plot --show", "runs --json"]
 READ += ["predict runs/digits-classifier-1 digits --json --output a.json"]
+WRITE = [
+    "generate --prompt abc --length 9 --temperature 0.5 --top-k 3 --top-p 0.9 "
+    "--repetition-penalty 1.1 --stop a --samples 2 --unknown skip --seed 3 --json",
+    "generate --prompt abc --length 9",
+    "generate --prompt abc --beams 3 --samples 2",
+]
 
 
 def test_every_option_is_described_with_its_default_and_tried_below():
     tried = {verb: "" for verb in main.commands} | {"train": " ".join(TRAINED)}
-    for line in READ:
+    for line in READ + WRITE:
         tried[line.split()[0]] += " " + line
     for verb, command in main.commands.items():
         help_text = invoke(verb, "--help").output
@@ -171,24 +202,77 @@ def test_every_option_is_described_with_its_default_and_tried_below():
             assert option.help
             for name in (*option.opts, *option.secondary_opts):
                 assert name in help_text and f" {name}" in f" {tried[verb]}", (verb, name)
-            if verb == "train" and not option.is_flag and "[default:" not in option.help:
-                assert str(option.default) in help_text
 
 
 @pytest.mark.parametrize("line", TRAINED)
 def test_every_option_of_train_reaches_the_run(workplace, line):
     from kerasrnn import open_run
 
+    (workplace / "text.txt").write_text("the cat and the dog.\nA dog and the cat!\n" * 20)
     result = invoke("train", *line.split())
-    run = open_run("there/mine" if "--out" in line else "runs/digits-classifier-1")
+    default = "runs/text-generator-1" if "text.txt" in line else "runs/digits-classifier-1"
+    run = open_run("there/mine" if "--out" in line else default)
     options = json.loads((run.path / "run.json").read_text())["options"]
     assert {name: options[name] for name in TRAINED[line]} == TRAINED[line]
     assert (result.stderr == "") == ("--quiet" in line)
     if "--json" in line:
         assert json.loads(result.stdout)["run"] == str(run)
+    said = run.info["data"]["options"]
     if "--seed" in line:
-        assert run.info["seed"] == 7
-        assert run.info["data"]["split"] == {"validation_split": 0.3, "seed": 7}
+        assert run.info["seed"] == 7 and said.get("seed", 7) == 7
+    if "--validation-split" in line:
+        assert said["validation_split"] == 0.3
+    if "--unit " in line:
+        sizes = {"max_tokens": 40, "min_frequency": 2, "max_size": 9}
+        said["validation_split"] = None
+        assert said == {
+            "unit": "word",
+            "lines": False,
+            "classic": True,
+            "validation_split": None,
+            **sizes,
+        }
+    if "--lines" in line:
+        assert said["lines"] is True
+
+
+@pytest.mark.parametrize("line", WRITE)
+def test_every_option_of_generate_works(writing, line):
+    result = invoke(*line.split())
+    assert "run runs/text-generator-1" in result.stderr
+    if "--json" in line:
+        answer = json.loads(result.stdout)
+        assert answer["prompt"] == "abc" and len(answer["samples"]) == 2
+    elif "--beams" in line:
+        assert result.stdout.count("---") == 1 and result.stdout.startswith("abc")
+    else:
+        assert len(result.stdout) == len("abc") + 9 + 1 and result.stdout.startswith("abc")
+
+
+def test_a_generator_from_text_to_text(workplace):
+    (workplace / "tale.txt").write_text("abcd efgh\n" * 200)
+    words = ["--units", "16", "--cell", "gru", "--steps", "20", "--batch-size", "16"]
+    result = invoke("train", "tale.txt", *words, "--epochs", "30", "--learning-rate", "0.02")
+    assert re.search(
+        r"loss \d.* perplexity \d.* bits_per_character .* [\d,]+ tokens/s", result.stderr
+    )
+    assert "200 training" not in result.stderr and "1,800 training" in result.stderr
+    assert "\n---\n" in result.stderr  # a sample
+    perplexity = re.search(r"^validation +\S+ +(\S+)", result.stdout, re.M)[1]
+    assert float(perplexity) < 1.1 and "-gram" in result.stdout
+    (command,) = [line for line in result.stderr.splitlines() if "kerasrnn generate" in line]
+    assert shlex.split(command)[2:] == ["runs/tale-generator-1", "--prompt", "abcd efgh"]
+    text = invoke(*shlex.split(command)[1:], "--temperature", "0", "--length", "21").stdout
+    assert text == ("abcd efgh\n" * 4)[: 9 + 21] + "\n"
+    metrics = json.loads(invoke("evaluate", "--json").stdout)
+    assert f"{metrics['validation']['perplexity']:.4f}" == perplexity
+    assert "perplexity.png" in invoke("plot").stdout
+
+
+def test_lines_are_generated_without_a_prompt(workplace):
+    (workplace / "names.txt").write_text("ada\nbob\ncleo\n" * 20)
+    invoke("train", "names.txt", "--lines", "--units", "8", "--epochs", "1", "--quiet")
+    assert len(invoke("generate", "--samples", "4").stdout.splitlines()) == 4
 
 
 @pytest.mark.parametrize("line", READ)
@@ -197,31 +281,60 @@ def test_every_option_of_the_other_verbs_works(trained, line):
 
 
 def test_choices_are_those_of_the_library():
+    from kerasrnn.batches import SAMPLINGS
+    from kerasrnn.generation import UNKNOWN_CHOICES
     from kerasrnn.models import CELLS, POOLINGS
-    from kerasrnn.training import OPTIMIZERS
+    from kerasrnn.tasks import TASKS
+    from kerasrnn.text import UNITS
+    from kerasrnn.training import OPTIMIZERS, SCHEDULES
 
-    choices = {p.name: p.type.choices for p in cli.train.params if hasattr(p.type, "choices")}
+    choices = {
+        p.name: p.type.choices
+        for verb in (cli.train, cli.generate)
+        for p in verb.params
+        if hasattr(p.type, "choices")
+    }
     assert choices == {
+        "task": tuple(TASKS),
         "cell": tuple(CELLS),
         "pooling": POOLINGS,
         "optimizer": tuple(OPTIMIZERS),
+        "schedule": SCHEDULES,
+        "unit": UNITS,
+        "sampling": SAMPLINGS,
+        "unknown": UNKNOWN_CHOICES,
     }
 
 
 def test_defaults_are_those_of_the_library():
     import inspect
 
-    from kerasrnn import build_classifier, load, recurrent_stack, train
+    from kerasrnn import build_classifier, build_generator, load, load_corpus, recurrent_stack, text
+    from kerasrnn.generation import Writer, _check_sampling
+    from kerasrnn.options import DATA, MODEL
 
-    library = {
-        name: parameter.default
-        for function in (build_classifier, recurrent_stack, load, train)
-        for name, parameter in inspect.signature(function).parameters.items()
-    }
-    parsed = cli.train.make_context("train", []).params
-    same = [name for name in parsed if name in library and name != "units"]
-    assert {name: parsed[name] for name in same} == {name: library[name] for name in same}
-    assert parsed["units"] == (library["units"],) and len(same) > 12
+    def library(*functions):
+        return {
+            name: parameter.default
+            for function in functions
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.default is not inspect.Parameter.empty
+        }
+
+    def same(table, known):
+        shared = table.keys() & known.keys()
+        assert {name: table[name] for name in shared} == {name: known[name] for name in shared}
+        return len(shared)
+
+    assert same(MODEL["classifier"], library(recurrent_stack, build_classifier)) == 7
+    assert same(DATA["classifier"], library(load)) == 2
+    assert same(DATA["generator"], library(load_corpus, text.Vocabulary.__init__)) == 7
+    same(
+        {"embedding": MODEL["generator"]["embedding"], "bidirectional": False},
+        library(build_generator),
+    )
+    parsed = cli.generate.make_context("generate", []).params
+    assert same(parsed, library(Writer.stream, _check_sampling)) == 9
 
 
 @pytest.mark.parametrize(
@@ -264,13 +377,73 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, messag
     assert sorted(workplace.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["generate"], "empty prompt: expected text to start from"),
+        (["generate", "--prompt", "aXc"], "lacks tokens of the prompt: found 'X'"),
+        (["generate", "--prompt", "a", "--temperature", "-1"], "temperature out of range"),
+        (["generate", "--prompt", "a", "--top-p", "0"], "top_p out of range"),
+        (["generate", "--prompt", "a", "--length", "0"], "length out of range"),
+        (["generate", "--prompt", "a", "--beams", "2", "--seed", "1"], "--seed with --beams"),
+        (["generate", "--prompt", "a", "--beams", "2", "--samples", "3"], "more samples than"),
+        (["generate", "nowhere"], "no run at nowhere"),
+        (["predict", "runs/text-generator-1", "digits"], "not a classifier: found a generator"),
+        (
+            ["train", "text.txt", "--pooling", "max"],
+            "generator has no such option: found pooling",
+        ),
+        (["train", "text.txt", "--bidirectional"], "a generator cannot read backwards"),
+        (["train", "text.txt"], "a text shorter than a window: found 9 training tokens"),
+        (["train", "text.txt", "--steps", "2", "--prompt", "X"], "lacks tokens of the prompt"),
+        (["train", "empty.txt"], "empty.txt: empty text"),
+        (["train", "same.txt"], "same.txt: only one distinct token: found 9 times 'a'"),
+        (["train", "latin.txt"], "not UTF-8: found byte 0xe9 at offset 3"),
+        (["train", "binary.txt"], "binary"),
+        (["train", "shakespear"], "did you mean 'shakespeare'"),
+        (["train", "digits", "mnist"], "several data sets for a classifier"),
+        (["train", "digits", "--lines"], "a classifier has no such option: found lines"),
+        (["train", "text.txt", "--schedule", "linear"], "'linear' is not one of"),
+    ],
+)
+def test_bad_text_is_one_line_and_exit_code_2(writing, workplace, words, message):
+    (workplace / "text.txt").write_text("abcdefghij")
+    (workplace / "empty.txt").write_text("")
+    (workplace / "same.txt").write_text("a" * 9)
+    (workplace / "latin.txt").write_bytes("café".encode("latin-1"))
+    (workplace / "binary.txt").write_bytes(bytes(range(256)))
+    before = sorted(workplace.rglob("*"))
+    assert message in refused(*words)
+    assert sorted(workplace.rglob("*")) == before
+
+
+def test_a_run_that_is_no_generator_or_lacks_its_vocabulary(trained, writing):
+    assert "is not a generator: found a classifier" in refused("generate", trained)
+    (writing / "vocabulary.json").write_text('["<unk>", "a", "b"]')
+    assert "does not match the model: found 3 tokens; expected" in refused(
+        "generate", writing, "--prompt", "a"
+    )
+    (writing / "vocabulary.json").write_text('["a"]')
+    assert "vocabulary.json: not a vocabulary" in refused("generate", writing, "--prompt", "a")
+    (writing / "vocabulary.json").unlink()
+    assert "missing file" in refused("generate", writing, "--prompt", "a")
+
+
+def test_standard_input_is_trained_on_but_cannot_be_evaluated_again(workplace):
+    text = "the cat sat on the mat\n" * 50
+    words = ["train", "-", "--units", "4", "--cell", "simple", "--epochs", "1", "--quiet"]
+    result = CliRunner().invoke(main, words, input=text)
+    assert result.exit_code == 0 and "validation" in result.stdout
+    assert "came from standard input" in refused("evaluate")
+
+
 def test_too_large_a_model_is_refused(workplace, monkeypatch):
     from kerasrnn import training
 
     def too_large(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(training, "build", too_large)
+    monkeypatch.setattr(training, "create_run", too_large)
     assert "out of memory; choose fewer --units" in refused("train")
 
 

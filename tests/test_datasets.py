@@ -1,13 +1,10 @@
 import gzip
-import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from test_formats import idx
 
-from kerasrnn import InputError, datasets, load, load_corpus
+from kerasrnn import InputError, datasets, load
 
 
 def save(path, **arrays):
@@ -202,72 +199,3 @@ def test_sequences_to_predict(tmp_path, ragged, arrays):
         datasets.load_sequences(save(tmp_path / "a.npz", x=np.array(1.0)))
     with pytest.raises(InputError, match="unknown dataset"):
         datasets.load_sequences("nowhere")
-
-
-def test_english_is_there_without_any_file():
-    corpus = load_corpus("english")
-    text = "".join(corpus.vocabulary.decode(corpus.train[:60]))
-    assert "statement" in text and len(corpus.train) > 300_000
-    assert len(corpus.validation) == pytest.approx(len(corpus.train) / 9, abs=1)
-    assert corpus.fingerprint() == load_corpus("english").fingerprint()
-    assert str(corpus).startswith("english: ") and "characters" in str(corpus)
-
-
-@pytest.fixture
-def text_folder():
-    if not (Path(os.environ.get("KERASRNN_DATA", "")) / "text").is_dir():
-        pytest.skip("no texts under KERASRNN_DATA")
-
-
-def test_shakespeare_is_cut_as_its_publisher_does(text_folder):
-    corpus = load_corpus("shakespeare")
-    assert (len(corpus.train), len(corpus.validation)) == (1_003_854, 111_540)  # nanoGPT's
-    assert len(corpus.vocabulary) == 1 + 65
-
-
-def test_the_time_machine_as_its_book_cleans_it(text_folder):
-    corpus = load_corpus("time-machine", classic=True, max_tokens=10_000, validation_split=0)
-    assert len(corpus.train) == 10_000 and len(corpus.validation) == 0
-    assert "".join(corpus.vocabulary.decode(corpus.train[:31])) == "the time machine by h g wellsit"
-
-
-def test_files_folders_and_standard_input(tmp_path, monkeypatch):
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "b.txt").write_text("bb", encoding="utf-8")
-    (tmp_path / "sub" / "c.txt").write_text("c😀", encoding="utf-8")
-    (tmp_path / "a.log").write_bytes(b"\r\na")
-
-    def text(*sources):
-        corpus = load_corpus(*sources, validation_split=0)
-        return "".join(corpus.vocabulary.decode(corpus.train))
-
-    assert text(tmp_path) == "bbc😀"
-    assert text(tmp_path / "a.log", tmp_path / "sub") == "\nac😀"
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("é!".encode())))
-    assert text("-") == "é!"
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "message"),
-    [
-        ("", {}, "empty text"),
-        ("  \n ", {"unit": "word"}, "empty text"),
-        ("123 456", {"classic": True}, "empty text"),
-        ("aaa", {}, "only one distinct token: found 3 times 'a'"),
-        ("ab", {"unit": "line"}, "unknown unit of text"),
-        ("ab", {"max_tokens": 0}, "max_tokens out of range"),
-        ("ab", {"validation_split": 1}, "validation split out of range"),
-    ],
-)
-def test_a_text_that_cannot_be_trained_on_is_named(tmp_path, content, options, message):
-    path = tmp_path / "a.txt"
-    path.write_text(content)
-    with pytest.raises(InputError, match=message):
-        load_corpus(path, **options)
-
-
-def test_an_unknown_text_is_named(tmp_path):
-    with pytest.raises(InputError, match="did you mean 'shakespeare'"):
-        load_corpus("shakespear")
-    with pytest.raises(InputError, match="no .txt files"):
-        load_corpus(tmp_path)

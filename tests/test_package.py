@@ -9,12 +9,22 @@ from conftest import ROOT
 import kerasrnn
 
 # Imports go downwards in this order only; it has the places of modules to come. plotting is
-# above runs, whose atomic writes it uses.
+# above runs, whose atomic writes it uses; generation is below training, which prints samples.
 ORDER = (  # noqa: SIM905
-    "cli report export generation training datasets models layers text downloads formats "
-    "plotting runs evaluation errors"
+    "cli report export training tasks generation batches datasets corpora models layers text "
+    "downloads formats plotting runs evaluation options errors"
 ).split()
-WITHOUT_KERAS = {"cli", "text", "downloads", "formats", "runs", "evaluation", "plotting", "errors"}
+WITHOUT_KERAS = {
+    "cli",
+    "text",
+    "downloads",
+    "formats",
+    "runs",
+    "evaluation",
+    "plotting",
+    "errors",
+    "options",
+}
 
 
 def imports(module):

@@ -10,7 +10,7 @@ INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
 
 
 def make(out=None, **info):
-    return create_run("d", "classifier", {**INFO, **info}, ("a", "b"), out)
+    return create_run("d", "classifier", {**INFO, **info}, {"labels.json": ["a", "b"]}, out)
 
 
 def test_runs_are_numbered_listed_and_the_newest_found(workplace):

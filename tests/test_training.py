@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, evaluate, load, load_model, open_run, predict, train
-from kerasrnn.training import OPTIMIZERS, _Batches, build, make_optimizer, scaling
+from kerasrnn.options import FIT, MODEL
+from kerasrnn.tasks import TASKS, scaling
+from kerasrnn.training import OPTIMIZERS, make_optimizer
 
 SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "quiet": True}  # quick to trace
 
@@ -50,15 +52,15 @@ def test_a_run_holds_everything(digit_run):
         "epoch",
         "accuracy",
         "loss",
-        "val_accuracy",
         "val_loss",
+        "val_accuracy",
         "learning_rate",
         "seconds",
     ]
     assert history["epoch"] == [1, 2] and history["learning_rate"] == pytest.approx([0.005] * 2)
     info = digit_run.info
     assert info["options"]["units"] == (8, 8) and info["options"]["epochs"] == 2
-    assert info["data"]["sequences"] == 1797 and info["seed"] == 0
+    assert sum(info["data"]["sizes"].values()) == 1797 and info["seed"] == 0
 
 
 def test_metrics_are_those_keras_computes_on_the_same_part(digit_run):
@@ -123,7 +125,8 @@ def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, op
 
 
 def test_gradients_are_clipped_by_their_global_norm():
-    optimizer = make_optimizer("sgd", 1.0, clip_norm=1.0)
+    given = FIT["classifier"] | {"optimizer": "sgd", "learning_rate": 1.0, "clip_norm": 1.0}
+    optimizer = make_optimizer(given, steps=1)
     weights = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
     optimizer.apply([np.array([3.0, 0.0]), np.array([4.0])], weights)
     np.testing.assert_allclose(weights[0], [-0.6, 0], rtol=1e-6)
@@ -172,19 +175,6 @@ def test_a_constant_feature_is_not_blown_up_and_a_small_one_not_lost(tmp_path):
     layer = scaling(data)
     np.testing.assert_allclose(np.array(layer(np.full((1, 1, 3), 0.6)))[0, 0, 1], 0.5, rtol=1e-5)
     assert np.array(layer(data.train.x))[:, :, 2].std() == pytest.approx(1, rel=1e-3)
-
-
-def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
-    part = load("digits").train
-    batches = _Batches(part, 100, seed=5)
-    orders = []
-    for _ in range(2):
-        assert sum(len(batches[i][1]) for i in range(len(batches))) == len(part)
-        assert sorted(batches.order) == list(range(len(part)))
-        orders.append(batches.order.tolist())
-        batches.on_epoch_end()
-    assert orders[0] != orders[1]
-    assert _Batches(part, 100, seed=5).order.tolist() == orders[0]
 
 
 def test_an_epoch_a_line_on_stderr_and_nothing_on_stdout(tmp_path, capsys):
@@ -299,7 +289,7 @@ def test_changed_data_is_noticed(tmp_path, ragged):
 
 @pytest.mark.parametrize("shape", [(2, 8, 7), (2, 9, 8)])
 def test_sequences_that_do_not_fit_the_model_are_named(shape):
-    model = build(load("digits"), units=4)
+    model = TASKS["classifier"].build(load("digits"), MODEL["classifier"])
     with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
         predict(model, np.zeros(shape))
     with pytest.raises(InputError, match="with lengths"):

@@ -1,0 +1,127 @@
+"""What ``fit`` reads: batches of sequences and of windows of text, in an order fixed by a seed."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+
+from kerasrnn.corpora import Corpus
+from kerasrnn.errors import InputError
+
+SAMPLINGS = ("random", "sequential")
+
+
+class Sequences(keras.utils.PyDataset):
+    """Batches of a part, in an order that is fixed by (seed, epoch) and differs every epoch.
+
+    ``fit(shuffle=True)`` repeats one order after ``set_random_seed``.
+    """
+
+    tokens = None
+
+    def __init__(self, part, batch_size, seed):
+        super().__init__()
+        self.part, self.batch_size, self.seed = part, batch_size, seed
+        self.epoch = -1
+        self.on_epoch_end()
+
+    def __len__(self):
+        return math.ceil(len(self.part) / self.batch_size)
+
+    def __getitem__(self, index):
+        start = index * self.batch_size
+        batch = self.part.take(self.order[start : start + self.batch_size])
+        x = batch.x if batch.lengths is None else {"x": batch.x, "lengths": batch.lengths}
+        return x, batch.y
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.part))
+
+
+class Windows(keras.utils.PyDataset):
+    """Windows of a corpus with the same shifted by one token as targets, anew each epoch.
+
+    Running text is cut at an offset that differs every epoch, fixed by (seed, epoch).
+    ``"random"`` sampling takes the windows in random order; with ``"sequential"`` row i of a
+    batch goes on where row i of the batch before ended, so that states can be carried. Of
+    independent lines each window holds one line, or a piece of a long one, with weight 0 in
+    the rest of the window.
+
+    Raises ``InputError`` where the text is too short.
+    """
+
+    def __init__(self, corpus: Corpus, *, steps, batch_size, sampling, seed):
+        super().__init__()
+        if sampling not in SAMPLINGS:
+            raise InputError(
+                "unknown sampling", found=repr(sampling), expected=" or ".join(SAMPLINGS)
+            )
+        self.sequential = sampling == "sequential"
+        if corpus.lines and self.sequential:
+            raise InputError(
+                "sequential sampling of independent lines", fix="choose sampling 'random'"
+            )
+        self.ids, self.steps, self.batch_size, self.seed = corpus.train, steps, batch_size, seed
+        self.sizes = None
+        if corpus.lines:
+            self._cut_lines(*corpus.line_bounds(corpus.train))
+        else:
+            self._fit_text()
+        self.tokens = self.number * steps if self.sizes is None else int(self.sizes.sum())
+        self.epoch = -1
+        self.on_epoch_end()
+
+    def __len__(self):
+        return math.ceil(self.number / self.batch_size)
+
+    def __getitem__(self, index):
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        places = self.starts[chosen][:, None] + np.arange(self.steps + 1)
+        if self.sizes is None:
+            tokens = self.ids[places].astype("int32")
+            return tokens[:, :-1], tokens[:, 1:]
+        # before the first line stands the end of the last one: places of -1 are right
+        tokens = self.ids[np.minimum(places, len(self.ids) - 1)].astype("int32")
+        real = np.arange(self.steps) < self.sizes[chosen][:, None]
+        return tokens[:, :-1] * real, tokens[:, 1:] * real, real.astype("float32")
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.sizes is None:
+            self.starts = rng.integers(self.offsets) + self.steps * np.arange(self.number)
+        if self.sequential:
+            self.order = np.arange(self.number).reshape(self.batch_size, -1).T.ravel()
+        else:
+            self.order = rng.permutation(self.number)
+
+    def _fit_text(self):
+        """How many windows there are, the same number for every offset."""
+        need = self.steps * (self.batch_size if self.sequential else 1)
+        spare = len(self.ids) - 1 - need
+        if spare < 0:
+            raise InputError(
+                "a text shorter than " + ("its rows of windows" if self.sequential else "a window"),
+                found=f"{len(self.ids):,} training tokens",
+                expected=f"at least {need + 1:,}",
+                fix="give more text, or choose fewer --steps or a smaller --batch-size",
+            )
+        self.offsets = min(spare, self.steps - 1) + 1
+        self.number = (len(self.ids) - self.offsets) // self.steps
+        if self.sequential:
+            self.number -= self.number % self.batch_size
+
+    def _cut_lines(self, befores, ends):
+        """Starts and sizes of the windows: a line each, long lines in pieces."""
+        sizes = ends - befores
+        self.steps = min(self.steps, int(sizes.max(initial=1)))
+        pieces = -(-sizes // self.steps)
+        first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+        self.number = int(pieces.sum())
+        if not self.number:
+            raise InputError("no line to train on", fix="give more lines")
+        self.starts = np.repeat(befores, pieces) + self.steps * (np.arange(self.number) - first)
+        self.sizes = np.minimum(np.repeat(ends, pieces) - self.starts, self.steps)

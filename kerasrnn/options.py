@@ -1,0 +1,61 @@
+"""The options of each task and their defaults, for ``train`` and the command line's help."""
+
+from __future__ import annotations
+
+_FIT = {
+    "epochs": 30,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 0.005,
+    "schedule": "constant",
+    "clip_norm": 1.0,
+}
+_STACK = {
+    "units": 50,
+    "cell": "lstm",
+    "bidirectional": True,
+    "go_backwards": False,
+    "dropout": 0.2,
+    "functional": False,
+}
+
+FIT = {
+    "classifier": _FIT,
+    "generator": _FIT
+    | {
+        "epochs": 20,
+        "batch_size": 64,
+        "learning_rate": 0.003,
+        "schedule": "cosine",
+        "steps": 64,
+        "sampling": "random",
+        "sample_every": 5,
+        "prompt": None,
+    },
+}
+MODEL = {
+    "classifier": _STACK | {"pooling": "last"},
+    "generator": _STACK | {"units": 256, "embedding": 64, "bidirectional": False, "dropout": 0.1},
+}
+DATA = {
+    "classifier": {"validation_split": 0.1, "seed": 0},
+    "generator": {
+        "validation_split": 0.1,
+        "unit": "char",
+        "lines": False,
+        "classic": False,
+        "max_tokens": None,
+        "min_frequency": 1,
+        "max_size": None,
+    },
+}
+
+
+def defaults(name) -> dict:
+    """The default of an option for each task that has it: ``{"classifier": 30, …}``."""
+    return {
+        task: table[task][name]
+        for table in (FIT, MODEL, DATA)
+        for task in table
+        if name in table[task]
+    }

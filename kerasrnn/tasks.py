@@ -1,0 +1,258 @@
+"""The tasks, one row each: options and their defaults, model, batches, measurements, data.
+
+``training`` and the command line know no task by name; they take what its row says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kerasrnn import evaluation, options, plotting
+from kerasrnn.batches import Sequences, Windows
+from kerasrnn.corpora import Corpus, load_corpus
+from kerasrnn.datasets import Dataset, load
+from kerasrnn.errors import InputError
+from kerasrnn.generation import TextLoss, Writer
+from kerasrnn.models import CarriedState, build_classifier, build_generator
+from kerasrnn.text import detokenize
+
+_PREDICT_BATCH = 256
+_SAMPLE_LENGTH = 200  # tokens written while training
+_SAMPLE_LINES = 5
+_PROMPT_LENGTH = 20
+_NGRAM_TOKENS = 1 << 23  # the baseline counts no more than these, to stay within memory
+
+
+@dataclass(frozen=True)
+class Task:
+    """What sets one task apart.
+
+    name: of the task. meaning: data → ``{file name: JSON value}``, what the model's numbers
+    mean. build: (data, options of
+    the model) → model. batches: (data, all options, seed) → the ``PyDataset`` of the training.
+    fitted: (model, options) → the model to fit, sharing the weights. examine: (model, data) →
+    a function that gives the validation metrics, or None. widen: (data, logs) → logs with what
+    follows from them. assess: (model, data, folder) → the content of metrics.json, pictures
+    drawn into the folder. sample: (model, data, options) → a function that writes a text to
+    look at; or None. load: (*sources, **options) → the data again. metrics: of Keras, for fit.
+    """
+
+    name: str
+    meaning: Callable
+    build: Callable
+    batches: Callable
+    examine: Callable
+    assess: Callable
+    load: Callable
+    metrics: tuple = ()
+    fitted: Callable = lambda model, given: model
+    widen: Callable = lambda data, logs: logs
+    sample: Callable = lambda model, data, given: None
+
+    def complete(self, given) -> tuple[dict, dict]:
+        """The options of the training and of the model, with defaults for those not given.
+
+        Raises ``InputError`` for an option that the task does not have.
+        """
+        tables = options.FIT[self.name], options.MODEL[self.name]
+        strange = [name for name in given if not any(name in table for table in tables)]
+        if strange:
+            raise InputError(
+                f"a {self.name} has no such option",
+                found=", ".join(strange),
+                expected=", ".join(tables[0] | tables[1]),
+            )
+        return tuple(
+            {name: given.get(name, default) for name, default in table.items()} for table in tables
+        )
+
+
+# --- classifier ---------------------------------------------------------------------------
+
+
+def _load_dataset(*source, **given) -> Dataset:
+    if len(source) != 1:
+        raise InputError("several data sets for a classifier", found=" ".join(source))
+    return load(*source, **given)
+
+
+def _build_classifier(dataset: Dataset, given) -> keras.Model:
+    """Input shape, classes and scaling follow from the data."""
+    x, lengths = dataset.train.x, dataset.train.lengths
+    return build_classifier(
+        (x.shape[1] if lengths is None else None, x.shape[2]),
+        len(dataset.labels),
+        lengths=lengths is not None,
+        scaling=scaling(dataset),
+        **given,
+    )
+
+
+def scaling(dataset: Dataset) -> keras.layers.Normalization:
+    """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
+
+    One mean and variance for all features where they are of one kind, else one for each; a
+    feature that hardly varies in training is centred but not stretched.
+    """
+    part = dataset.train
+    steps = part.x.reshape(-1, part.x.shape[2])
+    if part.lengths is not None:
+        steps = steps[(np.arange(part.x.shape[1]) < part.lengths[:, None]).ravel()]
+    axis = None if dataset.one_scale else 0
+    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
+    variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
+    return keras.layers.Normalization(
+        axis=None if dataset.one_scale else -1,
+        mean=mean.tolist(),
+        variance=variance.tolist(),
+        name="scaling",
+    )
+
+
+def predict(model, x, lengths=None) -> np.ndarray:
+    """Probabilities (n, classes) for raw sequences x (n, time, features).
+
+    Raises ``InputError`` where x or lengths do not fit the model.
+    """
+    wants_lengths = len(model.inputs) == 2
+    expected = tuple(model.inputs[0].shape[1:])
+    fits = all(size in (None, found) for size, found in zip(expected, x.shape[1:], strict=True))
+    if not fits or (lengths is not None and not wants_lengths):
+        raise InputError(
+            "sequences that do not fit the model",
+            found=f"(time, features) {x.shape[1:]}{'' if lengths is None else ' with lengths'}",
+            expected=f"{expected}{' with lengths' if wants_lengths else ', all of that length'}",
+        )
+    if wants_lengths and lengths is None:
+        lengths = np.full(len(x), x.shape[1], "int32")
+    inputs = [x, lengths] if wants_lengths else x
+    return model.predict(inputs, batch_size=_PREDICT_BATCH, verbose=0)
+
+
+def _predict_part(model, part):
+    return predict(model, part.x, part.lengths)
+
+
+def _examine_classifier(model, dataset):
+    part = dataset.validation
+    if part is None:
+        return None
+    return lambda: evaluation.classification_metrics(part.y, _predict_part(model, part))
+
+
+def _assess_classifier(model, dataset, folder):
+    examine = _examine_classifier(model, dataset)
+    metrics = {} if examine is None else {"validation": examine()}
+    y, probabilities = dataset.test.y, _predict_part(model, dataset.test)
+    predicted = probabilities.argmax(-1)
+    metrics["test"] = evaluation.classification_metrics(y, probabilities)
+    metrics["baseline"] = evaluation.baseline_metrics(dataset.train.y, y, len(dataset.labels))
+    metrics["labels"] = evaluation.label_report(y, predicted, dataset.labels)
+    matrix = evaluation.confusion(y, predicted, len(dataset.labels))
+    plotting.save(
+        folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, dataset.labels, ax)
+    )
+    return metrics
+
+
+# --- generator ----------------------------------------------------------------------------
+
+
+def _build_generator(corpus: Corpus, given) -> keras.Model:
+    return build_generator(len(corpus.vocabulary), **given)
+
+
+def _corpus_batches(corpus, given, seed):
+    names = ("steps", "batch_size", "sampling")
+    return Windows(corpus, seed=seed, **{name: given[name] for name in names})
+
+
+def _carry(model, given):
+    if given["sampling"] == "sequential":
+        return CarriedState(model, given["batch_size"])
+    return model
+
+
+def _examine_generator(model, corpus):
+    if not len(corpus.validation):
+        return None
+    loss = TextLoss(model)
+    bounds = corpus.line_bounds(corpus.validation) if corpus.lines else None
+
+    def examine():
+        value = (
+            loss.of_lines(corpus.validation, *bounds)
+            if corpus.lines
+            else loss.of_text(corpus.train, corpus.validation)
+        )
+        return evaluation.language_metrics(value, corpus.unit)
+
+    return examine
+
+
+def _assess_generator(model, corpus, folder):
+    """The whole validation text, beside n-grams that were counted in the training text."""
+    examine = _examine_generator(model, corpus)
+    if examine is None:
+        return {}
+    losses = evaluation.ngram_losses(
+        corpus.train[-_NGRAM_TOKENS:], corpus.validation[:_NGRAM_TOKENS], len(corpus.vocabulary)
+    )
+    best = min(losses, key=losses.get)
+    return {
+        "validation": examine() | {"tokens": len(corpus.validation)},
+        "baseline": evaluation.language_metrics(losses[best], corpus.unit) | {"ngram": best},
+        "ngrams": {str(order): loss for order, loss in losses.items()},
+    }
+
+
+def _sample(model, corpus, given):
+    writer = Writer(
+        model, corpus.vocabulary, corpus.unit, lines=corpus.lines, classic=corpus.options["classic"]
+    )
+    prompt, unknown = given["prompt"], "error"
+    if prompt is None and corpus.lines:
+        prompt = ""
+    elif prompt is None:
+        ids = corpus.validation if len(corpus.validation) else corpus.train
+        tokens = corpus.vocabulary.decode(ids[:_PROMPT_LENGTH])
+        prompt, unknown = detokenize(tokens, corpus.unit), "unk"
+    samples = _SAMPLE_LINES if corpus.lines else 1
+
+    def write():
+        texts = writer.write(prompt, _SAMPLE_LENGTH, samples=samples, unknown=unknown)
+        return "\n".join(prompt + text for text in texts)
+
+    writer.stream(prompt, unknown=unknown)  # a bad prompt is named now, not epochs later
+    return write
+
+
+_ROWS = (
+    Task(
+        name="classifier",
+        metrics=("accuracy",),
+        meaning=lambda dataset: {"labels.json": list(dataset.labels)},
+        build=_build_classifier,
+        batches=lambda dataset, given, seed: Sequences(dataset.train, given["batch_size"], seed),
+        examine=_examine_classifier,
+        assess=_assess_classifier,
+        load=_load_dataset,
+    ),
+    Task(
+        name="generator",
+        meaning=lambda corpus: {"vocabulary.json": list(corpus.vocabulary.tokens)},
+        build=_build_generator,
+        batches=_corpus_batches,
+        fitted=_carry,
+        examine=_examine_generator,
+        widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
+        assess=_assess_generator,
+        sample=_sample,
+        load=load_corpus,
+    ),
+)
+TASKS = {row.name: row for row in _ROWS}

@@ -1,0 +1,114 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from kerasrnn import InputError, load, load_corpus
+from kerasrnn.batches import Sequences, Windows
+
+
+def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
+    part = load("digits").train
+    batches = Sequences(part, 100, seed=5)
+    orders = []
+    for _ in range(2):
+        assert sum(len(batches[i][1]) for i in range(len(batches))) == len(part)
+        assert sorted(batches.order) == list(range(len(part)))
+        orders.append(batches.order.tolist())
+        batches.on_epoch_end()
+    assert orders[0] != orders[1]
+    assert Sequences(part, 100, seed=5).order.tolist() == orders[0]
+
+
+@pytest.fixture
+def counting(tmp_path):
+    """A corpus whose tokens tell their place: words 0, 1, 2 … in a text of 500."""
+    path = tmp_path / "counting.txt"
+    path.write_text(" ".join(map(str, range(500))))
+    return load_corpus(path, unit="word", validation_split=0)
+
+
+def epoch_of(windows):
+    return [windows[index] for index in range(len(windows))]
+
+
+@pytest.mark.parametrize("sampling", ["random", "sequential"])
+def test_targets_are_the_input_shifted_by_one(counting, sampling):
+    windows = Windows(counting, steps=7, batch_size=4, sampling=sampling, seed=0)
+    for _ in range(3):
+        for x, y in epoch_of(windows):
+            assert x.shape == y.shape and x.shape[1] == 7
+            np.testing.assert_array_equal(y, x + 1)
+        windows.on_epoch_end()
+
+
+def test_random_windows_cover_the_text_once_at_another_offset_each_epoch(counting):
+    windows = Windows(counting, steps=7, batch_size=4, sampling="random", seed=0)
+    offsets = set()
+    for _ in range(6):
+        starts = np.concatenate([x[:, 0] for x, _ in epoch_of(windows)])
+        assert len(starts) * 7 == windows.tokens >= 500 - 2 * 7
+        assert set(np.diff(np.sort(starts))) == {7} and not (np.diff(starts) == 7).all()
+        offsets.add(starts.min() % 7)
+        windows.on_epoch_end()
+    assert len(offsets) > 2
+    again = Windows(counting, steps=7, batch_size=4, sampling="random", seed=0)
+    other = Windows(counting, steps=7, batch_size=4, sampling="random", seed=1)
+    fresh = Windows(counting, steps=7, batch_size=4, sampling="random", seed=0)
+    np.testing.assert_array_equal(again[0][0], fresh[0][0])
+    assert not np.array_equal(again[0][0], other[0][0])
+
+
+def test_sequential_rows_go_on_where_they_ended(counting):
+    windows = Windows(counting, steps=7, batch_size=4, sampling="sequential", seed=0)
+    batches = epoch_of(windows)
+    assert len(batches) > 5 and all(len(x) == 4 for x, _ in batches)
+    for (_, before), (x, _) in itertools.pairwise(batches):
+        np.testing.assert_array_equal(x[:, 0], before[:, -1])
+
+
+@pytest.mark.parametrize("steps", [64, 3])
+def test_each_line_is_learnt_whole_and_once(tmp_path, steps):
+    lines = ["ada", "bo", "", "  constance ", "d"]
+    (tmp_path / "names.txt").write_text("\r\n".join(lines))
+    corpus = load_corpus(tmp_path / "names.txt", lines=True, validation_split=0)
+    windows = Windows(corpus, steps=steps, batch_size=2, sampling="random", seed=0)
+    learnt = []
+    for x, y, weight in epoch_of(windows):
+        assert x.shape[1] == min(steps, len("constance") + 1)
+        for row, targets, real in zip(x, y, weight.astype(bool), strict=True):
+            assert not row[~real].any() and not targets[~real].any()
+            learnt.append(("".join(corpus.vocabulary.decode(row[real])), targets[real]))
+    texts = ["".join(corpus.vocabulary.decode(targets)) for _, targets in learnt]
+    assert windows.tokens == sum(map(len, texts)) == len(corpus.train)
+    if steps == 64:
+        assert sorted(texts) == ["ada\n", "bo\n", "constance\n", "d\n"]
+        assert all(read == "\n" + text[:-1] for (read, _), text in zip(learnt, texts, strict=True))
+    else:
+        assert {"con", "sta", "nce", "\n", "ada"} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ("random", "shorter than a window: found 500 training tokens; expected at least 601"),
+        ("sequential", "shorter than its rows of windows: .* expected at least 2,401"),
+        ("shuffled", "unknown sampling: found 'shuffled'; expected random or sequential"),
+    ],
+)
+def test_what_cannot_be_cut_is_named(counting, sampling, message):
+    with pytest.raises(InputError, match=message):
+        Windows(counting, steps=600, batch_size=4, sampling=sampling, seed=0)
+
+
+def test_a_text_of_just_a_window_is_enough(counting):
+    for sampling, steps in (("random", 499), ("sequential", 124)):
+        windows = Windows(counting, steps=steps, batch_size=4, sampling=sampling, seed=0)
+        assert len(epoch_of(windows)) == 1
+
+
+def test_lines_cannot_be_neighbours(tmp_path):
+    (tmp_path / "a.txt").write_text("ab\ncd\n")
+    corpus = load_corpus(tmp_path / "a.txt", lines=True)
+    with pytest.raises(InputError, match="sequential sampling of independent lines"):
+        Windows(corpus, steps=3, batch_size=1, sampling="sequential", seed=0)
