@@ -141,3 +141,65 @@ def test_a_bad_argument_is_named_at_once(pair, options, message):
 def test_a_vocabulary_of_another_size_is_refused(pair):
     with pytest.raises(InputError, match="found 3 tokens; expected 10"):
         Writer(pair[0], Vocabulary("ab"))
+
+
+def best_of_all(model, prompt, length):
+    """The likeliest continuation and its log-probability, by trying every one."""
+    import itertools
+
+    start = LETTERS.encode(list(prompt))
+    rows = np.array([start + list(c) for c in itertools.product(range(1, 10), repeat=length)])
+    output = np.log(np.array(model(rows[:, :-1])))[:, len(start) - 1 :]
+    totals = np.take_along_axis(output, rows[:, len(start) :, None], -1).sum((1, 2))
+    order = totals.argsort()[::-1]
+    return ["".join(LETTERS.decode(row[len(start) :])) for row in rows[order]]
+
+
+def test_beam_search_finds_what_trying_everything_finds(pair):
+    model, writer = pair
+    assert writer.search("abc", 3, beams=81, samples=5) == best_of_all(model, "abc", 3)[:5]
+    assert writer.search("abc", 12, beams=1) == writer.write("abc", 12, temperature=0)
+    assert writer.search("abc", 12, beams=3, stop="a")[0].count("a") == 0
+    with pytest.raises(InputError, match="more samples than beams: found 5; expected at most 4"):
+        writer.search("abc", samples=5)
+
+
+def line_writer(**options):
+    keras.utils.set_random_seed(3)
+    vocabulary = Vocabulary("abc", reserved=["\n"])
+    model = build_generator(len(vocabulary), units=4)
+    return Writer(model, vocabulary, lines=True, **options)
+
+
+def test_lines_start_from_nothing_and_end_where_they_end():
+    writer = line_writer()
+    texts = writer.write("", 50, samples=9)
+    assert len(set(texts)) > 3 and not any("\n" in text for text in texts)
+    assert min(map(len, texts)) < 49
+    assert writer.write("ab", 50, stop="c", samples=9) == [
+        text.split("c")[0] for text in writer.write("ab", 50, samples=9)
+    ]
+
+
+def test_beams_of_lines_stop_at_the_end_of_the_line():
+    writer = line_writer()
+    found = writer.search("", 6, beams=200, samples=200)
+    assert "" in found and len(set(found)) == 200  # no line is counted again for what follows it
+
+
+def test_prompts_are_cleaned_as_the_text_was():
+    keras.utils.set_random_seed(0)
+    vocabulary = Vocabulary("abc defgh")
+    model = build_generator(len(vocabulary), units=4)
+    plain, classic = Writer(model, vocabulary), Writer(model, vocabulary, classic=True)
+    assert classic.write("Bad,  Cafe", 9) == plain.write("bad cafe", 9)
+    assert classic.write("Bad,", 9) == plain.write("bad ", 9)
+    with pytest.raises(InputError, match="empty prompt"):
+        classic.write("123")
+
+
+def test_several_stops(pair):
+    _, writer = pair
+    whole = writer.write("abc", 200)[0]
+    first = min(whole.index(letter) for letter in "dh" if letter in whole)
+    assert writer.write("abc", 200, stop=["d", "h"]) == [whole[:first]]

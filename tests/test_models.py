@@ -277,7 +277,7 @@ def test_a_generator_learns_to_repeat(tmp_path):
         ({"bidirectional": True}, "it would see the token that it is to predict"),
         ({"go_backwards": True}, "cannot read backwards"),
         ({"vocabulary_size": 1}, "bad vocabulary_size: found 1"),
-        ({"embedding": 0}, "bad embedding"),
+        ({"embedding": -1}, "bad embedding"),
         ({"units": 0}, "bad units"),
     ],
 )
