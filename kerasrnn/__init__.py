@@ -21,6 +21,8 @@ _HOMES = {
     "load_model": "models",
     "recurrent_stack": "models",
     "step_model": "models",
+    "Writer": "generation",
+    "load_writer": "generation",
     "Corpus": "corpora",
     "Dataset": "datasets",
     "Part": "datasets",

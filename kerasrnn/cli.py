@@ -158,6 +158,7 @@ def _spell(value):
     help="What the head sees: the last state, or the mean or maximum over the steps.",
 )
 @_option("--embedding", type=int, help="Width of the token embedding, 0 for one-hot.")
+@_option("--tied", is_flag=True, help="The head shares the embedding's weights.")
 @_option("--functional", is_flag=True, help="A functional model instead of a Sequential.")
 @_option("--epochs", type=int, help="Passes over the training part.")
 @_option("--batch-size", type=int, help="Sequences a step.")

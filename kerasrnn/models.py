@@ -127,6 +127,7 @@ def build_generator(
     vocabulary_size,
     *,
     embedding=64,
+    tied=False,
     activation="softmax",
     functional=False,
     bidirectional=False,
@@ -143,6 +144,9 @@ def build_generator(
     Args:
         vocabulary_size: number of tokens, at least 2.
         embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
+        tied: the head multiplies by the embedding's own matrix (Press & Wolf 2017), after a
+            projection where the stack is not as wide: fewer weights where there are many
+            words. Such a model is functional, whatever ``functional`` says.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
         bidirectional, go_backwards: refused, with the reason.
@@ -158,8 +162,23 @@ def build_generator(
         )
     inputs, layers = _read_tokens(vocabulary_size, embedding, mask_zero=False)
     layers += recurrent_stack(bidirectional=False, return_sequences=True, **stack)
+    if tied:
+        return _tie(inputs[0], layers[1:], vocabulary_size, embedding, activation)
     layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
     return _assemble(inputs, layers, functional)
+
+
+def _tie(ids, stack, vocabulary_size, embedding, activation):
+    if not embedding:
+        raise InputError("a tied output without an embedding", fix="choose an embedding width")
+    matrix = keras.layers.ReversibleEmbedding(vocabulary_size, embedding, name="embedding")
+    x = matrix(ids)
+    for layer in stack:
+        x = layer(x)
+    if x.shape[-1] != embedding:
+        x = keras.layers.Dense(embedding, use_bias=False, name="projection")(x)
+    x = matrix(x, reverse=True)
+    return keras.Model(ids, keras.layers.Activation(activation, name="head")(x))
 
 
 def step_model(generator) -> keras.Model:
@@ -208,6 +227,8 @@ def _with_states(generator, token_shape, call):
             x, new = call(layer, x, states)
             initial += states
             final += new
+        elif isinstance(layer, keras.layers.Activation):  # the head of a tied output
+            x = layer(generator.get_layer("embedding")(x, reverse=True))
         elif isinstance(layer, _STEPWISE):
             x = layer(x)
         else:
@@ -318,8 +339,13 @@ def _read_tokens(vocabulary_size, embedding, mask_zero):
         raise InputError(
             "bad embedding", found=embedding, expected="a positive int, or None for one-hot"
         )
+    # Keras's own initial values, within ±0.05, cost a small model its first epoch.
     layer = keras.layers.Embedding(
-        vocabulary_size, embedding, mask_zero=mask_zero, name="embedding"
+        vocabulary_size,
+        embedding,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+        mask_zero=mask_zero,
+        name="embedding",
     )
     return [ids], [layer]
 

@@ -25,7 +25,7 @@ FIT = {
     | {
         "epochs": 20,
         "batch_size": 64,
-        "learning_rate": 0.003,
+        "learning_rate": 0.01,
         "schedule": "cosine",
         "steps": 64,
         "sampling": "random",
@@ -35,7 +35,7 @@ FIT = {
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
-    "generator": _STACK | {"units": 256, "embedding": 64, "bidirectional": False, "dropout": 0.1},
+    "generator": _STACK | {"units": 256, "embedding": 64, "tied": False, "bidirectional": False},
 }
 DATA = {
     "classifier": {"validation_split": 0.1, "seed": 0},

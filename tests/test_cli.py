@@ -157,10 +157,11 @@ TRAINED = {
         "learning_rate": 0.01,
         "clip_norm": 2.0,
     },
-    "text.txt --task generator --units 4 --cell simple --embedding 0 --epochs 1 --batch-size 2 "
+    "text.txt --task generator --units 4 --cell simple --embedding 6 --epochs 1 --batch-size 2 "
     "--schedule cosine --unit word --classic --max-tokens 40 --min-frequency 2 --max-size 9 "
-    "--steps 5 --sampling sequential --sample-every 1 --prompt the --validation-split 0.3": {
-        "embedding": 0,
+    "--steps 5 --sampling sequential --tied --sample-every 1 --prompt the --validation-split 0.3": {
+        "embedding": 6,
+        "tied": True,
         "schedule": "cosine",
         "steps": 5,
         "sampling": "sequential",

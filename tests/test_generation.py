@@ -11,9 +11,10 @@ LETTERS = Vocabulary("abcdefgh ")
 
 def random_writer(cell="lstm", activation="softmax", seed=0, **options):
     keras.utils.set_random_seed(seed)
-    model = build_generator(len(LETTERS), units=(12, 8), cell=cell, activation=activation)
+    options |= {"units": (12, 8), "cell": cell, "activation": activation}
+    model = build_generator(len(LETTERS), **options)
     model.set_weights([3 * weight for weight in model.get_weights()])
-    return model, Writer(model, LETTERS, **options)
+    return model, Writer(model, LETTERS)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +33,17 @@ def flat():
     return Writer(model, LETTERS), np.exp(logits) / np.exp(logits).sum()
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
-@pytest.mark.parametrize("activation", ["softmax", None])
-def test_greedy_text_is_that_of_a_loop_that_reads_everything_again(cell, activation):
-    model, writer = random_writer(cell, activation)
+@pytest.mark.parametrize(
+    ("cell", "activation", "options"),
+    [
+        ("lstm", "softmax", {}),
+        ("gru", None, {"embedding": None}),
+        ("simple", "softmax", {"tied": True}),
+        ("lstm", None, {"tied": True, "embedding": 8}),
+    ],
+)
+def test_greedy_text_is_that_of_a_loop_that_reads_everything_again(cell, activation, options):
+    model, writer = random_writer(cell, activation, **options)
     ids = LETTERS.encode(list("a bad"))
     for _ in range(20):
         output = np.array(model(np.array([ids])))[0, -1]

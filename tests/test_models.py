@@ -271,6 +271,21 @@ def test_a_generator_learns_to_repeat(tmp_path):
     np.testing.assert_array_equal(again, output)
 
 
+def test_a_tied_output_is_the_embedding_itself(tmp_path):
+    model = build_generator(50, units=8, embedding=6, tied=True)
+    assert model.count_params() == 50 * 6 + 4 * 8 * (6 + 8 + 1) + 8 * 6
+    matrix, *_, projection = model.get_weights()
+    ids = np.array([[3, 7, 1]])
+    hidden = keras.Model(model.inputs, model.get_layer("lstm_1").output)(ids)
+    logits = np.array(hidden) @ projection @ matrix.T
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(np.array(model(ids)), expected, rtol=1e-4)
+    model.save(tmp_path / "a.keras")
+    np.testing.assert_array_equal(load_model(tmp_path / "a.keras")(ids), model(ids))
+    with pytest.raises(InputError, match="a tied output without an embedding"):
+        build_generator(50, embedding=None, tied=True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
