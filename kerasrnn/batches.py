@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 
-from kerasrnn.corpora import Corpus
+from kerasrnn.corpora import BLANK_ID, Corpus
 from kerasrnn.errors import InputError
 
 SAMPLINGS = ("random", "sequential")
@@ -125,3 +125,51 @@ class Windows(keras.utils.PyDataset):
             raise InputError("no line to train on", fix="give more lines")
         self.starts = np.repeat(befores, pieces) + self.steps * (np.arange(self.number) - first)
         self.sizes = np.minimum(np.repeat(ends, pieces) - self.starts, self.steps)
+
+
+class HiddenTokens(keras.utils.PyDataset):
+    """Windows of a corpus in which some tokens are replaced by a blank, anew each epoch.
+
+    The targets are the tokens themselves, with weight 1 where they are hidden and 0 elsewhere.
+    """
+
+    def __init__(self, corpus: Corpus, *, steps, batch_size, mask_rate, mask_span, seed):
+        super().__init__()
+        self.windows = Windows(
+            corpus, steps=steps, batch_size=batch_size, sampling="random", seed=seed
+        )
+        self.rate, self.longest, self.seed = mask_rate, mask_span, seed
+        self.tokens = self.windows.tokens
+        hide((1, steps), mask_rate, mask_span, np.random.default_rng(0))  # names bad numbers now
+
+    def __len__(self):
+        return len(self.windows)
+
+    def __getitem__(self, index):
+        tokens, _ = self.windows[index]
+        rng = np.random.default_rng([self.seed, self.windows.epoch, index])
+        hidden = hide(tokens.shape, self.rate, self.longest, rng)
+        return np.where(hidden, BLANK_ID, tokens), tokens, hidden.astype("float32")
+
+    def on_epoch_end(self):
+        self.windows.on_epoch_end()
+
+
+def hide(shape, rate, longest, rng) -> np.ndarray:
+    """Which tokens to hide: runs of 1 to ``longest``, bool ``shape`` (windows, steps).
+
+    On average a little less than the share ``rate`` is hidden, since runs may overlap, and of
+    all windows together at least one token. Raises ``InputError`` for numbers out of range.
+    """
+    if not 0 < rate < 1:
+        raise InputError("mask_rate out of range", found=rate, expected="0 < rate < 1")
+    if not isinstance(longest, int) or longest < 1:
+        raise InputError("mask_span out of range", found=longest, expected="a positive int")
+    starts = rng.random(shape) < 2 * rate / (1 + longest)
+    lengths = rng.integers(1, longest + 1, shape)
+    hidden = np.zeros(shape, bool)
+    for ahead in range(min(longest, shape[1])):
+        hidden[:, ahead:] |= (starts & (lengths > ahead))[:, : shape[1] - ahead]
+    if not hidden.any():
+        hidden[0, rng.integers(shape[1])] = True
+    return hidden

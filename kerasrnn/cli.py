@@ -183,6 +183,8 @@ def _spell(value):
     type=click.Choice(["random", "sequential"]),
     help="Windows in random order, or neighbouring ones with the state carried on.",
 )
+@_option("--mask-rate", type=float, help="Share of the tokens that is hidden while training.")
+@_option("--mask-span", type=int, help="Longest run of tokens that is hidden at once.")
 @_option("--sample-every", type=int, help="Print a text every so many epochs; 0 for never.")
 @_option("--prompt", help="What that text goes on from.")
 @click.option("--seed", type=int, default=0, help="Fixes weights, order, dropout, validation cut.")
@@ -236,21 +238,35 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
     if not quiet:
         click.echo("next", err=True)
         path = str(run)
-        generates = run.task == "generator"
-        first = ["generate", path, *_start(dataset)] if generates else ["predict", path, data[0]]
+        first = {
+            "generator": lambda: ["generate", path, *_start(dataset)],
+            "infiller": lambda: ["infill", path, _with_blanks(dataset)],
+        }.get(run.task, lambda: ["predict", path, data[0]])()
         for words in (first, ["evaluate", path], ["plot", path, "--show"]):
             click.echo(f"  kerasrnn {shlex.join(words)}", err=True)
 
 
 def _start(corpus):
     """Words of a command that give ``generate`` something to start from."""
-    if corpus.lines:
-        return []
+    return [] if corpus.lines else ["--prompt", _beginning(corpus, 20)]
+
+
+def _with_blanks(corpus):
+    """The beginning of a corpus with a blank in it."""
+    if corpus.unit == "word":
+        words = _beginning(corpus, 60).split()
+        return " ".join([*words[:2], "____", *words[3:]])
+    text = _beginning(corpus, 40)
+    return text[: len(text) // 2] + "_" + text[len(text) // 2 + 1 :]
+
+
+def _beginning(corpus, size):
+    """So many characters of the text that was trained on, of its first line."""
     from kerasrnn.text import detokenize
 
     tokens = corpus.vocabulary.decode(corpus.train[:200])
-    line = detokenize(tokens, corpus.unit).split("\n")[0]
-    return ["--prompt", line[:20].strip() or corpus.vocabulary.tokens[1]]
+    line = detokenize(tokens, corpus.unit).strip().split("\n")[0]
+    return line[:size].strip()
 
 
 @main.command(context_settings={"show_default": True})
@@ -434,6 +450,44 @@ def _for_search(options):
         if context.get_parameter_source(name).name == "COMMANDLINE":
             raise InputError(f"--{name.replace('_', '-')} with --beams, which does not sample")
     return {name: options[name] for name in kept}
+
+
+@main.command(context_settings={"show_default": True})
+@click.argument("run", type=_RunPath())
+@click.argument("text")
+@click.option("--alternatives", type=int, default=1, help="Candidates to print for each blank.")
+@click.option(
+    "--unknown",
+    type=click.Choice(["error", "skip", "unk"]),
+    default="error",
+    help="What to do with tokens of the text that the model does not know.",
+)
+@_json_option
+def infill(run, text, alternatives, unknown, as_json):
+    """Fill the blanks of TEXT with the best model of RUN.
+
+    Each _ is a hidden character; of a run of words each word of _ only, such as ____, is a
+    hidden word. Of several blanks the surest is filled first, again and again. With
+    --alternatives prints the candidates of each blank and their probabilities; with --json
+    {"run", "text", "blanks": [[{"token", "probability"}]]}.
+
+    \b
+    kerasrnn infill runs/time-machine-infiller-1 "the time ____ sat in the chair"
+    """
+    run = _open(run, "infiller")
+    _import_keras()
+    from kerasrnn.infilling import load_infiller
+
+    filled, blanks = load_infiller(run).fill(text, alternatives=alternatives, unknown=unknown)
+    if as_json:
+        rows = [[{"token": token, "probability": p} for token, p in row] for row in blanks]
+        answer = {"run": str(run), "text": filled, "blanks": rows}
+        click.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    click.echo(filled)
+    if alternatives > 1:
+        for row in blanks:
+            click.echo("  ".join(f"{token!r} {p:.4f}" for token, p in row))
 
 
 @main.command()

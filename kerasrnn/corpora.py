@@ -14,10 +14,10 @@ import numpy as np
 
 from kerasrnn import downloads, formats
 from kerasrnn.errors import InputError
-from kerasrnn.text import Vocabulary, encode_corpus
+from kerasrnn.text import BLANK, LINE_END, Vocabulary, encode_corpus
 
 CORPORA = ("english", *downloads.TEXTS)
-_LINE_END_ID = 1  # right after the unknown token
+BLANK_ID = _LINE_END_ID = 1  # right after the unknown token
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,7 @@ class Corpus:
 
 def load_corpus(
     *source,
+    task="generator",
     unit="char",
     lines=False,
     classic=False,
@@ -80,7 +81,7 @@ def load_corpus(
     validation_split=0.1,
     **vocabulary,
 ) -> Corpus:
-    """Load text for a generator, by name, or from files, folders of .txt files, or ``-``.
+    """Load text for a generator or an infiller: by name, files, folders of .txt, or ``-``.
 
     ``english``: the help texts in Python's own ``pydoc_data.topics``. ``time-machine``: H. G.
     Wells's novel, the copy of *Dive into Deep Learning*. ``shakespeare``: the 1,115,394
@@ -89,6 +90,7 @@ def load_corpus(
 
     Args:
         *source: one or more of these; several are read one after the other.
+        task: ``"generator"``, or ``"infiller"``, whose vocabulary holds a token for blanks.
         unit: tokens are ``"char"`` or ``"word"``.
         lines: lines are independent of each other, such as names; ``"\\n"`` ends each and
             blank ones are left out.
@@ -112,10 +114,17 @@ def load_corpus(
         for reader in readers:
             yield from reader()
 
+    reserved = [LINE_END] * lines + [BLANK] * (task == "infiller")
     known, ids = encode_corpus(
-        read, unit, lines=lines, classic=classic, max_tokens=max_tokens, **vocabulary
+        read,
+        unit,
+        lines=lines,
+        classic=classic,
+        max_tokens=max_tokens,
+        reserved=reserved,
+        **vocabulary,
     )
-    _check_ids(ids, known, lines, " ".join(source))
+    _check_ids(ids, known, 1 + len(reserved), " ".join(source))
     train, validation = (_cut_lines if lines else _cut)(ids, validation_split)
     options = {"unit": unit, "lines": lines, "classic": classic, "max_tokens": max_tokens}
     return Corpus(
@@ -125,6 +134,7 @@ def load_corpus(
         vocabulary=known,
         train=train,
         validation=validation,
+        task=task,
     )
 
 
@@ -136,11 +146,11 @@ def check_split(validation_split):
         )
 
 
-def _check_ids(ids, vocabulary, lines, where):
+def _check_ids(ids, vocabulary, reserved, where):
     if not len(ids):
         raise InputError("empty text", where=where, expected="at least two different tokens")
-    if len(vocabulary) < 3 + lines:
-        token = vocabulary.tokens[-1] if len(vocabulary) > 1 + lines else vocabulary.tokens[0]
+    if len(vocabulary) < reserved + 2:
+        token = vocabulary.tokens[-1 if len(vocabulary) > reserved else 0]
         raise InputError(
             "only one distinct token", where=where, found=f"{len(ids):,} times {token!r}"
         )

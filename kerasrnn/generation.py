@@ -11,9 +11,8 @@ import tensorflow as tf
 from kerasrnn.errors import InputError
 from kerasrnn.models import load_model, sequence_model, step_model
 from kerasrnn.runs import Run
-from kerasrnn.text import LINE_END, Vocabulary, clean, detokenize, tokenize
+from kerasrnn.text import LINE_END, Vocabulary, detokenize, known_tokens
 
-UNKNOWN_CHOICES = ("error", "skip", "unk")
 _LARGEST_PIECE = 64  # tokens between two looks at the text, once the first are out
 _WARM_UP = 256  # tokens that are read before those that count
 _CHUNK = 256  # steps of a text that are read at once
@@ -22,13 +21,31 @@ _ROWS = 64  # places of a text that are read side by side
 
 def load_writer(run: Run) -> Writer:
     """The ``Writer`` of the best model of a run. Raises ``InputError``."""
-    options = run.info["data"].get("options", {})
+    return Writer(load_model(run.path), load_vocabulary(run), **_reading(run))
+
+
+def load_vocabulary(run: Run) -> Vocabulary:
+    """The vocabulary of a run. Raises ``InputError``."""
     try:
-        vocabulary = Vocabulary.from_json(run.read_text("vocabulary.json"))
+        return Vocabulary.from_json(run.read_text("vocabulary.json"))
     except InputError as error:
         raise InputError(str(error), where=run.path / "vocabulary.json") from error
-    known = {name: options[name] for name in ("unit", "lines", "classic") if name in options}
-    return Writer(load_model(run.path), vocabulary, **known)
+
+
+def _reading(run: Run) -> dict:
+    """How the text of a run was read: ``{"unit": "char", "lines": False, "classic": False}``."""
+    options = run.info["data"].get("options", {})
+    return {name: options[name] for name in ("unit", "lines", "classic") if name in options}
+
+
+def check_vocabulary(model, vocabulary):
+    """Raise ``InputError`` unless the model has an output for each token."""
+    if model.output_shape[-1] != len(vocabulary):
+        raise InputError(
+            "a vocabulary that does not match the model",
+            found=f"{len(vocabulary)} tokens",
+            expected=model.output_shape[-1],
+        )
 
 
 class Writer:
@@ -47,12 +64,7 @@ class Writer:
     """
 
     def __init__(self, model, vocabulary, unit="char", *, lines=False, classic=False):
-        if model.output_shape[-1] != len(vocabulary):
-            raise InputError(
-                "a vocabulary that does not match the model",
-                found=f"{len(vocabulary)} tokens",
-                expected=model.output_shape[-1],
-            )
+        check_vocabulary(model, vocabulary)
         self.vocabulary, self.unit = vocabulary, unit
         self.lines, self.classic = lines, classic
         self._step = step_model(model)
@@ -162,23 +174,9 @@ class Writer:
         return end.release(detokenize(tokens, self.unit, after=end.tail), last)
 
     def _encode(self, prompt, unknown):
-        if unknown not in UNKNOWN_CHOICES:
-            raise InputError(
-                "bad unknown", found=repr(unknown), expected=" or ".join(UNKNOWN_CHOICES)
-            )
-        if self.classic:
-            prompt = clean(prompt) + " " * (not prompt[-1:].isalpha() and self.unit == "char")
-            prompt = prompt.lstrip()
-        tokens = tokenize(prompt, self.unit)
-        strange = [token for token in dict.fromkeys(tokens) if token not in self.vocabulary]
-        if strange and unknown == "error":
-            raise InputError(
-                "the vocabulary lacks tokens of the prompt",
-                found=", ".join(map(repr, strange[:8])) + (", …" if len(strange) > 8 else ""),
-                fix="leave them out, or choose unknown 'skip' or 'unk'",
-            )
-        if unknown == "skip":
-            tokens = [token for token in tokens if token in self.vocabulary]
+        tokens = known_tokens(
+            prompt, self.vocabulary, self.unit, classic=self.classic, unknown=unknown
+        )
         if self.lines:
             tokens = [LINE_END, *tokens]
         if not tokens:

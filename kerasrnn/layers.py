@@ -65,6 +65,45 @@ class OneHot(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
+class CharacterEncoder(keras.layers.Layer):
+    """Words composed from their characters, so that unseen words are read too.
+
+    Ids (batch, time, characters), padded with 0, as vectors (batch, time, units): an
+    embedding, a convolution over three characters and the maximum over each word (Ma & Hovy
+    2016). Padding never counts; a word without characters gives zeros and is masked.
+    """
+
+    def __init__(self, vocabulary_size, units, embedding=32, **kwargs):
+        super().__init__(**kwargs)
+        self.vocabulary_size, self.units, self.embedding = vocabulary_size, units, embedding
+        self.lookup = keras.layers.Embedding(vocabulary_size, embedding)
+        self.convolution = keras.layers.Conv1D(units, 3, padding="same", activation="relu")
+
+    def build(self, input_shape):
+        self.lookup.build((None, None))
+        self.convolution.build((None, None, self.embedding))
+        self.built = True
+
+    def call(self, ids):
+        batch, time, characters = ops.shape(ids)
+        ids = ops.reshape(ids, (-1, characters))
+        real = ops.expand_dims(ops.cast(ops.not_equal(ids, 0), self.compute_dtype), -1)
+        # after relu no value is below the zeros that stand for padding
+        x = self.convolution(self.lookup(ids) * real) * real
+        return ops.reshape(ops.max(x, axis=1), (batch, time, self.units))
+
+    def compute_mask(self, ids, previous_mask=None):
+        return ops.any(ops.not_equal(ids, 0), axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:2], self.units)
+
+    def get_config(self):
+        names = ("vocabulary_size", "units", "embedding")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
 class FlipTime(keras.layers.Layer):
     """Reverse the time axis and keep the mask as it is.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 
 from kerasrnn.errors import InputError
-from kerasrnn.layers import FlipTime, LengthMask, OneHot, SequencePooling
+from kerasrnn.layers import CharacterEncoder, FlipTime, LengthMask, OneHot, SequencePooling
 from kerasrnn.runs import open_run
 
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}
@@ -111,8 +111,7 @@ def build_classifier(
     Raises:
         InputError: an argument outside what is said above.
     """
-    if not isinstance(num_classes, int) or num_classes < 2:
-        raise InputError("too few classes", found=num_classes, expected="an int of 2 or more")
+    _check_classes(num_classes)
     if pooling not in POOLINGS:
         raise InputError("unknown pooling", found=repr(pooling), expected=" or ".join(POOLINGS))
     inputs, layers = _read_input(input_shape, vocabulary_size, embedding, lengths, scaling)
@@ -120,6 +119,94 @@ def build_classifier(
     if pooling != "last":
         layers.append(SequencePooling(pooling, name="pooling"))
     layers.append(keras.layers.Dense(num_classes, activation=activation, name="head"))
+    return _assemble(inputs, layers, functional)
+
+
+def build_tagger(
+    input_shape=None,
+    num_labels=2,
+    *,
+    vocabulary_size=None,
+    embedding=64,
+    characters=None,
+    character_units=64,
+    lengths=False,
+    scaling=None,
+    activation="softmax",
+    functional=False,
+    **stack,
+) -> keras.Model:
+    """A label at each step: input → recurrent stack → Dense at each step.
+
+    The model is uncompiled and learns from integer targets (batch, time) with
+    ``"sparse_categorical_crossentropy"``; it returns (batch, time, num_labels). Padded steps
+    change nothing at the others; give them weight 0.
+
+    Args:
+        input_shape: ``(time or None, features)`` of float sequences.
+        num_labels: number of labels, at least 2.
+        vocabulary_size, embedding: token ids (batch, time) instead of floats, as in
+            ``build_classifier``.
+        characters: size of the vocabulary of characters: the model then takes ``[tokens,
+            characters]``, with the ids of each token's characters (batch, time, characters),
+            padded with 0, and joins what they give (``layers.CharacterEncoder``) to the
+            embedding. Two inputs make it functional, whatever ``functional`` says.
+        character_units: width of a token composed from its characters.
+        lengths, scaling, activation, functional: as in ``build_classifier``.
+        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
+            ``recurrent_stack``. The dropout also goes before the first layer.
+
+    Raises:
+        InputError: an argument outside what is said above.
+    """
+    _check_classes(num_labels)
+    if characters is not None and vocabulary_size is None:
+        raise InputError("characters without tokens", fix="give vocabulary_size too")
+    inputs, layers = _read_input(input_shape, vocabulary_size, embedding, lengths, scaling)
+    dropout = stack.get("dropout", 0.2)
+    stacked = recurrent_stack(return_sequences=True, **stack)
+    if dropout:
+        stacked.insert(0, keras.layers.Dropout(dropout, name="dropout_0"))
+    stacked.append(keras.layers.Dense(num_labels, activation=activation, name="head"))
+    if characters is None:
+        return _assemble(inputs, layers + stacked, functional)
+    spelling = keras.Input((None, None), dtype="int32", name="characters")
+    composed = CharacterEncoder(characters, character_units, name="spelling")(spelling)
+    x = keras.layers.Concatenate(name="joined")([layers[0](inputs[0]), composed])
+    for layer in stacked:
+        x = layer(x)
+    return keras.Model([*inputs, spelling], x)
+
+
+def build_infiller(
+    vocabulary_size,
+    *,
+    embedding=64,
+    activation="softmax",
+    functional=False,
+    **stack,
+) -> keras.Model:
+    """The hidden tokens, from both sides: token ids → recurrent stack → Dense at each step.
+
+    The model is uncompiled; it takes ids (batch, time) in which some are replaced by that of
+    a mask token, and returns (batch, time, vocabulary_size). Targets are the ids without the
+    mask, with ``"sparse_categorical_crossentropy"`` and weight 1 only where they are hidden
+    (Taylor 1953; Devlin et al. 2019).
+
+    Args:
+        vocabulary_size: number of tokens, the mask included, at least 2.
+        embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
+        activation: ``"softmax"`` for probabilities, ``None`` for logits.
+        functional: a functional model instead of a ``keras.Sequential``; same weights.
+        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
+            ``recurrent_stack``.
+
+    Raises:
+        InputError: an argument outside what is said above.
+    """
+    inputs, layers = _read_tokens(vocabulary_size, embedding, mask_zero=False)
+    layers += recurrent_stack(return_sequences=True, **stack)
+    layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
     return _assemble(inputs, layers, functional)
 
 
@@ -300,6 +387,11 @@ def load_model(path) -> keras.Model:
         raise InputError(
             f"cannot load the model: {reason}", where=path, fix="train or save it again"
         ) from error
+
+
+def _check_classes(number):
+    if not isinstance(number, int) or number < 2:
+        raise InputError("too few classes", found=number, expected="an int of 2 or more")
 
 
 def _check_units(units):

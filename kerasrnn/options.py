@@ -32,22 +32,34 @@ FIT = {
         "sample_every": 5,
         "prompt": None,
     },
+    "infiller": _FIT
+    | {
+        "epochs": 20,
+        "batch_size": 64,
+        "learning_rate": 0.01,
+        "schedule": "cosine",
+        "steps": 64,
+        "mask_rate": 0.15,
+        "mask_span": 4,
+    },
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
     "generator": _STACK | {"units": 256, "embedding": 64, "tied": False, "bidirectional": False},
+    "infiller": _STACK | {"units": 128, "embedding": 64},
+}
+_TEXT = {
+    "validation_split": 0.1,
+    "unit": "char",
+    "classic": False,
+    "max_tokens": None,
+    "min_frequency": 1,
+    "max_size": None,
 }
 DATA = {
     "classifier": {"validation_split": 0.1, "seed": 0},
-    "generator": {
-        "validation_split": 0.1,
-        "unit": "char",
-        "lines": False,
-        "classic": False,
-        "max_tokens": None,
-        "min_frequency": 1,
-        "max_size": None,
-    },
+    "generator": _TEXT | {"lines": False},
+    "infiller": _TEXT,
 }
 
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
 
 from kerasrnn import evaluation, options, plotting
-from kerasrnn.batches import Sequences, Windows
-from kerasrnn.corpora import Corpus, load_corpus
+from kerasrnn.batches import HiddenTokens, Sequences, Windows
+from kerasrnn.corpora import load_corpus
 from kerasrnn.datasets import Dataset, load
 from kerasrnn.errors import InputError
 from kerasrnn.generation import TextLoss, Writer
-from kerasrnn.models import CarriedState, build_classifier, build_generator
+from kerasrnn.infilling import hidden_loss
+from kerasrnn.models import CarriedState, build_classifier, build_generator, build_infiller
 from kerasrnn.text import detokenize
 
 _PREDICT_BATCH = 256
@@ -32,13 +34,13 @@ class Task:
     """What sets one task apart.
 
     name: of the task. meaning: data → ``{file name: JSON value}``, what the model's numbers
-    mean. build: (data, options of
-    the model) → model. batches: (data, all options, seed) → the ``PyDataset`` of the training.
-    fitted: (model, options) → the model to fit, sharing the weights. examine: (model, data) →
-    a function that gives the validation metrics, or None. widen: (data, logs) → logs with what
-    follows from them. assess: (model, data, folder) → the content of metrics.json, pictures
-    drawn into the folder. sample: (model, data, options) → a function that writes a text to
-    look at; or None. load: (*sources, **options) → the data again. metrics: of Keras, for fit.
+    mean. build: (data, options of the model) → model. batches: (data, options of the training,
+    seed) → the ``PyDataset`` of the training. fitted: (model, options) → the model to fit,
+    sharing the weights. examine: (model, data, options) → a function that gives the validation
+    metrics, or None. widen: (data, logs) → logs with what follows from them. assess: (model,
+    data, options, folder) → the content of metrics.json, pictures drawn into the folder.
+    sample: (model, data, options) → a function that writes a text to look at; or None. load:
+    (*sources, **options) → the data. metrics: of Keras, for ``fit``.
     """
 
     name: str
@@ -137,15 +139,15 @@ def _predict_part(model, part):
     return predict(model, part.x, part.lengths)
 
 
-def _examine_classifier(model, dataset):
+def _examine_classifier(model, dataset, given):
     part = dataset.validation
     if part is None:
         return None
     return lambda: evaluation.classification_metrics(part.y, _predict_part(model, part))
 
 
-def _assess_classifier(model, dataset, folder):
-    examine = _examine_classifier(model, dataset)
+def _assess_classifier(model, dataset, given, folder):
+    examine = _examine_classifier(model, dataset, given)
     metrics = {} if examine is None else {"validation": examine()}
     y, probabilities = dataset.test.y, _predict_part(model, dataset.test)
     predicted = probabilities.argmax(-1)
@@ -162,13 +164,14 @@ def _assess_classifier(model, dataset, folder):
 # --- generator ----------------------------------------------------------------------------
 
 
-def _build_generator(corpus: Corpus, given) -> keras.Model:
-    return build_generator(len(corpus.vocabulary), **given)
-
-
 def _corpus_batches(corpus, given, seed):
     names = ("steps", "batch_size", "sampling")
     return Windows(corpus, seed=seed, **{name: given[name] for name in names})
+
+
+def _hidden_batches(corpus, given, seed):
+    names = ("steps", "batch_size", "mask_rate", "mask_span")
+    return HiddenTokens(corpus, seed=seed, **{name: given[name] for name in names})
 
 
 def _carry(model, given):
@@ -177,7 +180,7 @@ def _carry(model, given):
     return model
 
 
-def _examine_generator(model, corpus):
+def _examine_generator(model, corpus, given):
     if not len(corpus.validation):
         return None
     loss = TextLoss(model)
@@ -194,9 +197,20 @@ def _examine_generator(model, corpus):
     return examine
 
 
-def _assess_generator(model, corpus, folder):
-    """The whole validation text, beside n-grams that were counted in the training text."""
-    examine = _examine_generator(model, corpus)
+def _examine_infiller(model, corpus, given):
+    if not len(corpus.validation):
+        return None
+
+    def examine():
+        names = ("steps", "mask_rate", "mask_span")
+        loss = hidden_loss(model, corpus.validation, *(given[name] for name in names))
+        return evaluation.language_metrics(loss, corpus.unit)
+
+    return examine
+
+
+def _assess_text(examine, corpus):
+    """The validation text, beside n-grams that were counted in the training text."""
     if examine is None:
         return {}
     losses = evaluation.ngram_losses(
@@ -245,14 +259,28 @@ _ROWS = (
     Task(
         name="generator",
         meaning=lambda corpus: {"vocabulary.json": list(corpus.vocabulary.tokens)},
-        build=_build_generator,
+        build=lambda corpus, given: build_generator(len(corpus.vocabulary), **given),
         batches=_corpus_batches,
         fitted=_carry,
         examine=_examine_generator,
         widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
-        assess=_assess_generator,
+        assess=lambda model, corpus, given, folder: _assess_text(
+            _examine_generator(model, corpus, given), corpus
+        ),
         sample=_sample,
         load=load_corpus,
+    ),
+    Task(
+        name="infiller",
+        meaning=lambda corpus: {"vocabulary.json": list(corpus.vocabulary.tokens)},
+        build=lambda corpus, given: build_infiller(len(corpus.vocabulary), **given),
+        batches=_hidden_batches,
+        examine=_examine_infiller,
+        widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
+        assess=lambda model, corpus, given, folder: _assess_text(
+            _examine_infiller(model, corpus, given), corpus
+        ),
+        load=partial(load_corpus, task="infiller"),
     ),
 )
 TASKS = {row.name: row for row in _ROWS}

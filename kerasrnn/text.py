@@ -14,7 +14,9 @@ from kerasrnn.errors import InputError
 
 UNITS = ("char", "word")
 UNKNOWN = "<unk>"
+UNKNOWN_CHOICES = ("error", "skip", "unk")
 LINE_END = "\n"  # the token that ends an independent line
+BLANK = "<blank>"  # the token that stands for a hidden one
 LARGE = 1 << 28  # bytes of ids that are still held in memory
 _NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 _NO_SPACE_AFTER = set("([{$‘“")
@@ -150,6 +152,38 @@ class Vocabulary:
         return cls(reserved=tokens[1:])
 
 
+def known_tokens(text, vocabulary, unit="char", *, classic=False, unknown="error") -> list[str]:
+    """The tokens of a text that a vocabulary knows.
+
+    Args:
+        text: the text.
+        vocabulary: the ``Vocabulary``.
+        unit: ``"char"`` or ``"word"``.
+        classic: ``clean`` the text first, but keep the space at its end.
+        unknown: what to do with tokens that the vocabulary lacks: ``"error"``, ``"skip"``
+            them, or keep them as ``"unk"``.
+
+    Raises:
+        InputError: a token that the vocabulary lacks, or another ``unknown``.
+    """
+    if unknown not in UNKNOWN_CHOICES:
+        raise InputError("bad unknown", found=repr(unknown), expected=" or ".join(UNKNOWN_CHOICES))
+    if classic:
+        ended = unit == "char" and not text[-1:].isalpha()
+        text = (clean(text) + " " * ended).lstrip()
+    tokens = tokenize(text, unit)
+    strange = [token for token in dict.fromkeys(tokens) if token not in vocabulary]
+    if strange and unknown == "error":
+        raise InputError(
+            "the vocabulary lacks tokens of the text",
+            found=", ".join(map(repr, strange[:8])) + (", …" if len(strange) > 8 else ""),
+            fix="leave them out, or choose unknown 'skip' or 'unk'",
+        )
+    if unknown == "skip":
+        tokens = [token for token in tokens if token in vocabulary]
+    return tokens
+
+
 def encode_corpus(read, unit="char", *, lines=False, classic=False, max_tokens=None, **vocabulary):
     """The vocabulary of a corpus and its ids, read in pieces, so that it may be large.
 
@@ -159,11 +193,10 @@ def encode_corpus(read, unit="char", *, lines=False, classic=False, max_tokens=N
     Args:
         read: called without arguments, gives an iterator over the pieces of the text.
         unit: ``"char"`` or ``"word"``.
-        lines: strip each line, leave blank ones out, and end each by the token ``LINE_END``,
-            which is reserved: its id is 1.
+        lines: strip each line, leave blank ones out, and end each by the token ``LINE_END``.
         classic: ``clean`` each line; join lines of characters without anything in between.
         max_tokens: use only so many tokens, from the beginning.
-        **vocabulary: ``min_frequency``, ``max_size`` of the ``Vocabulary``.
+        **vocabulary: ``min_frequency``, ``max_size``, ``reserved`` of the ``Vocabulary``.
 
     Returns:
         ``(Vocabulary, ids)`` with ids (tokens,).
@@ -172,7 +205,7 @@ def encode_corpus(read, unit="char", *, lines=False, classic=False, max_tokens=N
     for tokens in _pieces(read(), unit, lines, classic, max_tokens):
         _add_counts(counts, tokens)
         total += len(tokens)
-    known = Vocabulary(counts, reserved=(LINE_END,) if lines else (), **vocabulary)
+    known = Vocabulary(counts, **vocabulary)
     dtype = np.min_scalar_type(len(known) - 1)
     if total * dtype.itemsize < LARGE:
         ids = np.empty(total, dtype)

@@ -88,7 +88,7 @@ def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
         run,
         model,
         tokens=batches.tokens,
-        examine=task.examine(model, data),
+        examine=task.examine(model, data, fit_options),
         widen=lambda logs: task.widen(data, logs),
         sample=sample,
         sample_every=fit_options.get("sample_every", 0),
@@ -160,7 +160,8 @@ def evaluate(run: Run, data=None) -> dict:
     """
     if data is None:
         data = load_data(run)
-    metrics = TASKS[run.task].assess(load_model(run.model_path), data, run.path)
+    task, options = TASKS[run.task], run.info["options"]
+    metrics = task.assess(load_model(run.model_path), data, options, run.path)
     write_json(run.path / "metrics.json", metrics)
     return metrics
 
@@ -289,7 +290,7 @@ def _compile(model, optimizer, metrics):
     """Compile, and make all variables now: ``fit`` would trace its graph once more for them."""
     # Steps of weight 0, which are padding, count for nothing in the mean.
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
-    model.compile(optimizer, loss, metrics=list(metrics))
+    model.compile(optimizer, loss, weighted_metrics=list(metrics))
     model.optimizer.build(model.trainable_variables)
     if metrics:
         model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1])))

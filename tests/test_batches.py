@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, load, load_corpus
-from kerasrnn.batches import Sequences, Windows
+from kerasrnn.batches import HiddenTokens, Sequences, Windows, hide
 
 
 def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
@@ -25,7 +25,7 @@ def counting(tmp_path):
     """A corpus whose tokens tell their place: words 0, 1, 2 … in a text of 500."""
     path = tmp_path / "counting.txt"
     path.write_text(" ".join(map(str, range(500))))
-    return load_corpus(path, unit="word", validation_split=0)
+    return load_corpus(path, unit="word", validation_split=0, task="infiller")
 
 
 def epoch_of(windows):
@@ -112,3 +112,34 @@ def test_lines_cannot_be_neighbours(tmp_path):
     corpus = load_corpus(tmp_path / "a.txt", lines=True)
     with pytest.raises(InputError, match="sequential sampling of independent lines"):
         Windows(corpus, steps=3, batch_size=1, sampling="sequential", seed=0)
+
+
+def test_hidden_tokens_are_replaced_and_only_they_count(counting):
+    options = {"steps": 50, "batch_size": 8, "mask_rate": 0.2, "mask_span": 3}
+    batches = HiddenTokens(counting, seed=0, **options)
+    patterns = []
+    for _ in range(2):
+        x, y, weight = batches[0]
+        hidden = weight.astype(bool)
+        assert (x[hidden] == 1).all() and (x[~hidden] == y[~hidden]).all()
+        np.testing.assert_array_equal(y[:, 1:], y[:, :-1] + 1)
+        patterns.append(hidden)
+        batches.on_epoch_end()
+    assert (patterns[0] != patterns[1]).any()
+    again = HiddenTokens(counting, seed=0, **options)
+    np.testing.assert_array_equal(again[0][2].astype(bool), patterns[0])
+
+
+@pytest.mark.parametrize("longest", [1, 4])
+def test_runs_are_hidden_at_the_rate_that_was_asked_for(longest):
+    hidden = hide((2000, 64), 0.15, longest, np.random.default_rng(0))
+    assert 0.12 < hidden.mean() <= 0.155
+    if longest == 1:
+        assert hidden.sum(1).std() == pytest.approx((64 * 0.15 * 0.85) ** 0.5, rel=0.1)
+    assert hide((1, 1), 0.01, longest, np.random.default_rng(0)).all()  # never nothing
+
+
+@pytest.mark.parametrize(("rate", "longest"), [(0, 1), (1, 1), (0.1, 0), (0.1, 1.5)])
+def test_a_bad_mask_is_named(counting, rate, longest):
+    with pytest.raises(InputError, match="mask_(rate|span) out of range"):
+        HiddenTokens(counting, steps=5, batch_size=2, mask_rate=rate, mask_span=longest, seed=0)

@@ -283,10 +283,9 @@ def test_every_option_of_the_other_verbs_works(trained, line):
 
 def test_choices_are_those_of_the_library():
     from kerasrnn.batches import SAMPLINGS
-    from kerasrnn.generation import UNKNOWN_CHOICES
     from kerasrnn.models import CELLS, POOLINGS
     from kerasrnn.tasks import TASKS
-    from kerasrnn.text import UNITS
+    from kerasrnn.text import UNITS, UNKNOWN_CHOICES
     from kerasrnn.training import OPTIMIZERS, SCHEDULES
 
     choices = {
@@ -382,7 +381,7 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, messag
     ("words", "message"),
     [
         (["generate"], "empty prompt: expected text to start from"),
-        (["generate", "--prompt", "aXc"], "lacks tokens of the prompt: found 'X'"),
+        (["generate", "--prompt", "aXc"], "lacks tokens of the text: found 'X'"),
         (["generate", "--prompt", "a", "--temperature", "-1"], "temperature out of range"),
         (["generate", "--prompt", "a", "--top-p", "0"], "top_p out of range"),
         (["generate", "--prompt", "a", "--length", "0"], "length out of range"),
@@ -396,7 +395,7 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, messag
         ),
         (["train", "text.txt", "--bidirectional"], "a generator cannot read backwards"),
         (["train", "text.txt"], "a text shorter than a window: found 9 training tokens"),
-        (["train", "text.txt", "--steps", "2", "--prompt", "X"], "lacks tokens of the prompt"),
+        (["train", "text.txt", "--steps", "2", "--prompt", "X"], "lacks tokens of the text"),
         (["train", "empty.txt"], "empty.txt: empty text"),
         (["train", "same.txt"], "same.txt: only one distinct token: found 9 times 'a'"),
         (["train", "latin.txt"], "not UTF-8: found byte 0xe9 at offset 3"),

@@ -109,7 +109,7 @@ def test_a_text_ends_before_its_stop(pair, stop):
 
 def test_what_the_vocabulary_lacks(pair):
     _, writer = pair
-    with pytest.raises(InputError, match="lacks tokens of the prompt: found 'X', 'Y'; leave"):
+    with pytest.raises(InputError, match="lacks tokens of the text: found 'X', 'Y'; leave"):
         writer.write("aXbYX")
     assert writer.write("aXbY", 9, unknown="skip") == writer.write("ab", 9)
     assert len(writer.write("XY", 9, unknown="unk")[0]) == 9

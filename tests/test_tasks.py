@@ -129,6 +129,6 @@ def test_samples_go_on_from_the_prompt_while_training(tale, tmp_path, capsys):
         f"epoch {n}" for n in range(1, 6)
     ]
     assert sum(line.startswith("once") for line in order) == 3  # epochs 2, 4 and the last
-    with pytest.raises(InputError, match="lacks tokens of the prompt: found 'O'"):
+    with pytest.raises(InputError, match="lacks tokens of the text: found 'O'"):
         train(load_corpus(tale), tmp_path / "s", **{**options, "prompt": "Once"})
     assert not (tmp_path / "s").exists()
