@@ -548,7 +548,7 @@ def _open(path, task=None):
         return run
     run = open_run(path)
     if task not in (None, run.task):
-        raise InputError(f"{run} is not a {task}", found=f"a {run.task}")
+        raise InputError("another kind of run", where=run, found=run.task, expected=task)
     return run
 
 

@@ -38,7 +38,7 @@ class Task:
     seed) → the ``PyDataset`` of the training. fitted: (model, options) → the model to fit,
     sharing the weights. examine: (model, data, options) → a function that gives the validation
     metrics, or None. widen: (data, logs) → logs with what follows from them. assess: (model,
-    data, options, folder) → the content of metrics.json, pictures drawn into the folder.
+    data, folder) → what else goes into metrics.json, pictures drawn into the folder.
     sample: (model, data, options) → a function that writes a text to look at; or None. load:
     (*sources, **options) → the data. metrics: of Keras, for ``fit``.
     """
@@ -146,19 +146,18 @@ def _examine_classifier(model, dataset, given):
     return lambda: evaluation.classification_metrics(part.y, _predict_part(model, part))
 
 
-def _assess_classifier(model, dataset, given, folder):
-    examine = _examine_classifier(model, dataset, given)
-    metrics = {} if examine is None else {"validation": examine()}
+def _assess_classifier(model, dataset, folder):
     y, probabilities = dataset.test.y, _predict_part(model, dataset.test)
     predicted = probabilities.argmax(-1)
-    metrics["test"] = evaluation.classification_metrics(y, probabilities)
-    metrics["baseline"] = evaluation.baseline_metrics(dataset.train.y, y, len(dataset.labels))
-    metrics["labels"] = evaluation.label_report(y, predicted, dataset.labels)
     matrix = evaluation.confusion(y, predicted, len(dataset.labels))
     plotting.save(
         folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, dataset.labels, ax)
     )
-    return metrics
+    return {
+        "test": evaluation.classification_metrics(y, probabilities),
+        "baseline": evaluation.baseline_metrics(dataset.train.y, y, len(dataset.labels)),
+        "labels": evaluation.label_report(y, predicted, dataset.labels),
+    }
 
 
 # --- generator ----------------------------------------------------------------------------
@@ -192,7 +191,8 @@ def _examine_generator(model, corpus, given):
             if corpus.lines
             else loss.of_text(corpus.train, corpus.validation)
         )
-        return evaluation.language_metrics(value, corpus.unit)
+        tokens = {"tokens": len(corpus.validation)}
+        return evaluation.language_metrics(value, corpus.unit) | tokens
 
     return examine
 
@@ -209,16 +209,15 @@ def _examine_infiller(model, corpus, given):
     return examine
 
 
-def _assess_text(examine, corpus):
-    """The validation text, beside n-grams that were counted in the training text."""
-    if examine is None:
+def _assess_text(model, corpus, folder):
+    """Smoothed n-grams that were counted in the training text, on the validation text."""
+    if not len(corpus.validation):
         return {}
     losses = evaluation.ngram_losses(
         corpus.train[-_NGRAM_TOKENS:], corpus.validation[:_NGRAM_TOKENS], len(corpus.vocabulary)
     )
     best = min(losses, key=losses.get)
     return {
-        "validation": examine() | {"tokens": len(corpus.validation)},
         "baseline": evaluation.language_metrics(losses[best], corpus.unit) | {"ngram": best},
         "ngrams": {str(order): loss for order, loss in losses.items()},
     }
@@ -264,9 +263,7 @@ _ROWS = (
         fitted=_carry,
         examine=_examine_generator,
         widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
-        assess=lambda model, corpus, given, folder: _assess_text(
-            _examine_generator(model, corpus, given), corpus
-        ),
+        assess=_assess_text,
         sample=_sample,
         load=load_corpus,
     ),
@@ -277,9 +274,7 @@ _ROWS = (
         batches=_hidden_batches,
         examine=_examine_infiller,
         widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
-        assess=lambda model, corpus, given, folder: _assess_text(
-            _examine_infiller(model, corpus, given), corpus
-        ),
+        assess=_assess_text,
         load=partial(load_corpus, task="infiller"),
     ),
 )

@@ -160,8 +160,10 @@ def evaluate(run: Run, data=None) -> dict:
     """
     if data is None:
         data = load_data(run)
-    task, options = TASKS[run.task], run.info["options"]
-    metrics = task.assess(load_model(run.model_path), data, options, run.path)
+    task, model = TASKS[run.task], load_model(run.model_path)
+    examine = task.examine(model, data, run.info["options"])
+    metrics = {"validation": examine()} if examine else {}
+    metrics |= task.assess(model, data, run.path)
     write_json(run.path / "metrics.json", metrics)
     return metrics
 

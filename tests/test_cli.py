@@ -195,7 +195,9 @@ WRITE = [
 
 def test_every_option_is_described_with_its_default_and_tried_below():
     tried = {verb: "" for verb in main.commands} | {"train": " ".join(TRAINED)}
-    for line in READ + WRITE:
+    infill = "infill --alternatives 3 --json --unknown unk"
+    tried["train"] += " --mask-rate 0.2 --mask-span 2"  # both in a test of their own
+    for line in (*READ, *WRITE, infill):
         tried[line.split()[0]] += " " + line
     for verb, command in main.commands.items():
         help_text = invoke(verb, "--help").output
@@ -270,6 +272,28 @@ def test_a_generator_from_text_to_text(workplace):
     assert "perplexity.png" in invoke("plot").stdout
 
 
+def test_an_infiller_from_text_to_text(workplace):
+    (workplace / "tale.txt").write_text("abcd efgh\n" * 200)
+    words = ["--units", "8", "--cell", "gru", "--steps", "20", "--batch-size", "16"]
+    words += ["--mask-rate", "0.2", "--mask-span", "2", "--epochs", "20", "--learning-rate", "0.03"]
+    result = invoke("train", "tale.txt", "--task", "infiller", *words)
+    (command,) = [line for line in result.stderr.splitlines() if "kerasrnn infill" in line]
+    assert shlex.split(command)[2:] == ["runs/tale-infiller-1", "abcd_efgh"]
+    assert invoke(*shlex.split(command)[1:]).stdout == "abcd efgh\n"
+    filled = ["infill", "runs/tale-infiller-1", "ab__ ef_h"]
+    lines = invoke(*filled, "--alternatives", "3").stdout.splitlines()
+    assert lines[0] == "abcd efgh" and len(lines) == 4 and lines[1].startswith("'c' 0.")
+    answer = json.loads(invoke(*filled, "--json", "--unknown", "unk").stdout)
+    assert answer["text"] == "abcd efgh"
+    assert [[row["token"] for row in blank] for blank in answer["blanks"]] == [["c"], ["d"], ["g"]]
+    assert "no blank in the text" in refused("infill", "runs/tale-infiller-1", "abcd")
+    assert "another kind of run: found infiller; expected generator" in refused(
+        "generate", "runs/tale-infiller-1"
+    )
+    assert "perplexity" in invoke("evaluate").stdout
+    invoke("plot")
+
+
 def test_lines_are_generated_without_a_prompt(workplace):
     (workplace / "names.txt").write_text("ada\nbob\ncleo\n" * 20)
     invoke("train", "names.txt", "--lines", "--units", "8", "--epochs", "1", "--quiet")
@@ -290,7 +314,7 @@ def test_choices_are_those_of_the_library():
 
     choices = {
         p.name: p.type.choices
-        for verb in (cli.train, cli.generate)
+        for verb in (cli.train, cli.generate, cli.infill)
         for p in verb.params
         if hasattr(p.type, "choices")
     }
@@ -388,7 +412,10 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, messag
         (["generate", "--prompt", "a", "--beams", "2", "--seed", "1"], "--seed with --beams"),
         (["generate", "--prompt", "a", "--beams", "2", "--samples", "3"], "more samples than"),
         (["generate", "nowhere"], "no run at nowhere"),
-        (["predict", "runs/text-generator-1", "digits"], "not a classifier: found a generator"),
+        (
+            ["predict", "runs/text-generator-1", "digits"],
+            "another kind of run: found generator; expected classifier",
+        ),
         (
             ["train", "text.txt", "--pooling", "max"],
             "generator has no such option: found pooling",
@@ -418,7 +445,9 @@ def test_bad_text_is_one_line_and_exit_code_2(writing, workplace, words, message
 
 
 def test_a_run_that_is_no_generator_or_lacks_its_vocabulary(trained, writing):
-    assert "is not a generator: found a classifier" in refused("generate", trained)
+    assert "another kind of run: found classifier; expected generator" in refused(
+        "generate", trained
+    )
     (writing / "vocabulary.json").write_text('["<unk>", "a", "b"]')
     assert "does not match the model: found 3 tokens; expected" in refused(
         "generate", writing, "--prompt", "a"
