@@ -103,13 +103,8 @@ def entity_metrics(y, predicted, lengths, labels) -> dict[str, float]:
 
     y, predicted: int (tokens,). lengths: int (sentences,). labels: an entity scheme's.
     """
-    return {
-        f"entity_{name}": value
-        for name, value in _entity_scores(
-            _entities(y, lengths, labels), _entities(predicted, lengths, labels)
-        ).items()
-        if name != "support"
-    }
+    scores = _entity_scores(_entities(y, lengths, labels), _entities(predicted, lengths, labels))
+    return {f"entity_{name}": scores[name] for name in ("precision", "recall", "f1")}
 
 
 def entity_report(y, predicted, lengths, labels) -> dict[str, dict[str, float]]:
@@ -123,22 +118,23 @@ def entity_report(y, predicted, lengths, labels) -> dict[str, dict[str, float]]:
 
 
 def _entities(y, lengths, labels):
-    """The entities as (first token, last token, type).
+    """The entities as a set of (first token, last token, type).
 
-    One begins at B, S and U, after E, L, S and U, and where the type changes.
+    A token goes on with the entity of the token before, of the same sentence and type, unless
+    it is B, S or U, or the one before is E, L, S or U.
     """
-    places, types = zip(*(label.split("-", 1) if "-" in label else "O " for label in labels))
-    kinds = sorted(set(types))
-    place, kind = np.array(places)[y], np.array([kinds.index(name) for name in types])[y]
-    first = np.zeros(len(y) + 1, bool)  # of a sentence; and one past the last
-    first[np.append(0, np.cumsum(lengths))] = True
-    inside = np.append(place != "O", False)
-    apart = np.isin(place[1:], list("BSU")) | np.isin(place[:-1], list("ESLU"))
-    apart |= (kind[1:] != kind[:-1]) | ~inside[:-2]
-    begins = inside & (first | np.concatenate([[True], apart, [True]]))
-    ends = inside[:-1] & (~inside | begins | first)[1:]
-    pairs = zip(np.flatnonzero(begins).tolist(), np.flatnonzero(ends).tolist(), strict=True)
-    return {(begin, end, kinds[kind[begin]]) for begin, end in pairs}
+    types = [label[2:] for label in labels]
+    place = np.array([label[0] for label in labels])[y]
+    kind = np.array([types.index(name) for name in types])[y]
+    sentence = np.repeat(np.arange(len(lengths)), lengths)
+    inside = place != "O"
+    goes_on = np.zeros(len(y), bool)
+    goes_on[1:] = inside[1:] & inside[:-1] & ~np.isin(place[1:], list("BSU"))
+    goes_on[1:] &= ~np.isin(place[:-1], list("ESLU"))
+    goes_on[1:] &= (kind[1:] == kind[:-1]) & (sentence[1:] == sentence[:-1])
+    begins = np.flatnonzero(inside & ~goes_on).tolist()
+    ends = np.flatnonzero(inside & ~np.append(goes_on[1:], False)).tolist()
+    return {(first, last, types[y[first]]) for first, last in zip(begins, ends, strict=True)}
 
 
 def _entity_scores(true, found):

@@ -165,9 +165,10 @@ def load_sentences(
         )
     parts = {part: _encode(raw[part], labels, part) for part in raw}
     counts = Counter(chain.from_iterable(parts["training"].tokens))
+    path = Path(source[0]).resolve()
     characters = Counter(chain.from_iterable(chain.from_iterable(parts["training"].tokens)))
     return Sentences(
-        name=Path(source[0]).resolve().stem,
+        name=path.name if path.is_dir() else path.stem,
         source=tuple(s if s in NAMES else str(Path(s).resolve()) for s in source),
         options={
             "column": column,
@@ -319,11 +320,13 @@ _KINDS = {
 def token_kinds(source) -> list[str]:
     """The kind of token that each character of Python source is part of, by ``tokenize``.
 
-    comment, keyword (``keyword.iskeyword``), name, number, operator, string (f-strings as far
-    as this Python's ``tokenize`` does not take them apart), or whitespace: what is between.
+    comment, keyword (``keyword.iskeyword``), name, number, operator, string, or
+    whitespace: all that is between. From Python 3.12 on, the expressions within an f-string
+    are taken apart and only its text is string.
     """
     starts = np.cumsum([0] + [len(line) for line in io.StringIO(source)]).tolist()
-    kinds = ["whitespace"] * len(source)
+    # a brace between tokens is one of a doubled pair in an f-string that is taken apart
+    kinds = ["string" if character in "{}" else "whitespace" for character in source]
     for kind, text, (row, column), (last_row, last_column), _ in tokenize.generate_tokens(
         io.StringIO(source).readline
     ):
