@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasrnn.corpora import BLANK_ID, Corpus
 from kerasrnn.errors import InputError
+from kerasrnn.sentences import Sentences, character_ids, word_ids
 
 SAMPLINGS = ("random", "sequential")
 
@@ -153,6 +154,61 @@ class HiddenTokens(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         self.windows.on_epoch_end()
+
+
+class TaggedBatches(keras.utils.PyDataset):
+    """Batches of sentences of about one length, in an order fixed by (seed, epoch).
+
+    Gives ids, labels and weights, all (batch, time), the weights 1 at real steps; with
+    ``characters`` the ids are ``{"tokens", "characters"}``.
+    """
+
+    def __init__(self, data: Sentences, *, batch_size, characters, seed):
+        super().__init__()
+        self.data, self.batch_size, self.seed = data, batch_size, seed
+        self.characters = characters
+        self.tokens = len(data.train.y)
+        self.epoch = -1
+        self.on_epoch_end()
+
+    def __len__(self):
+        return len(self.groups)
+
+    def __getitem__(self, index):
+        batch = self._read(index)
+        if index == 1:  # Keras takes each size for fixed that its first two batches share
+            batch = keras.tree.map_structure(_longer_than, batch, self._read(0))
+        return batch
+
+    def _read(self, index):
+        part = self.data.train.take(self.groups[index])
+        x = read_sentences(part.tokens, self.data, self.characters)
+        return x if self.characters else x["tokens"], *part.targets()
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        rng = np.random.default_rng([self.seed, self.epoch])
+        lengths = self.data.train.lengths + rng.random(len(self.data.train))  # ties in any order
+        number = math.ceil(len(lengths) / self.batch_size)
+        self.groups = np.array_split(np.argsort(lengths), number)
+        self.groups = [self.groups[place] for place in rng.permutation(number)]
+
+
+def _longer_than(array, other):
+    """The array, padded by one along each axis but the first where the two are of one size."""
+    same = [int(a == b) for a, b in zip(array.shape[1:], other.shape[1:], strict=True)]
+    return np.pad(array, [(0, 0)] + [(0, more) for more in same])
+
+
+def read_sentences(sentences, data, characters) -> dict[str, np.ndarray]:
+    """Ids of sentences, lists of tokens, for a tagger: ``{"tokens"}``, maybe ``"characters"``.
+
+    data: what holds the ``vocabulary`` and the ``characters`` of the ids.
+    """
+    ids = {"tokens": word_ids(sentences, data.vocabulary)}
+    if characters:
+        ids["characters"] = character_ids(sentences, data.characters)
+    return ids
 
 
 def hide(shape, rate, longest, rng) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn import downloads, formats
+from kerasrnn import downloads, formats, sentences
 from kerasrnn.corpora import CORPORA, check_split
 from kerasrnn.errors import InputError
 
@@ -91,18 +91,23 @@ class Dataset:
 
 
 def task_of(source) -> str:
-    """The task that data is for, from its name or kind: ``"classifier"`` or ``"generator"``.
+    """The task that data is for, from its name or kind: ``"classifier"``, ``"tagger"`` (Python
+    source, CoNLL files) or ``"generator"`` (any other text).
 
     Raises ``InputError`` for data that is not there.
     """
     path = Path(source)
     if source in NAMES or path.suffix == ".npz":
         return "classifier"
+    if source in sentences.NAMES or path.suffix in sentences.SUFFIXES:
+        return "tagger"
     if source in CORPORA or source == "-" or path.is_file():
         return "generator"
     if path.is_dir():
+        if any(file.suffix in sentences.SUFFIXES for file in path.iterdir()):
+            return "tagger"
         return "generator" if next(path.rglob("*.txt"), None) else "classifier"
-    raise downloads.unknown(source, NAMES + CORPORA)
+    raise downloads.unknown(source, NAMES + CORPORA + sentences.NAMES)
 
 
 def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from itertools import chain
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
@@ -48,6 +50,100 @@ def label_report(y, predicted, labels) -> dict[str, dict[str, float]]:
     return {
         label: dict(zip(names, row, strict=True))
         for label, *row in zip(labels, *(column.tolist() for column in scores), strict=True)
+    }
+
+
+def tagging_metrics(y, probabilities, lengths, labels) -> dict[str, float]:
+    """Those of ``classification_metrics``, each token a case, and of ``entity_metrics``.
+
+    The latter where the labels are an entity scheme.
+
+    y: int (tokens,), all sentences one after the other. probabilities: float (tokens, labels).
+    lengths: int (sentences,), the tokens of each. labels: their names.
+    """
+    metrics = classification_metrics(y, probabilities)
+    if is_entity_scheme(labels):
+        metrics |= entity_metrics(y, probabilities.argmax(-1), lengths, labels)
+    return metrics
+
+
+def tagging_baseline(train_tokens, y_train, tokens, num_labels) -> np.ndarray:
+    """Probabilities (tokens, labels) from how often each word had each label in training.
+
+    p(l | w) = (c(w, l) + p(l)) / (c(w) + 1), so that a known word gets its most frequent label
+    and an unknown one that of most tokens; p(l) = (c(l) + 1) / (tokens + labels).
+
+    train_tokens, tokens: lists of sentences, lists of words. y_train: int (training tokens,).
+    """
+    rows = {}
+    train = [rows.setdefault(word, len(rows)) for word in chain.from_iterable(train_tokens)]
+    counts = np.zeros((len(rows) + 1, num_labels))  # the last row is that of unknown words
+    np.add.at(counts, (train, y_train), 1)
+    prior = (counts.sum(0) + 1) / (counts.sum() + num_labels)
+    table = (counts + prior) / (counts.sum(1, keepdims=True) + 1)
+    return table[[rows.get(word, len(rows)) for word in chain.from_iterable(tokens)]]
+
+
+def is_entity_scheme(labels) -> bool:
+    """Whether all labels are ``O`` or say where in an entity of which type a token is.
+
+    That is ``B-PER``, ``I-PER`` (IOB1, IOB2) and also ``E-PER``, ``S-PER`` (IOBES) or
+    ``L-PER``, ``U-PER`` (BILOU).
+    """
+    typed = [label for label in labels if label != "O"]
+    return bool(typed) and all(re.fullmatch("[BIESLU]-.+", label) for label in typed)
+
+
+def entity_metrics(y, predicted, lengths, labels) -> dict[str, float]:
+    """Precision, recall and F1 of entities, which are right if type and both ends are.
+
+    They are found and counted as the shared tasks' ``conlleval`` does (Tjong Kim Sang &
+    De Meulder 2003), which takes what is no proper sequence as it is: an ``I-`` after ``O`` or
+    after another type begins an entity.
+
+    y, predicted: int (tokens,). lengths: int (sentences,). labels: an entity scheme's.
+    """
+    scores = _entity_scores(_entities(y, lengths, labels), _entities(predicted, lengths, labels))
+    return {f"entity_{name}": scores[name] for name in ("precision", "recall", "f1")}
+
+
+def entity_report(y, predicted, lengths, labels) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support (number of true entities) of each type of entity."""
+    true, found = _entities(y, lengths, labels), _entities(predicted, lengths, labels)
+    types = sorted({label[2:] for label in labels if label != "O"})
+    return {
+        name: _entity_scores(*({e for e in part if e[2] == name} for part in (true, found)))
+        for name in types
+    }
+
+
+def _entities(y, lengths, labels):
+    """The entities as a set of (first token, last token, type).
+
+    A token goes on with the entity of the token before, of the same sentence and type, unless
+    it is B, S or U, or the one before is E, L, S or U.
+    """
+    types = [label[2:] for label in labels]
+    place = np.array([label[0] for label in labels])[y]
+    kind = np.array([types.index(name) for name in types])[y]
+    sentence = np.repeat(np.arange(len(lengths)), lengths)
+    inside = place != "O"
+    goes_on = np.zeros(len(y), bool)
+    goes_on[1:] = inside[1:] & inside[:-1] & ~np.isin(place[1:], list("BSU"))
+    goes_on[1:] &= ~np.isin(place[:-1], list("ESLU"))
+    goes_on[1:] &= (kind[1:] == kind[:-1]) & (sentence[1:] == sentence[:-1])
+    begins = np.flatnonzero(inside & ~goes_on).tolist()
+    ends = np.flatnonzero(inside & ~np.append(goes_on[1:], False)).tolist()
+    return {(first, last, types[y[first]]) for first, last in zip(begins, ends, strict=True)}
+
+
+def _entity_scores(true, found):
+    right = len(true & found)
+    return {
+        "precision": right / max(len(found), 1),
+        "recall": right / max(len(true), 1),
+        "f1": 2 * right / max(len(true) + len(found), 1),
+        "support": len(true),
     }
 
 

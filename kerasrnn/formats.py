@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import itertools
 import math
+import re
+import statistics
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,11 @@ from kerasrnn.errors import InputError
 
 # Type codes of the IDX format, as published with the MNIST database (LeCun, Cortes, Burges).
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+CONLLU_COLUMNS = (
+    *("id", "form", "lemma", "upos", "xpos"),
+    *("feats", "head", "deprel", "deps", "misc"),
+)
 
 _NUMPY_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY")
 
@@ -163,6 +171,139 @@ def read_text(path, chunk_size=1 << 24) -> Iterator[str]:
         raise InputError(f"no file {path}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}", found=error.strerror) from error
+
+
+def read_conllu(path, column="upos") -> Iterator[tuple[list[str], list[str], list[int]]]:
+    """The sentences of a CoNLL-U file: tokens, a label for each, the line each stands in.
+
+    Comments, the ranges of multiword tokens (``1-2``) and empty nodes (``1.1``) are left out.
+    The format is that of Universal Dependencies, https://universaldependencies.org/format.html.
+
+    column: what is the label, one of ``CONLLU_COLUMNS``. ``_`` is no label, save in feats and
+    misc, where it says that there are none.
+
+    Raises:
+        InputError: unknown column, what ``read_text`` raises, or a line that is not CoNLL-U,
+            has no label or is not numbered in turn.
+    """
+    if column not in CONLLU_COLUMNS:
+        raise InputError(
+            "unknown column", found=repr(column), expected=f"one of {', '.join(CONLLU_COLUMNS)}"
+        )
+    return _sentences(_conllu_rows(path, column))
+
+
+def read_conll(path) -> Iterator[tuple[list[str], list[str], list[int]]]:
+    """The sentences of a file of columns: tokens, a label for each, the line each stands in.
+
+    The first column is the token, the last the label, as in the shared tasks of CoNLL 2000 to
+    2003. Blank lines and ``-DOCSTART-`` end a sentence. Spaces and tabs part the columns; tabs
+    alone where only they give every line as many columns. A line that starts with ``"# "`` is
+    a comment, unless it has as many columns as the others and a label that others have.
+
+    Raises:
+        InputError: what ``read_text`` raises, or a line that has no label or another number of
+            columns than most.
+    """
+    return _sentences(_conll_rows(path))
+
+
+def _sentences(rows):
+    """Rows (token, label, line), with None between sentences → lists of each, by sentence."""
+    for real, group in itertools.groupby(rows, key=lambda row: row is not None):
+        if real:
+            tokens, labels, lines = zip(*group, strict=True)
+            yield list(tokens), list(labels), list(lines)
+
+
+def _lines(path) -> Iterable[tuple[int, str]]:
+    return enumerate("".join(read_text(path)).split("\n"), 1)
+
+
+def _conllu_rows(path, column):
+    place, turn = CONLLU_COLUMNS.index(column), 1
+    for number, line in _lines(path):
+        if not line.strip():
+            turn = 1
+            yield None
+        elif not line.startswith("#"):
+            fields = line.split("\t")
+            if len(fields) != len(CONLLU_COLUMNS):
+                raise InputError(
+                    "not a line of CoNLL-U",
+                    where=f"{path}:{number}",
+                    found=_columns(len(fields)),
+                    expected=f"{len(CONLLU_COLUMNS)}, parted by tabs",
+                )
+            if re.fullmatch(r"[0-9]+[-.][0-9]+", fields[0]):
+                continue
+            if fields[0] != str(turn):
+                raise InputError(
+                    "a token that is not numbered in turn",
+                    where=f"{path}:{number}",
+                    found=repr(fields[0]),
+                    expected=turn,
+                    fix="is a blank line between sentences missing?" if fields[0] == "1" else None,
+                )
+            turn += 1
+            form, label = fields[1], fields[place]
+            literal = column in ("feats", "misc") or (column in ("form", "lemma") and form == "_")
+            _check_row(form, label, literal, f"{path}:{number}", f" ({column})")
+            yield form, label, number
+
+
+def _conll_rows(path):
+    lines = [
+        (number, "" if line.startswith("-DOCSTART-") else line) for number, line in _lines(path)
+    ]
+    certain = [(n, line) for n, line in lines if line.strip() and not line.startswith("# ")]
+    if not certain:
+        return
+    split = _separator([line for _, line in certain])
+    rows = {number: split(line) for number, line in certain}
+    width = statistics.mode(len(fields) for fields in rows.values())
+    for number, fields in rows.items():
+        where, found = f"{path}:{number}", _columns(len(fields))
+        if len(fields) < 2:
+            raise InputError(
+                "a line without a label", where=where, found=found, expected="a token and a label"
+            )
+        if len(fields) != width:
+            raise InputError("a line unlike the others", where=where, found=found, expected=width)
+        _check_row(fields[0], fields[-1], False, where)
+    labels = {fields[-1] for fields in rows.values()}
+    for number, line in lines:
+        fields = rows.get(number) or split(line)
+        if not line.strip():
+            yield None
+        elif number in rows or (len(fields) == width and fields[-1] in labels):
+            yield fields[0], fields[-1], number
+
+
+def _separator(lines):
+    """The function that parts lines of CoNLL columns: at blanks of any kind, or at tabs."""
+    uneven = len({len(_at_blanks(line)) for line in lines}) > 1
+    widths = {len(_at_tabs(line)) for line in lines} if uneven else ()
+    return _at_tabs if len(widths) == 1 and min(widths) > 1 else _at_blanks
+
+
+def _at_blanks(line):
+    return re.split("[ \t]+", line.strip(" \t"))  # no other white space, which tokens may hold
+
+
+def _at_tabs(line):
+    return [field.strip(" ") for field in line.split("\t")]
+
+
+def _check_row(token, label, literal, where, column=""):
+    if not token:
+        raise InputError("an empty token", where=where)
+    if not label.strip() or (label == "_" and not literal):
+        raise InputError(f"a token without a label{column}", where=where, found=repr(label))
+
+
+def _columns(number):
+    return f"{number} column{'' if number == 1 else 's'}"
 
 
 def _read_bytes(path):

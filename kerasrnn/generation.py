@@ -24,12 +24,12 @@ def load_writer(run: Run) -> Writer:
     return Writer(load_model(run.path), load_vocabulary(run), **_reading(run))
 
 
-def load_vocabulary(run: Run) -> Vocabulary:
-    """The vocabulary of a run. Raises ``InputError``."""
+def load_vocabulary(run: Run, name="vocabulary.json") -> Vocabulary:
+    """A vocabulary of a run. Raises ``InputError``."""
     try:
-        return Vocabulary.from_json(run.read_text("vocabulary.json"))
+        return Vocabulary.from_json(run.read_text(name))
     except InputError as error:
-        raise InputError(str(error), where=run.path / "vocabulary.json") from error
+        raise InputError(str(error), where=run.path / name) from error
 
 
 def _reading(run: Run) -> dict:

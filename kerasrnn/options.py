@@ -32,6 +32,7 @@ FIT = {
         "sample_every": 5,
         "prompt": None,
     },
+    "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "infiller": _FIT
     | {
         "epochs": 20,
@@ -46,6 +47,7 @@ FIT = {
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
     "generator": _STACK | {"units": 256, "embedding": 64, "tied": False, "bidirectional": False},
+    "tagger": _STACK | {"units": 128, "embedding": 64, "characters": None, "dropout": 0.4},
     "infiller": _STACK | {"units": 128, "embedding": 64},
 }
 _TEXT = {
@@ -59,6 +61,12 @@ _TEXT = {
 DATA = {
     "classifier": {"validation_split": 0.1, "seed": 0},
     "generator": _TEXT | {"lines": False},
+    "tagger": {
+        "validation_split": 0.1,
+        "column": "upos",
+        "min_frequency": 2,
+        "max_size": None,
+    },
     "infiller": _TEXT,
 }
 

@@ -13,13 +13,21 @@ import keras
 import numpy as np
 
 from kerasrnn import evaluation, options, plotting
-from kerasrnn.batches import HiddenTokens, Sequences, Windows
+from kerasrnn.batches import HiddenTokens, Sequences, TaggedBatches, Windows
 from kerasrnn.corpora import load_corpus
 from kerasrnn.datasets import Dataset, load
 from kerasrnn.errors import InputError
 from kerasrnn.generation import TextLoss, Writer
 from kerasrnn.infilling import hidden_loss
-from kerasrnn.models import CarriedState, build_classifier, build_generator, build_infiller
+from kerasrnn.models import (
+    CarriedState,
+    build_classifier,
+    build_generator,
+    build_infiller,
+    build_tagger,
+)
+from kerasrnn.sentences import Sentences, load_sentences
+from kerasrnn.tagging import predict_labels
 from kerasrnn.text import detokenize
 
 _PREDICT_BATCH = 256
@@ -34,8 +42,8 @@ class Task:
     """What sets one task apart.
 
     name: of the task. meaning: data → ``{file name: JSON value}``, what the model's numbers
-    mean. build: (data, options of the model) → model. batches: (data, options of the training,
-    seed) → the ``PyDataset`` of the training. fitted: (model, options) → the model to fit,
+    mean. build: (data, options of the model) → model. batches: (data, all options, seed) →
+    the ``PyDataset`` of the training. fitted: (model, options) → the model to fit,
     sharing the weights. examine: (model, data, options) → a function that gives the validation
     metrics, or None. widen: (data, logs) → logs with what follows from them. assess: (model,
     data, folder) → what else goes into metrics.json, pictures drawn into the folder.
@@ -148,16 +156,68 @@ def _examine_classifier(model, dataset, given):
 
 def _assess_classifier(model, dataset, folder):
     y, probabilities = dataset.test.y, _predict_part(model, dataset.test)
-    predicted = probabilities.argmax(-1)
-    matrix = evaluation.confusion(y, predicted, len(dataset.labels))
-    plotting.save(
-        folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, dataset.labels, ax)
-    )
     return {
         "test": evaluation.classification_metrics(y, probabilities),
         "baseline": evaluation.baseline_metrics(dataset.train.y, y, len(dataset.labels)),
-        "labels": evaluation.label_report(y, predicted, dataset.labels),
+        "labels": _report_labels(y, probabilities.argmax(-1), dataset.labels, folder),
     }
+
+
+def _report_labels(y, predicted, labels, folder):
+    """Scores of each label, and the confusion matrix as a picture in the folder."""
+    matrix = evaluation.confusion(y, predicted, len(labels))
+    plotting.save(folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax))
+    return evaluation.label_report(y, predicted, labels)
+
+
+# --- tagger -------------------------------------------------------------------------------
+
+
+def _build_tagger(data: Sentences, given) -> keras.Model:
+    """Vocabularies and labels follow from the data; ids have one more for padding."""
+    spelled = _spelled(data, given)
+    return build_tagger(
+        num_labels=len(data.labels),
+        vocabulary_size=len(data.vocabulary) + 1,
+        **given | {"characters": len(data.characters) + 1 if spelled else None},
+    )
+
+
+def _spelled(data, given):
+    """Whether tokens are also composed from their characters: words, unless told otherwise."""
+    return data.unit == "word" if given["characters"] is None else given["characters"]
+
+
+def _tagged_batches(data, given, seed):
+    return TaggedBatches(
+        data, batch_size=given["batch_size"], characters=_spelled(data, given), seed=seed
+    )
+
+
+def _tagging_metrics(model, data, part):
+    probabilities = predict_labels(model, part.tokens, data)
+    return evaluation.tagging_metrics(part.y, probabilities, part.lengths, data.labels)
+
+
+def _examine_tagger(model, data, given):
+    part = data.validation
+    return None if part is None else lambda: _tagging_metrics(model, data, part)
+
+
+def _assess_tagger(model, data, folder):
+    part, labels = data.test, data.labels
+    predicted = predict_labels(model, part.tokens, data)
+    guessed = evaluation.tagging_baseline(data.train.tokens, data.train.y, part.tokens, len(labels))
+    metrics = {
+        "test": evaluation.tagging_metrics(part.y, predicted, part.lengths, labels),
+        "baseline": evaluation.tagging_metrics(part.y, guessed, part.lengths, labels),
+        "labels": _report_labels(part.y, predicted.argmax(-1), labels, folder),
+    }
+    if evaluation.is_entity_scheme(labels):
+        metrics["entities"] = evaluation.entity_report(
+            part.y, predicted.argmax(-1), part.lengths, labels
+        )
+    return metrics
 
 
 # --- generator ----------------------------------------------------------------------------
@@ -254,6 +314,20 @@ _ROWS = (
         examine=_examine_classifier,
         assess=_assess_classifier,
         load=_load_dataset,
+    ),
+    Task(
+        name="tagger",
+        metrics=("accuracy",),
+        meaning=lambda data: {
+            "labels.json": list(data.labels),
+            "vocabulary.json": list(data.vocabulary.tokens),
+            "characters.json": list(data.characters.tokens),
+        },
+        build=_build_tagger,
+        batches=_tagged_batches,
+        examine=_examine_tagger,
+        assess=_assess_tagger,
+        load=load_sentences,
     ),
     Task(
         name="generator",

@@ -18,6 +18,9 @@ UNKNOWN_CHOICES = ("error", "skip", "unk")
 LINE_END = "\n"  # the token that ends an independent line
 BLANK = "<blank>"  # the token that stands for a hidden one
 LARGE = 1 << 28  # bytes of ids that are still held in memory
+_WORD = re.compile(
+    r"\w+(?=n[’']t\b)|n[’']t\b|[’'](?:s|re|ve|ll|d|m)\b|\d+(?:[.,:]\d+)+|\w+|\.{2,}|[^\w\s]", re.I
+)
 _NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 _NO_SPACE_AFTER = set("([{$‘“")
 
@@ -39,6 +42,14 @@ def tokenize(text, unit="char") -> list[str]:
     if unit not in UNITS:
         raise InputError("unknown unit of text", found=repr(unit), expected=" or ".join(UNITS))
     return list(text) if unit == "char" else text.split()
+
+
+def split_words(text) -> list[str]:
+    """Words, numbers and punctuation marks of a text, each by itself, as treebanks split them.
+
+    English contractions are taken apart: "don't" is "do", "n't".
+    """
+    return re.findall(_WORD, text)
 
 
 def detokenize(tokens, unit="char", after="") -> str:

@@ -71,14 +71,15 @@ def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
     _check_options(fit_options, seed)
     keras.utils.set_random_seed(seed)
     model = task.build(data, model_options)
-    batches = task.batches(data, fit_options, seed)
+    options = fit_options | model_options
+    batches = task.batches(data, options, seed)
     optimizer = make_optimizer(fit_options, steps=fit_options["epochs"] * len(batches))
     _compile(model, optimizer, task.metrics)
-    fitted = task.fitted(model, fit_options)
+    fitted = task.fitted(model, options)
     if fitted is not model:
         _compile(fitted, optimizer, task.metrics)
-    sample = task.sample(model, data, fit_options) if not quiet else None
-    info = {"data": _describe(data), "options": fit_options | model_options, "seed": seed}
+    sample = task.sample(model, data, options) if not quiet else None
+    info = {"data": _describe(data), "options": options, "seed": seed}
     run = create_run(data.name, data.task, info, task.meaning(data), out)
     if not quiet:
         print(data, file=sys.stderr)
@@ -88,7 +89,7 @@ def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
         run,
         model,
         tokens=batches.tokens,
-        examine=task.examine(model, data, fit_options),
+        examine=task.examine(model, data, options),
         widen=lambda logs: task.widen(data, logs),
         sample=sample,
         sample_every=fit_options.get("sample_every", 0),
@@ -295,7 +296,8 @@ def _compile(model, optimizer, metrics):
     model.compile(optimizer, loss, weighted_metrics=list(metrics))
     model.optimizer.build(model.trainable_variables)
     if metrics:
-        model.compute_metrics(None, np.zeros(1, "int32"), np.zeros((1, model.output_shape[-1])))
+        shape = (1,) * (len(model.output_shape) - 1)
+        model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
         model.reset_metrics()
 
 
@@ -317,7 +319,7 @@ def _describe(data):
         "options": data.options,
         "fingerprint": data.fingerprint(),
         "sizes": data.sizes(),
-    }
+    } | ({"unit": data.unit} if hasattr(data, "unit") else {})
 
 
 def _check_options(options, seed):

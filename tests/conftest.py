@@ -29,6 +29,14 @@ def mnist_folder():
     return folder
 
 
+@pytest.fixture
+def ewt_folder():
+    folder = Path(os.environ.get("KERASRNN_DATA", "")) / "tagging" / "ud-ewt"
+    if not folder.is_dir():
+        pytest.skip("UD English EWT is not under KERASRNN_DATA")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def digit_run(tmp_path_factory):
     """A short run on digits, shared by the tests that only read it."""

@@ -7,6 +7,8 @@ import pytest
 from kerasrnn import InputError
 from kerasrnn.formats import (
     find_idx,
+    read_conll,
+    read_conllu,
     read_idx,
     read_idx_images,
     read_idx_labels,
@@ -146,3 +148,111 @@ def test_what_is_no_text_is_named_with_its_offset(tmp_path, content, message, ch
 def test_a_missing_text_is_named(tmp_path):
     with pytest.raises(InputError, match="no file"):
         list(read_text(tmp_path / "a.txt"))
+
+
+CONLLU = """# sent_id = 1
+1-2\tcan't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tca\tcan\tAUX\tMD\tMood=Ind\t0\troot\t_\t_
+2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_
+2.1\tgo\tgo\tVERB\tVB\t_\t_\t_\t0:root\t_
+
+# text = New York _
+1\tNew York\tNew York\tPROPN\tNNP\t_\t0\troot\t_\t_
+2\t_\t_\tSYM\tNFP\t_\t1\tpunct\t_\t_"""
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_conllu_gives_words_and_the_column_asked_for(tmp_path, ending):
+    path = tmp_path / "a.conllu"
+    path.write_bytes(("\ufeff" + CONLLU.replace("\n", ending)).encode())
+    assert list(read_conllu(path)) == [
+        (["ca", "n't"], ["AUX", "PART"], [3, 4]),
+        (["New York", "_"], ["PROPN", "SYM"], [8, 9]),
+    ]
+    for column, labels in (("deprel", ["root", "punct"]), ("lemma", ["New York", "_"])):
+        assert list(read_conllu(path, column))[1][1] == labels
+    assert next(read_conllu(path, "feats"))[1] == ["Mood=Ind", "_"]  # _ says that none are
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "message"),
+    [
+        (("", ""), "pos", "unknown column: found 'pos'; expected one of id, form, lemma, upos"),
+        (("\tMD", ""), "upos", "a.conllu:3: not a line of CoNLL-U: found 9 columns; expected 10"),
+        (("\tPART", "\t_"), "upos", "a.conllu:4: a token without a label \\(upos\\): found '_'"),
+        (("\tPART", "\t "), "upos", "a.conllu:4: a token without a label"),
+        (("\tn't", "\t"), "upos", "a.conllu:4: an empty token"),
+        (("\n\n", "\n"), "upos", "a.conllu:7: .*in turn: found '1'; expected 3; is a blank line"),
+        (("2\tn't", "x\tn't"), "upos", "a.conllu:4: .*found 'x'"),
+        (("n't", "n\udcff"), "upos", "not UTF-8: found byte 0xff at offset 21"),
+    ],
+)
+def test_a_defective_conllu_file_is_named_with_its_line(tmp_path, change, column, message):
+    path = tmp_path / "a.conllu"
+    path.write_bytes(CONLLU.replace(*change).encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=message):
+        list(read_conllu(path, column))
+
+
+def test_english_ewt_has_its_published_sentences(ewt_folder):
+    numbers = {"train": 12_544, "dev": 2_001, "test": 2_077}
+    for part, number in numbers.items():
+        assert sum(1 for _ in read_conllu(ewt_folder / f"en_ewt-ud-{part}.conllu")) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("EU NNP B-ORG\nis VBZ O\n\n\n. . O", [("EU is", "B-ORG O"), (".", "O")]),
+        ("\ufeffEU\tB-ORG\r\nis \t O\r\n \t\r\n. O \r\n", [("EU is", "B-ORG O"), (".", "O")]),
+        ("-DOCSTART- -X- O O\n\na x y O\n-DOCSTART-\nb x y P", [("a", "O"), ("b", "P")]),
+        ("# id 1\na O\n# b c\nb P\n# text\n\n# c\n", [("a b", "O P")]),
+        ("# # O\na b O\n# x y z\n\n# sent 1\nc d P", [("# a", "O O"), ("c", "P")]),
+        ("", []),
+        ("# only\n\n# comments", []),
+        ("-DOCSTART- O\n\n", []),
+        ("a\u00a0b O\n\u3000 P", [("a\u00a0b|\u3000", "O P")]),
+    ],
+)
+def test_conll_columns_give_the_first_and_the_last(tmp_path, text, sentences):
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode())
+    expected = [
+        (tokens.split("|") if "|" in tokens else tokens.split(), labels.split())
+        for tokens, labels in sentences
+    ]
+    assert [(tokens, labels) for tokens, labels, _ in read_conll(path)] == expected
+
+
+def test_tabs_alone_part_columns_where_tokens_hold_spaces(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("New York\tB-LOC\nis\tO\n")
+    assert list(read_conll(path)) == [(["New York", "is"], ["B-LOC", "O"], [1, 2])]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a O\nb\n", "a.txt:2: a line without a label: found 1 column"),
+        ("a x O\nb O\nc x O\n", "a.txt:2: a line unlike the others: found 2 columns; expected 3"),
+        ("a O\n\nb _\n", "a.txt:3: a token without a label: found '_'"),
+        ("a\tO\n\nb\t\n", "a.txt:3: a token without a label: found ''"),
+        ("a\tO\n\n\tO\n", "a.txt:3: an empty token"),
+        ("a O\n\0", "not a text file"),
+    ],
+)
+def test_a_defective_conll_file_is_named_with_its_line(tmp_path, text, message):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        list(read_conll(path))
+    with pytest.raises(InputError, match="no file"):
+        list(read_conll(tmp_path / "b.txt"))
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_sentence_of_many_tokens_is_read(tmp_path, end):
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(["a O", "b P"] * 50_000) + end)
+    [(tokens, labels, lines)] = read_conll(path)
+    assert len(tokens) == len(labels) == lines[-1] == 100_000

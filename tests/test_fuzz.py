@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_formats import idx
+from test_formats import CONLLU, idx
 
 from kerasrnn import InputError, load, open_run
-from kerasrnn.formats import read_idx
+from kerasrnn.formats import read_conll, read_conllu, read_idx
 
 
 def npz_bytes():
@@ -24,6 +24,7 @@ def npz_bytes():
 IDX, NPZ = idx(np.zeros((5, 2, 2), "u1")), npz_bytes()
 INFO = {"format": 1, "task": "classifier", "created": "", "data": {}, "options": {}, "seed": 0}
 JSON = json.dumps(INFO).encode()
+CONLL = b"-DOCSTART- -X- O\n\n# text\nNew\tNNP B-LOC\n# # O\n\n\xc3\xa9 NN\tO\n"
 
 
 def mutations(whole):
@@ -71,3 +72,13 @@ def test_npz(data):
 @given(mutations(JSON))
 def test_run_json(data):
     survives(lambda path: open_run(path.parent), "run.json", data)
+
+
+@fuzz
+@given(st.sampled_from([read_conllu, read_conll]), mutations(CONLLU.encode()) | mutations(CONLL))
+def test_conll(read, data):
+    def check(path):
+        for tokens, labels, lines in read(path):
+            assert len(tokens) == len(labels) == len(lines) > 0 and all(tokens) and all(labels)
+
+    survives(check, "a.conll", data)

@@ -1,0 +1,166 @@
+import keyword
+import string
+
+import numpy as np
+import pytest
+
+from kerasrnn import InputError, Vocabulary, load_sentences
+from kerasrnn.evaluation import tagging_baseline, tagging_metrics
+from kerasrnn.sentences import WORD_LENGTH, character_ids, token_kinds, word_ids
+
+
+def columns(*sentences):
+    """CoNLL columns of sentences written ``token/label token/label``."""
+    return "\n\n".join("\n".join(pair.replace("/", " ") for pair in s.split()) for s in sentences)
+
+
+@pytest.fixture(scope="module")
+def python():
+    return load_sentences("python")
+
+
+def test_python_is_there_without_any_file(python):
+    assert python.unit == "char" and python.task == "tagger" and python.source == ("python",)
+    assert list(python.sizes()) == ["training", "validation", "test"]
+    assert 1_000_000 < sum(len(part.y) for part in python.parts().values()) < 3_000_000
+    assert set(python.labels) == {
+        *("comment", "keyword", "name", "number", "operator", "string", "whitespace")
+    }
+    assert "characters" in str(python) and "7 labels" in str(python)
+
+
+def test_python_sequences_are_whole_lines_of_unseen_files(python):
+    for part in python.parts().values():
+        assert max(map(len, part.tokens)) <= 250 and part.lengths.mean() > 120
+        assert all("".join(tokens).endswith("\n") for tokens in part.tokens[:100])
+    train, test = ({"".join(t) for t in part.tokens} for part in (python.train, python.test))
+    assert len(train & test) < 0.01 * len(test)
+    words = "".join(token for tokens in python.test.tokens for token in tokens)
+    keywords = np.flatnonzero(python.test.y == python.labels.index("keyword"))
+    assert {"d", "e", "f", "r"} < {words[place] for place in keywords} < {*string.ascii_letters}
+
+
+def test_each_character_has_the_kind_of_its_token():
+    pieces = [
+        *(("if", "keyword"), (" ", "whitespace"), ("x1", "name"), (">=", "operator")),
+        *(("0x1F", "number"), (":", "operator"), ("  ", "whitespace"), ("# é", "comment")),
+        *(("\n    ", "whitespace"), ("y", "name"), ("=", "operator"), ("'a\\\n b'", "string")),
+        *(("+", "operator"), (" \\\n  ", "whitespace"), ("f'{{c}}'", "string")),
+        ("\n", "whitespace"),
+    ]
+    kinds = [kind for text, kind in pieces for _ in text]
+    assert token_kinds("".join(text for text, _ in pieces)) == kinds
+    assert all(token_kinds(word) == ["keyword"] * len(word) for word in keyword.kwlist)
+
+
+def test_english_ewt_is_loaded_as_it_is_published(ewt_folder):
+    data = load_sentences(ewt_folder)
+    assert data.sizes() == {"training": 12_544, "validation": 2_001, "test": 2_077}
+    assert len(data.labels) == 17 and data.unit == "word" and data.name == "ud-ewt"
+    assert "254,818 words" in str(data)
+    guesses = tagging_baseline(data.train.tokens, data.train.y, data.test.tokens, 17)
+    metrics = tagging_metrics(data.test.y, guesses, data.test.lengths, data.labels)
+    assert 0.85 < metrics["accuracy"] < 0.87  # what the most frequent tag gives on EWT
+
+
+def test_one_file_is_cut_in_order(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text(columns(*(f"w{i}/A x/B" for i in range(20))))
+    data = load_sentences(path)
+    assert data.name == "a" and data.source == (str(path),)
+    assert [tokens[0] for tokens in data.train.tokens] == [f"w{i}" for i in range(16)]
+    assert [tokens[0] for tokens in data.validation.tokens] == ["w16", "w17"]
+    assert [tokens[0] for tokens in data.test.tokens] == ["w18", "w19"]
+    assert load_sentences(path, validation_split=0).sizes() == {"training": 18, "test": 2}
+    assert data.fingerprint() == load_sentences(*data.source, **data.options).fingerprint()
+    assert data.fingerprint() != load_sentences(path, min_frequency=1).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        ("train.txt valid.txt test.txt", (3, 4, 5)),
+        ("contest-train.conll Dev.conll latest_test.conll", (3, 4, 5)),
+        ("x-train-a.txt x-train-b.txt dev.txt", (6, 5, 1)),
+        ("train.txt test.txt notes.txt", (2, 1, 4)),
+        ("train.conll test.txt", (2, 1, 4)),
+    ],
+)
+def test_files_are_the_parts_that_their_names_say(tmp_path, names, sizes):
+    folder = tmp_path / "data-2.15"
+    folder.mkdir()
+    for number, name in enumerate(names.split(), 3):
+        (folder / name).write_text(columns(*["a/A b/B"] * number))
+    (folder / "readme.md").write_text("no data")
+    data = load_sentences(folder)
+    assert tuple(data.sizes().values()) == sizes and data.name == "data-2.15"
+    if "notes" not in names:
+        assert load_sentences(*map(folder.joinpath, names.split())).sizes() == data.sizes()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no sentences in the file"),
+        (columns(*["a/A"] * 9), "only one label: found 'A'"),
+        (columns("a/A b/B", "a/A b/B"), "too few sentences to cut: found 2; expected 3 or more"),
+        (columns(*["a/A b/B"] * 9, "c/A d/C"), "a.txt:29: a label .* lacks: found 'C' in the test"),
+        ("a b", "too few sentences to cut: found 1"),
+        ("a", "a.txt:1: a line without a label"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_named(tmp_path, text, message):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_sentences(path)
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'python'"):
+        load_sentences("pyton")
+    with pytest.raises(InputError, match="no such file"):
+        load_sentences(tmp_path / "a.conllu")
+    with pytest.raises(InputError, match="no file of the training part: found no .conllu"):
+        load_sentences(tmp_path)
+    with pytest.raises(InputError, match="no data to load"):
+        load_sentences()
+    with pytest.raises(InputError, match="validation split out of range"):
+        load_sentences("python", validation_split=1)
+    (tmp_path / "a.conllu").write_text("1")
+    with pytest.raises(InputError, match="unknown column"):
+        load_sentences(tmp_path / "a.conllu", column="pos")
+    with pytest.raises(InputError, match="found a.conllu; expected a name with 'train'"):
+        load_sentences(tmp_path)
+
+
+def test_only_words_and_characters_of_the_training_part_are_known(tmp_path):
+    (tmp_path / "train.txt").write_text(columns("to/A to/A be/B", "or/B to/A", "eé/A be/B"))
+    (tmp_path / "test.txt").write_text(columns("not/A be/B"))
+    data = load_sentences(tmp_path, validation_split=0)
+    assert data.vocabulary.tokens == ("<unk>", "to", "be")
+    assert data.characters.tokens == ("<unk>", "o", "t", "e", "b")
+    assert word_ids(data.test.tokens, data.vocabulary).tolist() == [[1, 3]]
+    assert load_sentences(tmp_path, min_frequency=1, max_size=2).vocabulary.tokens[1] == "to"
+
+
+def test_padding_is_zero_and_unknown_is_one():
+    vocabulary = Vocabulary(["a", "b"])
+    ids = word_ids([["a"], ["b", "x", "a"], []], vocabulary)
+    assert ids.tolist() == [[2, 0, 0], [3, 1, 2], [0, 0, 0]] and ids.dtype == "int32"
+    letters = character_ids([["ab"], ["b" * 99, "xa"]], vocabulary)
+    assert letters.shape == (2, 2, WORD_LENGTH) and letters.dtype == "int32"
+    assert letters[0, 0, :3].tolist() == [2, 3, 0] and not letters[0, 1].any()
+    assert letters[1, 0].tolist() == [3] * WORD_LENGTH
+    assert letters[1, 1, :3].tolist() == [1, 2, 0]
+    assert word_ids([], vocabulary).shape == (0, 0)
+
+
+def test_a_batch_has_the_labels_of_its_sentences_and_weights_of_one(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(columns("a/A b/B c/C", "d/D", "e/B f/A", "a/A", "b/B"))
+    batch = load_sentences(path, validation_split=0).train.take(np.array([2, 1, 0]))
+    labels, weights = batch.targets()
+    assert batch.tokens == [["e", "f"], ["d"], ["a", "b", "c"]] and len(batch) == 3
+    assert labels.tolist() == [[1, 0, 0], [3, 0, 0], [0, 1, 2]] and labels.dtype == "int32"
+    assert weights.tolist() == [[1, 1, 0], [1, 0, 0], [1, 1, 1]] and weights.dtype == "float32"
