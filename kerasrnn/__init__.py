@@ -23,6 +23,8 @@ _HOMES = {
     "load_model": "models",
     "recurrent_stack": "models",
     "step_model": "models",
+    "Tagger": "tagging",
+    "load_tagger": "tagging",
     "Infiller": "infilling",
     "load_infiller": "infilling",
     "Writer": "generation",

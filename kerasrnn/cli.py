@@ -158,6 +158,10 @@ def _spell(value):
     help="What the head sees: the last state, or the mean or maximum over the steps.",
 )
 @_option("--embedding", type=int, help="Width of the token embedding, 0 for one-hot.")
+@_option(
+    "--characters/--no-characters",
+    help="Compose words from their characters too.  [default: yes where tokens are words]",
+)
 @_option("--tied", is_flag=True, help="The head shares the embedding's weights.")
 @_option("--functional", is_flag=True, help="A functional model instead of a Sequential.")
 @_option("--epochs", type=int, help="Passes over the training part.")
@@ -171,6 +175,7 @@ def _spell(value):
 )
 @_option("--clip-norm", type=float, help="Largest global norm of the gradients; 0 for no limit.")
 @_option("--validation-split", type=float, help="Share cut off to choose the best epoch.")
+@_option("--column", help="Of CoNLL-U, which column is the label.")
 @_option("--unit", type=click.Choice(["char", "word"]), help="What a token is.")
 @_option("--lines", is_flag=True, help="Lines are independent, such as names.")
 @_option("--classic", is_flag=True, help="Keep letters only, lower-cased.")
@@ -199,8 +204,13 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
     A classifier: DATA is 'digits' (the default, ships with scikit-learn), 'mnist', an .npz
     file with x and y (or x_train, y_train, x_test, y_test), or a folder of IDX files.
 
+    A tagger: DATA is 'python' (the standard library's source, each character with the kind
+    of its token), a CoNLL-U file (.conllu), a file of CoNLL columns (.conll), or a folder
+    with those of the training, validation and test part.
+
     A generator of text: DATA is 'english' (ships with Python), 'shakespeare',
-    'time-machine', UTF-8 text files, folders of .txt files, or - for standard input.
+    'time-machine', UTF-8 text files, folders of .txt files, or - for standard input. With
+    --task infiller the same texts train a model that fills blanks.
 
     \b
     kerasrnn train --stacked
@@ -208,6 +218,8 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
     kerasrnn train sensors.npz --unidirectional --out runs/forward
     kerasrnn train shakespeare --stacked --prompt "ROMEO:"
     kerasrnn train names.txt --lines --units 128
+    kerasrnn train time-machine --task infiller
+    kerasrnn train treebank/ --column xpos
     """
     data = data or ("digits",)
     given = {name: value for name, value in options.items() if value is not None}
@@ -241,6 +253,7 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
         first = {
             "generator": lambda: ["generate", path, *_start(dataset)],
             "infiller": lambda: ["infill", path, _with_blanks(dataset)],
+            "tagger": lambda: ["predict", path, _first_sentence(dataset)],
         }.get(run.task, lambda: ["predict", path, data[0]])()
         for words in (first, ["evaluate", path], ["plot", path, "--show"]):
             click.echo(f"  kerasrnn {shlex.join(words)}", err=True)
@@ -249,6 +262,14 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
 def _start(corpus):
     """Words of a command that give ``generate`` something to start from."""
     return [] if corpus.lines else ["--prompt", _beginning(corpus, 20)]
+
+
+def _first_sentence(data):
+    """A short sentence of the test part."""
+    from kerasrnn.text import detokenize
+
+    sentence = min(data.test.tokens, key=lambda tokens: abs(len(tokens) - 8))
+    return detokenize(sentence, data.unit).strip()
 
 
 def _with_blanks(corpus):
@@ -293,13 +314,15 @@ def evaluate(run, as_json):
     _print_metrics(metrics)
     for order, loss in metrics.get("ngrams", {}).items():
         click.echo(f"{order}-gram{loss:>18.4f}")
-    if "labels" in metrics:
-        click.echo("label          precision    recall        f1   support")
-    for label, row in metrics.get("labels", {}).items():
-        click.echo(
-            f"{label:<14}{row['precision']:>10.4f}{row['recall']:>10.4f}"
-            f"{row['f1']:>10.4f}{row['support']:>10}"
-        )
+    for title in ("labels", "entities"):
+        if title in metrics:
+            heading = {"labels": "label", "entities": "entity"}[title]
+            click.echo(f"{heading:<14} precision    recall        f1   support")
+        for label, row in metrics.get(title, {}).items():
+            click.echo(
+                f"{label:<14}{row['precision']:>10.4f}{row['recall']:>10.4f}"
+                f"{row['f1']:>10.4f}{row['support']:>10}"
+            )
 
 
 @main.command(context_settings={"show_default": True})
@@ -355,20 +378,35 @@ def plot(runs, metric, output, show):
 )
 @_json_option
 def predict(run, input, output, as_json):
-    """Predict a label for each sequence in INPUT with the best model of RUN.
+    """Predict labels for INPUT with the best model of RUN.
 
-    INPUT is an .npz file with x (and lengths), an .npy file, an IDX file of images, or a
-    dataset's name for its test part. Prints CSV: index, label, probability; with --json a
-    list of {"label", "probabilities"}.
+    A classifier: INPUT is an .npz file with x (and lengths), an .npy file, an IDX file of
+    images, or a dataset's name for its test part. Prints CSV: index, label, probability; with
+    --json a list of {"label", "probabilities"}.
+
+    A tagger: INPUT is a text file, - for standard input, or the text itself. Prints one token
+    and its label a line, and a blank line after each line or block of the text; with --json a
+    list of lists of {"token", "label"}.
 
     \b
     kerasrnn predict runs/digits-classifier-1 digits
+    kerasrnn predict runs/ud-ewt-tagger-1 "Time flies like an arrow."
     """
-    run = _open(run, "classifier")
+    run = _open(run, "classifier", "tagger")
     _import_keras()
+    from kerasrnn.runs import write_text
+
+    text = (_predict_labels if run.task == "classifier" else _tag)(run, input, as_json)
+    if output:
+        write_text(output, text)
+        click.echo(f"wrote {output}", err=True)
+    else:
+        click.echo(text, nl=False)
+
+
+def _predict_labels(run, input, as_json):
     from kerasrnn.datasets import load_sequences
     from kerasrnn.models import load_model
-    from kerasrnn.runs import write_text
     from kerasrnn.tasks import predict as predict_sequences
 
     labels = run.labels()
@@ -380,12 +418,30 @@ def predict(run, input, output, as_json):
             found=f"{len(labels)} labels",
             expected=probabilities.shape[1],
         )
-    text = (_as_json if as_json else _as_csv)(labels, probabilities)
-    if output:
-        write_text(output, text)
-        click.echo(f"wrote {output}", err=True)
+    return (_as_json if as_json else _as_csv)(labels, probabilities)
+
+
+def _tag(run, input, as_json):
+    from kerasrnn.formats import read_text
+    from kerasrnn.tagging import load_tagger
+
+    tagger = load_tagger(run)
+    if input == "-":
+        text = click.get_text_stream("stdin", encoding="utf-8").read()
     else:
-        click.echo(text, nl=False)
+        try:
+            is_file = Path(input).is_file()
+        except OSError:  # a text too long to be the name of a file
+            is_file = False
+        text = "".join(read_text(input)) if is_file else input
+    blocks = tagger.tag_text(text)
+    if as_json:
+        rows = [[{"token": token, "label": label} for token, label in b] for b in blocks]
+        return json.dumps(rows, ensure_ascii=False) + "\n"
+    spell = str if tagger.unit == "word" else (lambda token: json.dumps(token)[1:-1])
+    return "".join(
+        "".join(f"{spell(token)}\t{label}\n" for token, label in block) + "\n" for block in blocks
+    )
 
 
 @main.command(context_settings={"show_default": True})
@@ -538,21 +594,30 @@ def _stack_units(units, layers, stacked):
     return units
 
 
-def _open(path, task=None):
-    """The run at ``path``; the newest of the task, named on stderr, where there is none."""
+def _open(path, *tasks):
+    """The run at ``path``; the newest of the tasks, named on stderr, where there is none."""
     from kerasrnn.runs import latest_run, open_run
 
     if path is None:
-        run = latest_run(tasks=task and (task,))
+        run = latest_run(tasks=tasks or None)
         click.echo(f"run {run}", err=True)
         return run
     run = open_run(path)
-    if task not in (None, run.task):
-        raise InputError("another kind of run", where=run, found=run.task, expected=task)
+    if tasks and run.task not in tasks:
+        raise InputError(
+            "another kind of run", where=run, found=run.task, expected=" or ".join(tasks)
+        )
     return run
 
 
-_TITLES = {"macro_f1": "macro F1", "bits_per_character": "bits/char", "bits_per_word": "bits/word"}
+_TITLES = {
+    "macro_f1": "macro F1",
+    "entity_precision": "ent. prec.",
+    "entity_recall": "ent. recall",
+    "entity_f1": "entity F1",
+    "bits_per_character": "bits/char",
+    "bits_per_word": "bits/word",
+}
 
 
 def _print_metrics(metrics):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import tensorflow as tf
 
 from kerasrnn.batches import hide
 from kerasrnn.corpora import BLANK_ID
 from kerasrnn.errors import InputError
 from kerasrnn.generation import check_vocabulary, load_vocabulary
-from kerasrnn.models import load_model
+from kerasrnn.models import compiled, load_model
 from kerasrnn.runs import Run
 from kerasrnn.text import BLANK, detokenize, known_tokens
 
@@ -36,10 +35,7 @@ class Infiller:
         if vocabulary.encode(BLANK) != BLANK_ID:
             raise InputError("a vocabulary without a token for blanks", expected=repr(BLANK))
         self.vocabulary, self.unit, self.classic = vocabulary, unit, classic
-        self._predict = tf.function(
-            lambda ids: model(ids, training=False),
-            input_signature=[tf.TensorSpec((1, None), tf.int32)],
-        )
+        self._predict = compiled(model)
 
     def fill(self, text, *, alternatives=1, unknown="error") -> tuple[str, list[list[tuple]]]:
         """The text with its blanks filled, and what else might stand there.
@@ -72,7 +68,7 @@ class Infiller:
         alternatives = min(alternatives, len(self.vocabulary) - BLANK_ID - 1)
         while len(candidates) < len(blanks):
             left = [place for place in blanks if place not in candidates]
-            probabilities = self._predict(ids).numpy()[0, left]
+            probabilities = self._predict([ids])[0, left]
             probabilities[:, : BLANK_ID + 1] = 0  # neither the unknown token nor another blank
             row = probabilities.max(-1).argmax()
             order = probabilities[row].argsort()[::-1][:alternatives]
@@ -127,7 +123,7 @@ def hidden_loss(model, ids, steps, rate, longest) -> float:
     for start in range(0, number, _BATCH):
         tokens = windows[start : start + _BATCH]
         hidden = hide(tokens.shape, rate, longest, rng)
-        output = np.array(model.predict_on_batch(np.where(hidden, BLANK_ID, tokens)))
+        output = compiled(model)([np.where(hidden, BLANK_ID, tokens)])
         chosen = np.take_along_axis(output, tokens[:, :, None], -1)[hidden]
         total -= np.log(np.maximum(chosen, 1e-38, dtype="float64")).sum()
         count += hidden.sum()

@@ -7,9 +7,11 @@ Keras model: the Sequential and the functional style then hold the same weights.
 from __future__ import annotations
 
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from kerasrnn.errors import InputError
 from kerasrnn.layers import CharacterEncoder, FlipTime, LengthMask, OneHot, SequencePooling
@@ -355,6 +357,22 @@ class CarriedState(keras.Model):
         """Start anew with all-zero states."""
         for variable in self.carried:
             variable.assign(keras.ops.zeros_like(variable))
+
+
+@lru_cache(maxsize=2)
+def compiled(model):
+    """The model as a function of a list of arrays of any sizes, traced once; gives an array.
+
+    ``predict_on_batch`` would trace its graph anew for many of the sizes.
+    """
+    signature = [tf.TensorSpec([None] * len(x.shape), x.dtype) for x in model.inputs]
+    several = len(signature) > 1
+    graph = tf.function(
+        lambda *inputs: model(list(inputs) if several else inputs[0], training=False),
+        input_signature=signature,
+        autograph=False,
+    )
+    return lambda inputs: graph(*inputs).numpy()
 
 
 def load_model(path) -> keras.Model:

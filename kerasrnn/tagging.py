@@ -10,7 +10,7 @@ import numpy as np
 from kerasrnn.batches import read_sentences
 from kerasrnn.errors import InputError
 from kerasrnn.generation import load_vocabulary
-from kerasrnn.models import load_model
+from kerasrnn.models import compiled, load_model
 from kerasrnn.runs import Run
 from kerasrnn.sentences import split_source
 from kerasrnn.text import split_words
@@ -84,8 +84,7 @@ def predict_labels(model, sentences, data) -> np.ndarray:
     spelled = len(model.inputs) == 2
     for group in _groups(lengths):
         x = read_sentences([sentences[index] for index in group], data, spelled)
-        output = np.array(model.predict_on_batch(x if spelled else x["tokens"]))
-        for index, row in zip(group, output, strict=True):
+        for index, row in zip(group, compiled(model)(x.values()), strict=True):
             results[index] = row[: lengths[index]]
     return np.concatenate(results or [np.zeros((0, model.output_shape[-1]), "float32")])
 
