@@ -421,13 +421,24 @@ def _predict_labels(run, input, as_json):
     return (_as_json if as_json else _as_csv)(labels, probabilities)
 
 
+def _standard_input():
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "not UTF-8",
+            where="standard input",
+            found=f"byte 0x{error.object[error.start]:02x} at offset {error.start:,}",
+        ) from error
+
+
 def _tag(run, input, as_json):
     from kerasrnn.formats import read_text
     from kerasrnn.tagging import load_tagger
 
     tagger = load_tagger(run)
     if input == "-":
-        text = click.get_text_stream("stdin", encoding="utf-8").read()
+        text = _standard_input()
     else:
         try:
             is_file = Path(input).is_file()

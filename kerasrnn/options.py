@@ -21,6 +21,7 @@ _STACK = {
 
 FIT = {
     "classifier": _FIT,
+    "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _FIT
     | {
         "epochs": 20,
@@ -32,7 +33,6 @@ FIT = {
         "sample_every": 5,
         "prompt": None,
     },
-    "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "infiller": _FIT
     | {
         "epochs": 20,
@@ -46,8 +46,8 @@ FIT = {
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
-    "generator": _STACK | {"units": 256, "embedding": 64, "tied": False, "bidirectional": False},
     "tagger": _STACK | {"units": 128, "embedding": 64, "characters": None, "dropout": 0.4},
+    "generator": _STACK | {"units": 256, "embedding": 64, "tied": False, "bidirectional": False},
     "infiller": _STACK | {"units": 128, "embedding": 64},
 }
 _TEXT = {

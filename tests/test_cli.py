@@ -196,7 +196,8 @@ WRITE = [
 def test_every_option_is_described_with_its_default_and_tried_below():
     tried = {verb: "" for verb in main.commands} | {"train": " ".join(TRAINED)}
     infill = "infill --alternatives 3 --json --unknown unk"
-    tried["train"] += " --mask-rate 0.2 --mask-span 2"  # both in a test of their own
+    # these in tests of their own
+    tried["train"] += " --mask-rate --mask-span --characters --no-characters --column"
     for line in (*READ, *WRITE, infill):
         tried[line.split()[0]] += " " + line
     for verb, command in main.commands.items():
@@ -294,6 +295,35 @@ def test_an_infiller_from_text_to_text(workplace):
     invoke("plot")
 
 
+def test_a_tagger_from_files_to_labels(workplace):
+    (workplace / "bank").mkdir()
+    for part in ("train", "dev", "test"):
+        rows = ["1\tI\tI\tPRON\tPRP", "2\tsaw\tsee\tVERB\tVBD", "3\tit\tit\tPRON\tPRP"]
+        sentence = "# a comment\n" + "".join(row + "\t_" * 5 + "\n" for row in rows) + "\n"
+        (workplace / "bank" / f"x-{part}.conllu").write_text(sentence * 20)
+    fast = [*FAST, "--quiet", "--learning-rate", "0.1"]
+    result = invoke("train", "bank", *fast, "--no-characters", "--column", "xpos")
+    assert "baseline" in result.stdout and "runs/bank-tagger-1" in result.stdout
+    lines = invoke("predict", "runs/bank-tagger-1", "I saw it\n\nit saw").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["I", "saw", "it", "", "it", "saw", ""]
+    assert {line.split("\t")[1] for line in lines if line} <= {"PRP", "VBD"}
+    (workplace / "text.txt").write_text("I saw it")
+    blocks = json.loads(invoke("predict", "runs/bank-tagger-1", "text.txt", "--json").stdout)
+    assert [row["token"] for row in blocks[0]] == ["I", "saw", "it"]
+    piped = CliRunner().invoke(main, ["predict", "runs/bank-tagger-1", "-"], input="I saw")
+    assert piped.stdout.startswith("I\t")
+    assert "PRP" in invoke("evaluate").stdout
+    result = invoke("train", "bank/x-train.conllu", *FAST, "--characters")
+    (command,) = [line for line in result.stderr.splitlines() if "kerasrnn predict" in line]
+    invoke(*shlex.split(command)[1:])
+    (workplace / "bank" / "x-test.conllu").write_text("1\tI\tI\tNEW" + "\t_" * 6 + "\n")
+    assert "x-test.conllu:1: a label that the training part lacks: found 'NEW'" in refused(
+        "train", "bank"
+    )
+    (workplace / "bank" / "x-train.conllu").write_text("1\tI\tI\n")
+    assert "x-train.conllu:1: " in refused("train", "bank")
+
+
 def test_lines_are_generated_without_a_prompt(workplace):
     (workplace / "names.txt").write_text("ada\nbob\ncleo\n" * 20)
     invoke("train", "names.txt", "--lines", "--units", "8", "--epochs", "1", "--quiet")
@@ -333,7 +363,15 @@ def test_choices_are_those_of_the_library():
 def test_defaults_are_those_of_the_library():
     import inspect
 
-    from kerasrnn import build_classifier, build_generator, load, load_corpus, recurrent_stack, text
+    from kerasrnn import (
+        build_classifier,
+        build_generator,
+        load,
+        load_corpus,
+        load_sentences,
+        recurrent_stack,
+        text,
+    )
     from kerasrnn.generation import Writer, _check_sampling
     from kerasrnn.options import DATA, MODEL
 
@@ -352,6 +390,7 @@ def test_defaults_are_those_of_the_library():
 
     assert same(MODEL["classifier"], library(recurrent_stack, build_classifier)) == 7
     assert same(DATA["classifier"], library(load)) == 2
+    assert same(DATA["tagger"], library(load_sentences)) == 4
     assert same(DATA["generator"], library(load_corpus, text.Vocabulary.__init__)) == 7
     same(
         {"embedding": MODEL["generator"]["embedding"], "bidirectional": False},
