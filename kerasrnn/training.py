@@ -102,7 +102,11 @@ def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             fitted.fit(
-                batches, epochs=fit_options["epochs"], callbacks=callbacks, verbose=1 if bar else 0
+                batches,
+                epochs=fit_options["epochs"],
+                shuffle=False,  # the batches have an order already
+                callbacks=callbacks,
+                verbose=1 if bar else 0,
             )
     except KeyboardInterrupt:
         _stopped(model, run, quiet)

@@ -99,6 +99,20 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
     assert int(load_model(run.path / "last.keras").optimizer.iterations) > 0
 
 
+def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
+    """So that rows of sequential windows do go on where they ended."""
+    from kerasrnn.batches import Windows
+
+    corpus = load_corpus(tale)
+    seen, read = [], Windows.__getitem__
+    monkeypatch.setattr(
+        Windows, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
+    )
+    train(corpus, tmp_path / "r", sampling="sequential", **{**QUICK, "epochs": 1})
+    number = len(corpus.train) // (QUICK["steps"] * QUICK["batch_size"])
+    assert seen[-number:] == list(range(number))
+
+
 def test_what_is_saved_is_the_generator_not_the_one_that_carries_states(tale, tmp_path):
     run = train(load_corpus(tale), tmp_path / "r", sampling="sequential", **QUICK)
     model = load_model(run.path)
