@@ -80,12 +80,13 @@ class Windows(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        places = self.starts[chosen][:, None] + np.arange(self.steps + 1)
+        steps = np.arange(self.steps + 1)
         if self.sizes is None:
-            tokens = self.ids[places].astype("int32")
+            tokens = self.ids[self.offset + self.steps * chosen[:, None] + steps].astype("int32")
             return tokens[:, :-1], tokens[:, 1:]
         # before the first line stands the end of the last one: places of -1 are right
-        tokens = self.ids[np.minimum(places, len(self.ids) - 1)].astype("int32")
+        places = np.minimum(self.starts[chosen][:, None] + steps, len(self.ids) - 1)
+        tokens = self.ids[places].astype("int32")
         real = np.arange(self.steps) < self.sizes[chosen][:, None]
         return tokens[:, :-1] * real, tokens[:, 1:] * real, real.astype("float32")
 
@@ -93,11 +94,12 @@ class Windows(keras.utils.PyDataset):
         self.epoch += 1
         rng = np.random.default_rng([self.seed, self.epoch])
         if self.sizes is None:
-            self.starts = rng.integers(self.offsets) + self.steps * np.arange(self.number)
+            self.offset = rng.integers(self.offsets)
+        self.order = np.arange(self.number)
         if self.sequential:
-            self.order = np.arange(self.number).reshape(self.batch_size, -1).T.ravel()
+            self.order = self.order.reshape(self.batch_size, -1).T.ravel()
         else:
-            self.order = rng.permutation(self.number)
+            rng.shuffle(self.order)  # in place: of a large text these are many
 
     def _fit_text(self):
         """How many windows there are, the same number for every offset."""

@@ -127,7 +127,7 @@ def _option(*names, help, **settings):
     first, *others = rows.items()
     text = _spell(first[1])
     text += "".join(f"; {task} {_spell(value)}" for task, value in others if value != first[1])
-    only = "" if len(rows) == len(task_options.FIT) else f"{' and '.join(rows).capitalize()}: "
+    only = "" if len(rows) == len(task_options.FIT) else f"{', '.join(rows).capitalize()}: "
     if first[1] is not None and not settings.get("is_flag"):
         help += f"  [default: {text}]"
     settings |= {"help": only + help, "default": None, "show_default": False}
