@@ -17,6 +17,7 @@ _HOMES = {
     "list_runs": "runs",
     "open_run": "runs",
     "build_classifier": "models",
+    "build_encoder": "models",
     "build_generator": "models",
     "load_model": "models",
     "recurrent_stack": "models",
