@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,33 +175,37 @@ def _read_ts_header(lines, path):
             raise InputError("data before @data", where=f"{path}:{number}", found=repr(key[:40]))
         said[key.lower()], places[key.lower()] = words, f"{path}:{number}"
 
-    def flag(key, default=None):
-        words = said.get(key, [str(default)])
+    def flag(name, default=None):
+        words = said.get(name.lower(), [str(default)])
         if not words or words[0].lower() not in ("true", "false"):
-            where = places.get(key, path)
             raise InputError(
-                f"a .ts header that does not say {key}", where=where, expected="true or false"
+                f"a .ts header that does not say {name}",
+                where=places.get(name.lower(), path),
+                expected="true or false",
             )
         return words[0].lower() == "true"
 
-    def count(key):
-        if key not in said:
+    def count(name):
+        words = said.get(name.lower())
+        if words is None:
             return None
-        if len(said[key]) != 1 or not said[key][0].isdecimal() or int(said[key][0]) < 1:
-            raise InputError(f"a bad {key}", where=places[key], expected="one positive integer")
-        return int(said[key][0])
+        if len(words) != 1 or not re.fullmatch("0*[1-9][0-9]{0,8}", words[0]):
+            where = places[name.lower()]
+            raise InputError(f"a bad {name}", where=where, expected="one positive integer")
+        return int(words[0])
 
-    for key, what in {"@timestamps": "time stamps", "@targetlabel": "numbers to predict"}.items():
-        if flag(key, False):
-            raise InputError(f"a .ts file with {what}", where=places[key], expected="class labels")
-    labels = said["@classlabel"][1:] if flag("@classlabel") else None
+    for name, what in {"@timeStamps": "time stamps", "@targetLabel": "target numbers"}.items():
+        if flag(name, False):
+            where = places[name.lower()]
+            raise InputError(f"a .ts file with {what}", where=where, expected=f"{name} false")
+    labels = said["@classlabel"][1:] if flag("@classLabel") else None
     if labels == []:
         raise InputError("@classLabel without labels", where=places["@classlabel"])
-    equal = flag("@equallength", False)
+    equal = flag("@equalLength", False)
     return {
         "labels": labels,
         "dimensions": 1 if flag("@univariate", False) else count("@dimensions"),
-        "steps": count("@serieslength") if equal else None,
+        "steps": count("@seriesLength") if equal else None,
         "equal": equal,
     }
 
