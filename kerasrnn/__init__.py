@@ -17,6 +17,7 @@ _HOMES = {
     "list_runs": "runs",
     "open_run": "runs",
     "build_classifier": "models",
+    "build_encoder": "models",
     "build_generator": "models",
     "build_infiller": "models",
     "build_tagger": "models",

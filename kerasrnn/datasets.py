@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def task_of(source) -> str:
     Raises ``InputError`` for data that is not there.
     """
     path = Path(source)
-    if source in NAMES or path.suffix == ".npz":
+    if source in NAMES or path.suffix in (".npz", ".ts") or _ts_files(path):
         return "classifier"
     if source in sentences.NAMES or path.suffix in sentences.SUFFIXES:
         return "tagger"
@@ -118,7 +119,9 @@ def load(name_or_path="digits", *, validation_split=0.1, seed=0) -> Dataset:
     looked for under ``KERASRNN_DATA`` and in the cache, else downloaded once. An ``.npz``
     file holds ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``, with
     ``lengths`` (``lengths_train``, ``lengths_test``) where sequences are right-padded, and
-    optionally ``labels``, the class names. A folder holds IDX files named as MNIST's.
+    optionally ``labels``, the class names. A folder holds IDX files named as MNIST's, or one
+    dataset of the UCR/UEA archive: ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``. The former can be
+    given alone and takes the latter with it, which is then the test part, as published.
 
     Args:
         name_or_path: one of the names above, or a path.
@@ -168,7 +171,7 @@ def load_sequences(name_or_path) -> tuple[np.ndarray, np.ndarray | None]:
     """Sequences to predict: x (n, time, features) and lengths (n,) or None.
 
     Takes a dataset's name (its test part), an ``.npz`` file with ``x`` (or ``x_test``) and
-    perhaps ``lengths``, an ``.npy`` file, or an IDX file of images.
+    perhaps ``lengths``, an ``.npy`` file, a ``.ts`` file, or an IDX file of images.
     """
     name_or_path = str(name_or_path)
     path = Path(name_or_path)
@@ -186,6 +189,8 @@ def load_sequences(name_or_path) -> tuple[np.ndarray, np.ndarray | None]:
                 "no sequences in the file", where=path, found=_names(arrays), expected="an array x"
             )
         x, lengths = arrays[key], arrays.get(key.replace("x", "lengths"))
+    elif path.suffix == ".ts":
+        x, lengths, _ = _read_whole_ts(path)
     else:
         x = formats.read_idx_images(path)
     part = _check(Part(x, np.zeros(x.shape[:1], int), lengths), {"source": str(path)}, "input")
@@ -201,11 +206,15 @@ def _read(name_or_path):
         folder = downloads.find_mnist()
         return {**_read_idx_folder(folder), "name": "mnist", "source": "mnist"}
     if path.is_dir():
-        return _read_idx_folder(path)
+        return _read_ts_folder(path) if _ts_files(path) else _read_idx_folder(path)
     if path.is_file():
+        if path.suffix == ".ts":
+            return _read_ts(path)
         if path.suffix != ".npz":
             raise InputError(
-                "unknown kind of file", where=path, expected="an .npz file or a folder of IDX files"
+                "unknown kind of file",
+                where=path,
+                expected="an .npz or .ts file, or a folder of IDX or .ts files",
             )
         return _read_npz(path)
     raise downloads.unknown(name_or_path, NAMES)
@@ -277,6 +286,62 @@ def _read_npz(path):
         raw["labels"] = tuple(str(label) for label in arrays["labels"].ravel())
     raw["one_scale"] = raw["x_train"].dtype == np.uint8  # pixels
     return raw
+
+
+def _ts_files(folder):
+    return sorted(folder.glob("*_TRAIN.ts"))
+
+
+def _read_ts_folder(folder):
+    files = _ts_files(folder)
+    if len(files) > 1:
+        raise InputError(
+            "several datasets in the folder",
+            where=folder,
+            found=", ".join(path.name for path in files),
+            fix="give one of these files",
+        )
+    return {**_read_ts(files[0]), "source": str(folder.resolve())}
+
+
+def _read_ts(path):
+    """The sequences of a .ts file, and of the NAME_TEST.ts that belongs to a NAME_TRAIN.ts."""
+    name = path.stem.removesuffix("_TRAIN")
+    files = {"train": path}
+    if name != path.stem and path.with_name(f"{name}_TEST.ts").is_file():
+        files["test"] = path.with_name(f"{name}_TEST.ts")
+    train = path.with_name(f"{name.removesuffix('_TEST')}_TRAIN.ts")
+    if name.endswith("_TEST") and train.is_file():
+        raise InputError("the test part alone", where=path, fix=f"give {train.name}")
+    parts = {part: _read_whole_ts(file) for part, file in files.items()}
+    raw = {"name": name, "source": str(path.resolve()), "axes": ("sequence", "step", "feature")}
+    unequal = any(lengths is not None for _, lengths, _ in parts.values())
+    whole = all(_are_whole(labels) for _, _, labels in parts.values())
+    for part, (x, lengths, labels) in parts.items():
+        if labels is None:
+            raise InputError(
+                "a .ts file without labels", where=files[part], expected="@classLabel true"
+            )
+        # labels 1, 2, …, 10 are to sort as numbers
+        raw |= {f"x_{part}": x, f"y_{part}": labels.astype(int) if whole else labels}
+        if unequal:
+            full = np.full(len(x), x.shape[1], "int32")
+            raw[f"lengths_{part}"] = full if lengths is None else lengths
+    return raw
+
+
+def _are_whole(labels):
+    return labels is not None and all(re.fullmatch("0|-?[1-9][0-9]{0,8}", str(y)) for y in labels)
+
+
+def _read_whole_ts(path):
+    """As ``formats.read_ts``; missing values are refused."""
+    x, lengths, labels = formats.read_ts(path)
+    if missing := np.isnan(x).sum():
+        raise InputError(
+            "missing values", where=path, found=f"{missing:,} '?'", fix="fill them in beforehand"
+        )
+    return x, lengths, labels
 
 
 def _names(arrays):

@@ -38,6 +38,29 @@ class LengthMask(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
+class MaskOf(keras.layers.Layer):
+    """The mask of a masked x (batch, time, features) as a tensor, bool (batch, time)."""
+
+    def call(self, x, mask=None):
+        return mask
+
+    def compute_mask(self, x, previous_mask=None):
+        return None
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class ZeroPadding(keras.layers.Layer):
+    """Zero the masked steps of x (batch, time, features), and keep the mask."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        return x if mask is None else ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
 class OneHot(keras.layers.Layer):
     """Token ids (batch, time) as one-hot vectors (batch, time, vocabulary_size).
 

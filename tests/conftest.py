@@ -37,6 +37,14 @@ def ewt_folder():
     return folder
 
 
+@pytest.fixture
+def timeseries_folder():
+    folder = Path(os.environ.get("KERASRNN_DATA", "")) / "timeseries"
+    if not folder.is_dir():
+        pytest.skip("the UCR/UEA series are not under KERASRNN_DATA")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def digit_run(tmp_path_factory):
     """A short run on digits, shared by the tests that only read it."""

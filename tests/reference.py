@@ -35,15 +35,40 @@ def gru_step(x, state, kernel, recurrent, bias):
 STEPS = {"simple": (simple_step, 1), "lstm": (lstm_step, 2), "gru": (gru_step, 1)}
 
 
-def layer(cell, x, weights, backward=False):
-    """Outputs (time, units) of one direction for x (time, features), in the order of x."""
+def scan(cell, x, weights, backward=False, state=None):
+    """Outputs (time, units) of one direction in the order of x, and its final states (units,)."""
     step, states = STEPS[cell]
-    state = (np.zeros(weights[1].shape[0]),) * states
+    state = (np.zeros(weights[1].shape[0]),) * states if state is None else state
     outputs = []
     for row in x[::-1] if backward else x:
         state = step(row, state, *weights)
         outputs.append(state[0])
-    return np.array(outputs[::-1] if backward else outputs)
+    return np.array(outputs[::-1] if backward else outputs), state
+
+
+def layer(cell, x, weights, backward=False):
+    """Outputs (time, units) of one direction for x (time, features), in the order of x."""
+    return scan(cell, x, weights, backward)[0]
+
+
+def encoder(cell, x, weights, depth, direction, initial, projection=False):
+    """Outputs (time, width) and the final states, from initial states, of a whole encoder."""
+    weights, initial = [w.astype("float64") for w in weights], list(initial)
+    outputs, final = x.astype("float64"), []
+    count = STEPS[cell][1]
+    directions = {"forward": [False], "backward": [True], "both": [False, True]}[direction]
+    for _ in range(depth):
+        sides = []
+        for backward in directions:
+            side, states = scan(cell, outputs, weights[:3], backward, initial[:count])
+            weights, initial = weights[3:], initial[count:]
+            sides.append(side)
+            final += states
+        if projection:
+            maps, weights = weights[: len(sides)], weights[len(sides) :]
+            sides = [side @ matrix for side, matrix in zip(sides, maps, strict=True)]
+        outputs = np.concatenate(sides, -1)
+    return outputs, final
 
 
 def classifier(cell, x, weights, depth, direction, pooling):

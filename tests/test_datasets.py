@@ -2,7 +2,7 @@ import gzip
 
 import numpy as np
 import pytest
-from test_formats import idx
+from test_formats import idx, ts
 
 from kerasrnn import InputError, datasets, load
 
@@ -90,6 +90,66 @@ def test_sequences_of_unequal_length(ragged):
 def test_one_feature_a_step_may_come_without_its_axis(tmp_path, arrays):
     data = load(save(tmp_path / "a.npz", x=arrays["x"][:, :, 0], y=arrays["y"]))
     assert data.train.x.shape[1:] == (5, 1)
+
+
+TS = "@univariate true\n@equalLength {}\n@classLabel true 2 10 9\n@data\n"
+
+
+@pytest.fixture
+def ts_folder(tmp_path):
+    """TRAIN of unequal length and TEST of equal length, as .ts files."""
+    rows = "".join(f"{i},2,3:2\n{i},5:10\n{i}:9\n" for i in range(10))
+    ts(tmp_path, rows, TS.format("false")).rename(tmp_path / "Steps_TRAIN.ts")
+    ts(tmp_path, "1,2,3,4:10\n", TS.format("true")).rename(tmp_path / "Steps_TEST.ts")
+    (tmp_path / "Steps.txt").write_text("what it is about")
+    return tmp_path
+
+
+def test_the_train_and_test_files_of_a_series(ts_folder):
+    for source in (ts_folder, ts_folder / "Steps_TRAIN.ts"):
+        data = load(source)
+        assert (len(data.train), len(data.validation), len(data.test)) == (27, 3, 1)
+        assert data.name == "Steps" and data.source == str(source)
+        assert data.labels == ("2", "9", "10") and data.test.y.tolist() == [2]
+        assert data.train.x.shape[1:] == (3, 1) and set(data.train.lengths) == {1, 2, 3}
+        assert data.test.lengths.tolist() == [4] and not data.one_scale
+        assert datasets.task_of(str(source)) == "classifier"
+
+
+def test_a_series_without_its_test_file(ts_folder):
+    with pytest.raises(InputError, match="the test part alone; give Steps_TRAIN.ts"):
+        load(ts_folder / "Steps_TEST.ts")
+    (ts_folder / "Steps_TEST.ts").unlink()
+    assert load(ts_folder).sizes() == {"training": 21, "validation": 3, "test": 6}
+    (ts_folder / "Steps_TRAIN.ts").rename(ts_folder / "steps.ts")
+    assert len(load(ts_folder / "steps.ts").test) == 6
+    with pytest.raises(InputError, match="no IDX files"):
+        load(ts_folder)
+
+
+def test_series_that_cannot_be_trained_on_are_named(ts_folder):
+    (ts_folder / "More_TRAIN.ts").touch()
+    with pytest.raises(InputError, match="several datasets .*found More_TRAIN.ts, Steps_TRAIN.ts"):
+        load(ts_folder)
+    path = ts(ts_folder, "1,?,3:2\n1:9", TS.format("false"))
+    for read in (load, datasets.load_sequences):
+        with pytest.raises(InputError, match="a.ts: missing values: found 1 '\\?'; fill them in"):
+            read(path)
+    header = TS.format("false").replace("true 2 10 9", "false")
+    with pytest.raises(
+        InputError, match="a.ts: a .ts file without labels: expected @classLabel true"
+    ):
+        load(ts(ts_folder, "1,2,3", header))
+    assert datasets.load_sequences(path)[0].shape == (1, 3, 1)
+
+
+def test_the_published_split_of_a_series(timeseries_folder):
+    data = load(timeseries_folder / "JapaneseVowels", validation_split=0)
+    assert data.sizes() == {"training": 270, "test": 370}
+    assert data.train.lengths.max() == 26 and data.test.lengths.max() == 29
+    assert "of up to 26 steps × 12 features, 9 labels" in str(data)
+    test = timeseries_folder / "JapaneseVowels" / "JapaneseVowels_TEST.ts"
+    np.testing.assert_array_equal(datasets.load_sequences(test)[0], data.test.x)
 
 
 def test_named_classes(tmp_path, arrays):

@@ -14,6 +14,7 @@ from kerasrnn.formats import (
     read_idx_labels,
     read_numpy,
     read_text,
+    read_ts,
 )
 
 CODES = {"u1": 0x08, "i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
@@ -256,3 +257,111 @@ def test_a_sentence_of_many_tokens_is_read(tmp_path, end):
     path.write_text("\n".join(["a O", "b P"] * 50_000) + end)
     [(tokens, labels, lines)] = read_conll(path)
     assert len(tokens) == len(labels) == lines[-1] == 100_000
+
+
+HEADER = """# a comment
+%another
+@problemName Two
+@timeStamps false
+@missing true
+@univariate false
+@dimensions 2
+@equalLength false
+@classLabel true up down
+@data
+"""
+ROWS = "1,2,3:4,5,6:up\n\n# between\n-1.5E-1,?:0,7 : down\n"
+
+
+def ts(folder, rows=ROWS, header=HEADER):
+    path = folder / "a.ts"
+    path.write_text(header + rows)
+    return path
+
+
+def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
+    x, lengths, labels = read_ts(ts(tmp_path))
+    assert (
+        x.dtype == np.float32 and lengths.tolist() == [3, 2] and labels.tolist() == ["up", "down"]
+    )
+    np.testing.assert_array_equal(x[0], [[1, 4], [2, 5], [3, 6]])
+    np.testing.assert_array_equal(x[1], np.array([[-0.15, 0], [np.nan, 7], [0, 0]], "float32"))
+
+
+def test_a_ts_file_of_equal_length_and_without_labels(tmp_path):
+    header = "@univariate true\n@EQUALLENGTH True\n@seriesLength 3\n@classLabel false\n@DATA\n"
+    x, lengths, labels = read_ts(ts(tmp_path, "1,2,3\n4,5,6", header))
+    assert x.tolist() == [[[1], [2], [3]], [[4], [5], [6]]]
+    assert lengths is None and labels is None
+
+
+def test_dimensions_that_the_header_leaves_out_are_those_of_the_first_line(tmp_path):
+    header = HEADER.replace("@dimensions 2\n", "")
+    assert read_ts(ts(tmp_path, header=header))[0].shape == (2, 3, 2)
+    with pytest.raises(
+        InputError, match="a.ts:11: a line of other dimensions: found 1; expected 2"
+    ):
+        read_ts(ts(tmp_path, "1:2:up\n1:up", header))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,2:up", "a.ts:11: a line of other dimensions: found 1; expected 2"),
+        ("1,2:3,4:5,6:up", "a.ts:11: a line of other dimensions: found 3"),
+        ("1,2:3,4:up\n1,2:3,4", "a.ts:12: a line without a label: expected one after the last"),
+        ("1,2:3,4:", "a.ts:11: a line without a label"),
+        ("up", "a.ts:11: .*label"),
+        ("1,2:3,4:left", "a label that the header does not name: found 'left'; expected up or do"),
+        ("1,b:3,4:up", "a.ts:11: a value that is not a number: found 'b'; expected a number or ?"),
+        ("1,:3,4:up", "not a number: found ''"),
+        ("1,2::up", "not a number: found ''"),
+        ("1,2:3,4,5:up", "found 3 values in dimension 2; expected 2, as in dimension 1"),
+        ("", "no sequences after @data"),
+    ],
+)
+def test_a_defective_line_of_a_ts_file_is_named(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_ts(ts(tmp_path, rows))
+    assert "a.ts" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("@data\n", "", "no @data line"),
+        ("@data", "1,2:3,4:up\n@data", "a.ts:10: data before @data"),
+        ("@classLabel true up down\n", "", "does not say @classLabel: expected true or false"),
+        ("true up down", "true", "a.ts:9: @classLabel without labels"),
+        ("@timeStamps false", "@timeStamps true", "a.ts:4: a .ts file with time stamps"),
+        ("@dimensions 2", "@dimensions two", "a.ts:7: a bad @dimensions"),
+        ("@dimensions 2", "@dimensions ²", "a.ts:7: a bad @dimensions"),
+        ("@equalLength false", "@equalLength maybe", "a.ts:8: .* does not say @equalLength"),
+        ("@equalLength false", "@equalLength true", "a.ts:14: .*: found 2 steps; expected 3"),
+        (
+            "@equalLength false",
+            "@equalLength true\n@seriesLength 2",
+            "a.ts:12: a sequence of another length though @equalLength is true: found 3",
+        ),
+    ],
+)
+def test_a_defective_header_of_a_ts_file_is_named(tmp_path, old, new, message):
+    assert old in HEADER
+    with pytest.raises(InputError, match=message):
+        read_ts(ts(tmp_path, header=HEADER.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "lengths", "classes"),
+    [
+        ("BasicMotions", (40, 100, 6), None, 4),
+        ("ItalyPowerDemand", (67, 24, 1), None, 2),
+        ("JapaneseVowels", (270, 26, 12), (7, 26), 9),
+        ("UnitTest", (20, 24, 1), None, 2),
+    ],
+)
+def test_the_published_ts_files(timeseries_folder, name, shape, lengths, classes):
+    # Shapes and lengths as timeseriesclassification.com states them.
+    x, found, labels = read_ts(timeseries_folder / name / f"{name}_TRAIN.ts")
+    assert x.shape == shape and len(set(labels)) == classes
+    assert lengths == (None if found is None else (found.min(), found.max()))

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_formats import CONLLU, idx
+from test_formats import CONLLU, HEADER, ROWS, idx
 
 from kerasrnn import InputError, load, open_run
-from kerasrnn.formats import read_conll, read_conllu, read_idx
+from kerasrnn.formats import read_conll, read_conllu, read_idx, read_ts
 
 
 def npz_bytes():
@@ -66,6 +66,12 @@ def test_idx(data):
 @given(mutations(NPZ))
 def test_npz(data):
     survives(load, "a.npz", data)
+
+
+@fuzz
+@given(mutations((HEADER + ROWS).encode()))
+def test_ts(data):
+    survives(read_ts, "a.ts", data)
 
 
 @fuzz

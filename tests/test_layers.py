@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kerasrnn.layers import FlipTime, LengthMask, OneHot, SequencePooling
+from kerasrnn.layers import FlipTime, LengthMask, MaskOf, OneHot, SequencePooling, ZeroPadding
 
 X = np.arange(24, dtype="float32").reshape(2, 4, 3) - 12
 MASK = np.array([[True, True, False, False], [False] * 4])
@@ -10,6 +10,17 @@ MASK = np.array([[True, True, False, False], [False] * 4])
 def test_length_mask_zeroes_what_the_padding_held():
     output = np.array(LengthMask()([np.where(MASK[:, :, None], X, np.nan), np.array([2, 0])]))
     np.testing.assert_array_equal(output, np.where(MASK[:, :, None], X, 0))
+
+
+def test_the_mask_as_a_tensor():
+    masked = LengthMask()([X, np.array([2, 0])])
+    np.testing.assert_array_equal(np.array(MaskOf()(masked)), MASK)
+
+
+def test_zero_padding_zeroes_masked_steps_only():
+    expected = np.where(MASK[:, :, None], X, 0)
+    np.testing.assert_array_equal(np.array(ZeroPadding()(X, mask=MASK)), expected)
+    np.testing.assert_array_equal(np.array(ZeroPadding()(X)), X)
 
 
 def test_one_hot_rows_of_tokens():

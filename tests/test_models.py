@@ -6,6 +6,7 @@ import reference
 from kerasrnn import (
     InputError,
     build_classifier,
+    build_encoder,
     build_generator,
     load_model,
     recurrent_stack,
@@ -14,6 +15,7 @@ from kerasrnn import (
 from kerasrnn.models import CarriedState
 
 LENGTHS = np.array([7, 3, 1, 5], "int32")
+TOKENS = np.random.default_rng(3).integers(1, 9, (4, 7)) * (np.arange(7) < LENGTHS[:, None])
 DIRECTIONS = {
     "both": {"bidirectional": True},
     "forward": {"bidirectional": False},
@@ -304,6 +306,158 @@ def test_a_bad_argument_of_a_generator_is_named(options, message):
 def test_only_a_generator_has_steps():
     with pytest.raises(InputError, match="not a generator: found a layer bidirectional_1"):
         step_model(build_classifier((7, 3), 4))
+
+
+STATES = {"lstm": 2, "gru": 1, "simple": 1}
+
+
+def encoder_inputs(model):
+    """Sequences, their lengths where the model takes them, and random initial states."""
+    rng = np.random.default_rng(2)
+    known = {"x": sequences(), "lengths": LENGTHS, "tokens": TOKENS}
+    return {
+        tensor.name: known[tensor.name]
+        if tensor.name in known
+        else rng.normal(size=(4, tensor.shape[-1]))
+        for tensor in model.inputs
+    }
+
+
+def numbers(results):
+    return [np.array(result) for result in results]
+
+
+@pytest.mark.parametrize("cell", STATES)
+def test_an_encoder_gives_all_outputs_and_the_states_of_each_layer_and_direction(cell):
+    model = build_encoder((3, 10), units=20, cell=cell)
+    outputs, *states = model(np.zeros((5, 3, 10), "float32"))
+    assert outputs.shape == (5, 3, 40)
+    assert [state.shape for state in states] == [(5, 20)] * 2 * STATES[cell]
+    two = build_encoder((3, 10), units=(7, 6), cell=cell, bidirectional=False, projection=4)
+    outputs, *states = two(np.zeros((5, 3, 10), "float32"))
+    assert outputs.shape == (5, 3, 4)
+    assert [state.shape[1] for state in states] == [7] * STATES[cell] + [6] * STATES[cell]
+
+
+@pytest.mark.parametrize("cell", STATES)
+@pytest.mark.parametrize(
+    ("direction", "projection"),
+    [("both", None), ("both", 3), ("forward", 3), ("backward", None)],
+)
+def test_an_encoder_of_layers_or_of_cells_agrees_with_the_equations(cell, direction, projection):
+    options = {"units": (6, 5), "cell": cell, "projection": projection, **DIRECTIONS[direction]}
+    options |= {"lengths": True, "initial_states": True}
+    models = [build_encoder((None, 3), **options, from_cells=flag) for flag in (False, True)]
+    weights = [np.random.default_rng(1).normal(0, 0.5, w.shape) for w in models[0].get_weights()]
+    given = encoder_inputs(models[0])
+    for model in models:
+        model.set_weights(weights)
+    by_layers, by_cells = (numbers(model(given)) for model in models)
+    for one, other in zip(by_layers, by_cells, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    initial = list(given.values())[2:]
+    for row, length in enumerate(LENGTHS):
+        outputs, states = reference.encoder(
+            cell,
+            given["x"][row, :length],
+            weights,
+            2,
+            direction,
+            [state[row] for state in initial],
+            projection=projection is not None,
+        )
+        np.testing.assert_allclose(by_layers[0][row, :length], outputs, atol=1e-5)
+        assert not by_layers[0][row, length:].any()
+        for state, expected in zip(by_layers[1:], states, strict=True):
+            np.testing.assert_allclose(state[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("from_cells", [False, True])
+def test_an_encoder_of_cells_holds_keras_cells(from_cells):
+    model = build_encoder((7, 3), cell="gru", from_cells=from_cells)
+    side = model.get_layer("bidirectional_1").backward_layer
+    assert (type(side) is keras.layers.RNN) == from_cells
+    assert type(side.cell) is keras.layers.GRUCell
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_padding_further_never_changes_what_an_encoder_gives(value):
+    model = build_encoder((None, 3), units=(6, 5), lengths=True, projection=4)
+    outputs, *states = numbers(model([sequences(), LENGTHS]))
+    more, *again = numbers(model([padded(sequences(), 20, value), LENGTHS]))
+    np.testing.assert_allclose(more[:, :7], outputs, atol=1e-6)
+    assert not more[:, 7:].any()
+    for state, other in zip(states, again, strict=True):
+        np.testing.assert_allclose(other, state, atol=1e-6)
+
+
+def test_initial_states_of_zero_are_the_default():
+    keras.utils.set_random_seed(0)
+    plain = build_encoder((7, 3), units=(6, 5))
+    started = build_encoder((7, 3), units=(6, 5), initial_states=True)
+    started.set_weights(plain.get_weights())
+    zeros = [np.zeros((4, *tensor.shape[1:])) for tensor in started.inputs[1:]]
+    for one, other in zip(plain(sequences()), started([sequences(), *zeros]), strict=True):
+        np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-6)
+
+
+def test_an_encoder_goes_on_where_it_ended():
+    model = build_encoder((None, 3), units=(6, 5), bidirectional=False, initial_states=True)
+    zeros = [np.zeros((4, *tensor.shape[1:])) for tensor in model.inputs[1:]]
+    whole = numbers(model([sequences(), *zeros]))
+    first, *states = numbers(model([sequences()[:, :4], *zeros]))
+    second, *states = numbers(model([sequences()[:, 4:], *states]))
+    for one, other in zip(whole, [np.concatenate([first, second], 1), *states], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"input_shape": (None, 3), "lengths": True, "initial_states": True, "projection": 4},
+        {"input_shape": (7, 3), "scaling": keras.layers.Rescaling(0.5), "initial_states": True},
+        {"vocabulary_size": 9, "embedding": None, "from_cells": True, "initial_states": True},
+        {"vocabulary_size": 9, "bidirectional": False, "cell": "gru", "initial_states": True},
+    ],
+)
+def test_a_saved_or_cloned_encoder_gives_the_same(tmp_path, options):
+    model = build_encoder(units=(6, 5), **options)
+    model.save(tmp_path / "model.keras")
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    given = encoder_inputs(model)
+    for other in (load_model(tmp_path / "model.keras"), clone):
+        assert [tensor.name for tensor in other.inputs] == list(given)
+        for one, again in zip(numbers(model(given)), numbers(other(given)), strict=True):
+            np.testing.assert_array_equal(one, again)
+
+
+def test_an_encoder_learns_inside_another_model():
+    keras.utils.set_random_seed(0)
+    encoder = build_encoder((7, 3), units=6, dropout=0)
+    _, *states = encoder(encoder.inputs[0])
+    head = keras.layers.Dense(2, activation="softmax")
+    model = keras.Model(encoder.inputs, head(keras.layers.concatenate(states)))
+    model.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
+    losses = model.fit(sequences(), np.array([0, 1, 0, 1]), epochs=15, verbose=0).history["loss"]
+    assert losses[-1] < 0.2 < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"projection": 0}, "bad projection: found 0; expected a positive int, or None"),
+        ({"projection": 2.5}, "bad projection"),
+        ({"units": 0}, "bad units"),
+        ({"cell": "rnn"}, "unknown cell"),
+        ({"go_backwards": True}, "reads both ways already"),
+        ({"input_shape": None}, "the input is not clear"),
+        ({"input_shape": (7,)}, "bad input_shape"),
+    ],
+)
+def test_a_bad_argument_of_an_encoder_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        build_encoder(**{"input_shape": (7, 3), **options})
 
 
 def test_what_is_no_keras_archive_is_refused(tmp_path):
