@@ -202,7 +202,8 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
     """Train a model on DATA and leave a run directory.
 
     A classifier: DATA is 'digits' (the default, ships with scikit-learn), 'mnist', an .npz
-    file with x and y (or x_train, y_train, x_test, y_test), or a folder of IDX files.
+    file with x and y (or x_train, y_train, x_test, y_test), a .ts file or folder of the
+    UCR/UEA archive, or a folder of IDX files.
 
     A tagger: DATA is 'python' (the standard library's source, each character with the kind
     of its token), a CoNLL-U file (.conllu), a file of CoNLL columns (.conll), or a folder
