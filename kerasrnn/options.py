@@ -10,6 +10,13 @@ _FIT = {
     "schedule": "constant",
     "clip_norm": 1.0,
 }
+_TEXT_FIT = _FIT | {
+    "epochs": 20,
+    "batch_size": 64,
+    "learning_rate": 0.01,
+    "schedule": "cosine",
+    "steps": 64,
+}
 _STACK = {
     "units": 50,
     "cell": "lstm",
@@ -22,27 +29,8 @@ _STACK = {
 FIT = {
     "classifier": _FIT,
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
-    "generator": _FIT
-    | {
-        "epochs": 20,
-        "batch_size": 64,
-        "learning_rate": 0.01,
-        "schedule": "cosine",
-        "steps": 64,
-        "sampling": "random",
-        "sample_every": 5,
-        "prompt": None,
-    },
-    "infiller": _FIT
-    | {
-        "epochs": 20,
-        "batch_size": 64,
-        "learning_rate": 0.01,
-        "schedule": "cosine",
-        "steps": 64,
-        "mask_rate": 0.15,
-        "mask_span": 4,
-    },
+    "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
+    "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},

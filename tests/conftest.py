@@ -21,28 +21,32 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
+def shared_data(name):
+    """A folder of the real data; the test is skipped where it is not at hand."""
+    folder = Path(os.environ.get("KERASRNN_DATA", "")) / name
+    if not folder.is_dir():
+        pytest.skip(f"{name} is not under KERASRNN_DATA")
+    return folder
+
+
 @pytest.fixture
 def mnist_folder():
-    folder = Path(os.environ.get("KERASRNN_DATA", "")) / "mnist"
-    if not folder.is_dir():
-        pytest.skip("MNIST is not under KERASRNN_DATA")
-    return folder
+    return shared_data("mnist")
+
+
+@pytest.fixture
+def text_folder():
+    return shared_data("text")
 
 
 @pytest.fixture
 def ewt_folder():
-    folder = Path(os.environ.get("KERASRNN_DATA", "")) / "tagging" / "ud-ewt"
-    if not folder.is_dir():
-        pytest.skip("UD English EWT is not under KERASRNN_DATA")
-    return folder
+    return shared_data("tagging/ud-ewt")
 
 
 @pytest.fixture
 def timeseries_folder():
-    folder = Path(os.environ.get("KERASRNN_DATA", "")) / "timeseries"
-    if not folder.is_dir():
-        pytest.skip("the UCR/UEA series are not under KERASRNN_DATA")
-    return folder
+    return shared_data("timeseries")
 
 
 @pytest.fixture(scope="session")

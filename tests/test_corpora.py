@@ -1,6 +1,4 @@
 import io
-import os
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +12,6 @@ def test_english_is_there_without_any_file():
     assert len(corpus.validation) == pytest.approx(len(corpus.train) / 9, abs=1)
     assert corpus.fingerprint() == load_corpus("english").fingerprint()
     assert str(corpus).startswith("english: ") and "characters" in str(corpus)
-
-
-@pytest.fixture
-def text_folder():
-    if not (Path(os.environ.get("KERASRNN_DATA", "")) / "text").is_dir():
-        pytest.skip("no texts under KERASRNN_DATA")
 
 
 def test_shakespeare_is_cut_as_its_publisher_does(text_folder):
