@@ -180,7 +180,7 @@ class Writer:
         if self.lines:
             tokens = [LINE_END, *tokens]
         if not tokens:
-            raise InputError("empty prompt", expected="text to start from")
+            raise InputError("empty prompt", expected="text to start from", fix="give a prompt")
         return np.array(self.vocabulary.encode(tokens), "int32")
 
     def _next(self, tokens, states):
