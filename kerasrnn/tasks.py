@@ -269,12 +269,15 @@ def _examine_infiller(model, corpus, given):
     return examine
 
 
-def _assess_text(model, corpus, folder):
+def _assess_text(model, corpus, folder, max_order=5):
     """Smoothed n-grams that were counted in the training text, on the validation text."""
     if not len(corpus.validation):
         return {}
     losses = evaluation.ngram_losses(
-        corpus.train[-_NGRAM_TOKENS:], corpus.validation[:_NGRAM_TOKENS], len(corpus.vocabulary)
+        corpus.train[-_NGRAM_TOKENS:],
+        corpus.validation[:_NGRAM_TOKENS],
+        len(corpus.vocabulary),
+        max_order,
     )
     best = min(losses, key=losses.get)
     return {
@@ -348,7 +351,7 @@ _ROWS = (
         batches=_hidden_batches,
         examine=_examine_infiller,
         widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
-        assess=_assess_text,
+        assess=partial(_assess_text, max_order=1),  # more would need tokens that are hidden
         load=partial(load_corpus, task="infiller"),
     ),
 )

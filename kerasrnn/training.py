@@ -34,14 +34,15 @@ _POSITIVE = ("epochs", "batch_size", "steps")
 def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
     """Train a model on data and leave everything in a new run directory.
 
-    The task is that of the data: a ``Dataset`` trains a classifier, a ``Corpus`` a generator.
+    The task is that of the data: a ``Dataset`` trains a classifier, ``Sentences`` a tagger, a
+    ``Corpus`` a generator or an infiller.
     After every epoch the run holds a row more of history.csv, the model in last.keras and,
     when the validation loss is the lowest so far, in best.keras (the training loss where
     there is no validation part). At the end the best model is evaluated, once, and the
     pictures are drawn. Ctrl-C leaves a usable run of the epochs finished so far.
 
     Args:
-        data: from ``load`` or ``load_corpus``.
+        data: from ``load``, ``load_sentences`` or ``load_corpus``.
         out: directory to make; by default ``runs/<data>-<task>-<n>``.
         seed: fixes weights, dropout and the order of the batches.
         quiet: nothing on stderr.
@@ -59,8 +60,10 @@ def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
               windows that start with all-zero states or ``"sequential"`` ones with states
               carried from batch to batch; ``sample_every`` so many epochs print a text that
               goes on from ``prompt``, 0 for never.
+            - of an infiller ``steps``, and ``mask_rate``, the share of tokens that is hidden, in
+              runs of up to ``mask_span``.
 
-            ``tasks.TASKS[task].fit`` and ``.model`` hold their defaults.
+            ``options.FIT`` and ``options.MODEL`` hold their defaults for each task.
 
     Raises:
         InputError: a bad option, an existing ``out``, a full disk, a loss that is not finite.
@@ -158,7 +161,10 @@ def evaluate(run: Run, data=None) -> dict:
         predicts the label frequencies of the training part, and "labels" holds {"precision",
         "recall", "f1", "support"} of each. Of a generator each has "loss", "perplexity" and
         "bits_per_character" (or "bits_per_word") over the whole validation text, the baseline
-        is the best n-gram model, and "ngrams" holds the losses of all.
+        is the best n-gram model, and "ngrams" holds the losses of all; of an infiller the same
+        over hidden tokens, beside the frequencies of tokens. A tagger is scored as a
+        classifier is, beside the most frequent label of each token, with "entity_f1" and
+        "entities" where its labels say where entities begin and end.
 
     Raises:
         InputError: the data is not what the run was trained on, or the model is damaged.

@@ -35,19 +35,17 @@ def main(run, rounds, length, long):
     import numpy as np
 
     from kerasrnn import build_generator, load_model, open_run
-    from kerasrnn.generation import Writer, load_writer
+    from kerasrnn.generation import Writer, load_vocabulary
     from kerasrnn.options import MODEL
     from kerasrnn.text import Vocabulary
 
     if run:
-        model = load_model(run)
-        start = time.perf_counter()
-        writer = load_writer(open_run(run))
+        model, vocabulary = load_model(run), load_vocabulary(open_run(run))
     else:
         vocabulary = Vocabulary(map(chr, range(32, 97 + 26)))
         model = build_generator(len(vocabulary), **MODEL["generator"])
-        start = time.perf_counter()
-        writer = Writer(model, vocabulary)
+    start = time.perf_counter()
+    writer = Writer(model, vocabulary)
     prompt = PROMPT if all(c in writer.vocabulary for c in PROMPT) else writer.vocabulary.tokens[1]
     next(writer.stream(prompt, length))
     click.echo(f"first character {time.perf_counter() - start:.2f} s after the model is there")

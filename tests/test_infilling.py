@@ -39,9 +39,10 @@ def test_a_blank_is_filled_from_both_sides(filled):
     assert best[0] == "z" and best[1] > 0.9 and best[1] + second[1] <= 1 + 1e-6
 
 
-def test_metrics_of_the_hidden_tokens_stand_beside_n_grams(filled):
+def test_metrics_of_the_hidden_tokens_stand_beside_their_frequencies(filled):
     metrics, history = filled.metrics(), filled.history()
     assert metrics["validation"]["perplexity"] < 1.5 < metrics["baseline"]["perplexity"]
+    assert list(metrics["ngrams"]) == ["1"]  # the frequencies, which need no token around
     assert metrics["validation"]["loss"] == pytest.approx(min(history["val_loss"]), rel=1e-4)
     assert {"perplexity", "val_perplexity", "tokens_per_second"} <= set(history)
     assert (filled.path / "perplexity.png").exists()
