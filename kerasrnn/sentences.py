@@ -39,7 +39,7 @@ _PARTS = {  # as the names of files call them
 }
 _SUFFIXES = ((".conllu",), (".conll", ".txt"))  # of a folder's files, the first that are there
 _SOURCE_EVERY = 3  # of the standard library's files, to keep it quick
-_SOURCE_LENGTH = 200  # characters of a sequence of whole lines
+_SOURCE_LENGTH = 500  # characters of a sequence of whole lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def load_sentences(
     """Load labelled sentences for a tagger, by name, or from files or a folder.
 
     ``python``: source files of Python's own standard library, each *character* labelled with
-    the kind of its token (``token_kinds``); sequences are whole lines of about 200 characters,
+    the kind of its token (``token_kinds``); sequences are whole lines of about 500 characters,
     and each file is in one part only. A ``.conllu`` file is read as CoNLL-U (Universal
     Dependencies), any other as CoNLL columns: the token first, the label last. Of a folder, or
     of several files, those whose names say so are the training (``train``), validation
@@ -370,7 +370,7 @@ def _read_source(path):
 
 
 def split_source(text) -> list[str]:
-    """Blocks of whole lines, of about 200 characters each, that together are the text."""
+    """Blocks of whole lines, of about 500 characters each, that together are the text."""
     pieces = [""]
     for line in io.StringIO(text):
         if len(pieces[-1]) + len(line) > _SOURCE_LENGTH:
