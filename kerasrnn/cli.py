@@ -297,9 +297,10 @@ def _beginning(corpus, size):
 def evaluate(run, as_json):
     """Evaluate RUN (by default the newest).
 
-    A classifier on its test part, beside a baseline that predicts the label frequencies of
-    the training part; writes metrics.json and confusion.png into the run. A generator on the
-    whole validation text, beside the best of smoothed n-gram models; writes metrics.json.
+    A classifier or tagger on its test part, beside a baseline that predicts the label
+    frequencies of the training part, or those of each word; writes metrics.json and
+    confusion.png into the run. A generator on the whole validation text, beside the best of
+    smoothed n-gram models; an infiller on hidden tokens; writes metrics.json.
 
     \b
     kerasrnn evaluate runs/digits-classifier-1 --json
@@ -385,9 +386,10 @@ def predict(run, input, output, as_json):
     images, or a dataset's name for its test part. Prints CSV: index, label, probability; with
     --json a list of {"label", "probabilities"}.
 
-    A tagger: INPUT is a text file, - for standard input, or the text itself. Prints one token
-    and its label a line, and a blank line after each line or block of the text; with --json a
-    list of lists of {"token", "label"}.
+    A tagger: INPUT is a text file, a .conllu file whose words are taken as they are, - for
+    standard input, or the text itself. Prints one token and its label a line, and a blank
+    line after each line or block of the text; with --json a list of lists of {"token",
+    "label"}.
 
     \b
     kerasrnn predict runs/digits-classifier-1 digits
@@ -434,19 +436,20 @@ def _standard_input():
 
 
 def _tag(run, input, as_json):
-    from kerasrnn.formats import read_text
+    from kerasrnn.formats import read_conllu, read_text
     from kerasrnn.tagging import load_tagger
 
     tagger = load_tagger(run)
-    if input == "-":
-        text = _standard_input()
+    try:
+        is_file = Path(input).is_file()
+    except OSError:  # a text too long to be the name of a file
+        is_file = False
+    if is_file and input.endswith(".conllu"):
+        blocks = tagger.tag([tokens for tokens, *_ in read_conllu(input, "form")])
+    elif is_file:
+        blocks = tagger.tag_text("".join(read_text(input)))
     else:
-        try:
-            is_file = Path(input).is_file()
-        except OSError:  # a text too long to be the name of a file
-            is_file = False
-        text = "".join(read_text(input)) if is_file else input
-    blocks = tagger.tag_text(text)
+        blocks = tagger.tag_text(_standard_input() if input == "-" else input)
     if as_json:
         rows = [[{"token": token, "label": label} for token, label in b] for b in blocks]
         return json.dumps(rows, ensure_ascii=False) + "\n"

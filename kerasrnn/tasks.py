@@ -72,7 +72,7 @@ class Task:
         strange = [name for name in given if not any(name in table for table in tables)]
         if strange:
             raise InputError(
-                f"a {self.name} has no such option",
+                f"the {self.name} has no such option",
                 found=", ".join(strange),
                 expected=", ".join(tables[0] | tables[1]),
             )

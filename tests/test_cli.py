@@ -312,6 +312,8 @@ def test_a_tagger_from_files_to_labels(workplace):
     assert [row["token"] for row in blocks[0]] == ["I", "saw", "it"]
     piped = CliRunner().invoke(main, ["predict", "runs/bank-tagger-1", "-"], input="I saw")
     assert piped.stdout.startswith("I\t")
+    lines = invoke("predict", "runs/bank-tagger-1", "bank/x-test.conllu").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["I", "saw", "it", ""] * 20
     assert "PRP" in invoke("evaluate").stdout
     result = invoke("train", "bank/x-train.conllu", *FAST, "--characters")
     (command,) = [line for line in result.stderr.splitlines() if "kerasrnn predict" in line]
@@ -468,7 +470,7 @@ def test_bad_input_is_one_line_and_exit_code_2(trained, workplace, words, messag
         (["train", "binary.txt"], "binary"),
         (["train", "shakespear"], "did you mean 'shakespeare'"),
         (["train", "digits", "mnist"], "several data sets for a classifier"),
-        (["train", "digits", "--lines"], "a classifier has no such option: found lines"),
+        (["train", "digits", "--lines"], "the classifier has no such option: found lines"),
         (["train", "text.txt", "--schedule", "linear"], "'linear' is not one of"),
     ],
 )

@@ -32,7 +32,7 @@ def token_by_token(model, ids, first=1):
 
 def test_every_task_has_a_row_and_its_options():
     assert set(TASKS) == set(FIT) == set(MODEL) == set(DATA)
-    with pytest.raises(InputError, match="a classifier has no such option: found steps, x"):
+    with pytest.raises(InputError, match="the classifier has no such option: found steps, x"):
         TASKS["classifier"].complete({"steps": 3, "x": 1})
 
 
