@@ -31,7 +31,7 @@ def test_python_is_there_without_any_file(python):
 
 def test_python_sequences_are_whole_lines_of_unseen_files(python):
     for part in python.parts().values():
-        assert max(map(len, part.tokens)) <= 250 and part.lengths.mean() > 120
+        assert max(map(len, part.tokens)) <= 550 and part.lengths.mean() > 300
         assert all("".join(tokens).endswith("\n") for tokens in part.tokens[:100])
     train, test = ({"".join(t) for t in part.tokens} for part in (python.train, python.test))
     assert len(train & test) < 0.01 * len(test)
