@@ -20,6 +20,19 @@ CORPORA = ("english", *downloads.TEXTS)
 BLANK_ID = _LINE_END_ID = 1  # right after the unknown token
 
 
+class ThreeParts:
+    """What labelled data has in common: a ``train``, a ``test`` and maybe a ``validation`` part."""
+
+    def parts(self) -> dict:
+        """The parts that there are, by name: training, validation, test."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def sizes(self) -> dict[str, int]:
+        """Number of sequences or sentences of each part."""
+        return {name: len(part) for name, part in self.parts().items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """Text ready for a generator.

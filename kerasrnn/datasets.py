@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasrnn import downloads, formats, sentences
-from kerasrnn.corpora import CORPORA, check_split
+from kerasrnn.corpora import CORPORA, ThreeParts, check_split
 from kerasrnn.errors import InputError
 
 NAMES = ("digits", "mnist")
@@ -41,7 +41,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ThreeParts):
     """Data ready for training.
 
     name: short, used in run names. source: what ``load`` was given, an absolute path if one.
@@ -61,15 +61,6 @@ class Dataset:
     options: dict
     one_scale: bool = False
     task: str = "classifier"
-
-    def parts(self) -> dict[str, Part]:
-        """The parts that there are, by name: training, validation, test."""
-        parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
-
-    def sizes(self) -> dict[str, int]:
-        """Number of sequences of each part."""
-        return {name: len(part) for name, part in self.parts().items()}
 
     def __str__(self):
         sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes().items())

@@ -21,7 +21,8 @@ _ROWS = 64  # places of a text that are read side by side
 
 def load_writer(run: Run) -> Writer:
     """The ``Writer`` of the best model of a run. Raises ``InputError``."""
-    return Writer(load_model(run.path), load_vocabulary(run), **_reading(run))
+    known = reading(run, "unit", "lines", "classic")
+    return Writer(load_model(run.path), load_vocabulary(run), **known)
 
 
 def load_vocabulary(run: Run, name="vocabulary.json") -> Vocabulary:
@@ -32,10 +33,17 @@ def load_vocabulary(run: Run, name="vocabulary.json") -> Vocabulary:
         raise InputError(str(error), where=run.path / name) from error
 
 
-def _reading(run: Run) -> dict:
-    """How the text of a run was read: ``{"unit": "char", "lines": False, "classic": False}``."""
+def reading(run: Run, *names) -> dict:
+    """How the text of a run was read, of the options named: ``{"unit": "char", …}``."""
     options = run.info["data"].get("options", {})
-    return {name: options[name] for name in ("unit", "lines", "classic") if name in options}
+    return {name: options[name] for name in names if name in options}
+
+
+def check_positive(**numbers):
+    """Raise ``InputError`` unless all are ints of 1 or more."""
+    for name, value in numbers.items():
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"{name} out of range", found=value, expected="1 or more")
 
 
 def check_vocabulary(model, vocabulary):
@@ -68,7 +76,7 @@ class Writer:
         self.vocabulary, self.unit = vocabulary, unit
         self.lines, self.classic = lines, classic
         self._step = step_model(model)
-        self._gives_logits = model.layers[-1].activation.__name__ == "linear"
+        self._gives_logits = _gives_logits(model)
         sizes = [state.shape[1] for state in self._step.inputs[1:]]
         states = [tf.TensorSpec((None, size)) for size in sizes]
         self._start = [np.zeros((1, size), "float32") for size in sizes]
@@ -95,7 +103,8 @@ class Writer:
         ``beams``. Raises ``InputError``.
         """
         ids = self._encode(prompt, unknown)
-        _check_positive(length=length, beams=beams, samples=samples)
+        check_positive(length=length, beams=beams, samples=samples)
+        stops = self._stops(stop)
         if samples > beams:
             raise InputError("more samples than beams", found=samples, expected=f"at most {beams}")
         scores, states = self._read_graph(ids, self._start)
@@ -107,7 +116,7 @@ class Writer:
             backwards.append(row[beam])
             beam = parent[beam]
         rows = np.array(backwards[::-1]).T
-        return [self._text(_End(self._stops(stop), prompt), row, True) for row in rows]
+        return [self._text(_End(stops, prompt), row, True) for row in rows]
 
     def stream(
         self, prompt, length=500, *, samples=1, stop=(), unknown="error", seed=0, **sampling
@@ -136,7 +145,7 @@ class Writer:
         """
         ids = self._encode(prompt, unknown)
         numbers, used = _check_sampling(**sampling)
-        _check_positive(length=length, samples=samples)
+        check_positive(length=length, samples=samples)
         stops = self._stops(stop)
         return self._pieces(ids, prompt, length, samples, stops, seed, numbers, used)
 
@@ -246,7 +255,7 @@ class TextLoss:
 
     def __init__(self, model):
         self._model = sequence_model(model)
-        self._gives_logits = model.layers[-1].activation.__name__ == "linear"
+        self._gives_logits = _gives_logits(model)
         self._sizes = [state.shape[1] for state in self._model.inputs[1:]]
         tokens = tf.TensorSpec((None, None), tf.int32)
         counted = tf.TensorSpec((None, None), tf.bool)
@@ -305,6 +314,10 @@ class TextLoss:
         return tf.reduce_sum(tf.where(counted, tf.cast(losses, tf.float64), 0)), states
 
 
+def _gives_logits(model):
+    return model.layers[-1].activation.__name__ == "linear"
+
+
 class _End:
     """The end of one sample: holds back what may become a stop text."""
 
@@ -334,12 +347,6 @@ def _overlap(text, stop):
     """Length of the longest end of ``text`` with which ``stop`` begins."""
     sizes = range(min(len(stop) - 1, len(text)), 0, -1)
     return next((size for size in sizes if stop.startswith(text[-size:])), 0)
-
-
-def _check_positive(**numbers):
-    for name, value in numbers.items():
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} out of range", found=value, expected="1 or more")
 
 
 def _check_sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0):

@@ -9,7 +9,7 @@ import numpy as np
 from kerasrnn.batches import hide
 from kerasrnn.corpora import BLANK_ID
 from kerasrnn.errors import InputError
-from kerasrnn.generation import check_vocabulary, load_vocabulary
+from kerasrnn.generation import check_positive, check_vocabulary, load_vocabulary, reading
 from kerasrnn.models import compiled, load_model
 from kerasrnn.runs import Run
 from kerasrnn.text import BLANK, detokenize, known_tokens
@@ -57,8 +57,7 @@ class Infiller:
             InputError: no blank, a token that the vocabulary lacks, or an argument outside
                 what is said above.
         """
-        if not isinstance(alternatives, int) or alternatives < 1:
-            raise InputError("alternatives out of range", found=alternatives, expected="1 or more")
+        check_positive(alternatives=alternatives)
         tokens = self._tokens(text, unknown)
         ids = np.array([self.vocabulary.encode(tokens)], "int32")
         blanks = np.flatnonzero([token == BLANK for token in tokens])
@@ -96,8 +95,7 @@ class Infiller:
 
 def load_infiller(run: Run) -> Infiller:
     """The ``Infiller`` of the best model of a run. Raises ``InputError``."""
-    options = run.info["data"].get("options", {})
-    known = {name: options[name] for name in ("unit", "classic") if name in options}
+    known = reading(run, "unit", "classic")
     return Infiller(load_model(run.path), load_vocabulary(run), **known)
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasrnn import downloads, formats
-from kerasrnn.corpora import check_split
+from kerasrnn.corpora import ThreeParts, check_split
 from kerasrnn.errors import InputError
 from kerasrnn.text import Vocabulary
 
@@ -74,7 +74,7 @@ class TaggedPart:
 
 
 @dataclass(frozen=True, eq=False)
-class Sentences:
+class Sentences(ThreeParts):
     """Sentences ready for a tagger.
 
     name: short, used in run names. source: what ``load_sentences`` was given, absolute paths.
@@ -95,15 +95,6 @@ class Sentences:
     validation: TaggedPart | None
     test: TaggedPart
     task: str = "tagger"
-
-    def parts(self) -> dict[str, TaggedPart]:
-        """The parts that there are, by name: training, validation, test."""
-        parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
-
-    def sizes(self) -> dict[str, int]:
-        """Number of sentences of each part."""
-        return {name: len(part) for name, part in self.parts().items()}
 
     def __str__(self):
         sizes = ", ".join(f"{size:,} {name}" for name, size in self.sizes().items())

@@ -220,7 +220,15 @@ def _assess_tagger(model, data, folder):
     return metrics
 
 
-# --- generator ----------------------------------------------------------------------------
+# --- generator and infiller ---------------------------------------------------------------
+
+
+def _vocabulary_of(corpus):
+    return {"vocabulary.json": list(corpus.vocabulary.tokens)}
+
+
+def _with_perplexity(corpus, logs):
+    return logs | evaluation.language_metrics(logs["loss"], corpus.unit)
 
 
 def _corpus_batches(corpus, given, seed):
@@ -334,23 +342,23 @@ _ROWS = (
     ),
     Task(
         name="generator",
-        meaning=lambda corpus: {"vocabulary.json": list(corpus.vocabulary.tokens)},
+        meaning=_vocabulary_of,
         build=lambda corpus, given: build_generator(len(corpus.vocabulary), **given),
         batches=_corpus_batches,
         fitted=_carry,
         examine=_examine_generator,
-        widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
+        widen=_with_perplexity,
         assess=_assess_text,
         sample=_sample,
         load=load_corpus,
     ),
     Task(
         name="infiller",
-        meaning=lambda corpus: {"vocabulary.json": list(corpus.vocabulary.tokens)},
+        meaning=_vocabulary_of,
         build=lambda corpus, given: build_infiller(len(corpus.vocabulary), **given),
         batches=_hidden_batches,
         examine=_examine_infiller,
-        widen=lambda corpus, logs: logs | evaluation.language_metrics(logs["loss"], corpus.unit),
+        widen=_with_perplexity,
         assess=partial(_assess_text, max_order=1),  # more would need tokens that are hidden
         load=partial(load_corpus, task="infiller"),
     ),

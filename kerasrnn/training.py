@@ -195,11 +195,12 @@ def load_data(run: Run):
         raise InputError(
             "run.json does not say how to load the data again", where=run.path / "run.json"
         ) from error
-    if data.fingerprint() != fingerprint:
+    found = data.fingerprint()
+    if found != fingerprint:
         raise InputError(
             f"the data of {run} has changed",
             where=" ".join(sources),
-            found=f"fingerprint {data.fingerprint()[:12]}",
+            found=f"fingerprint {found[:12]}",
             expected=fingerprint[:12],
             fix="bring the old data back, or train again",
         )
