@@ -1,4 +1,8 @@
-"""The small layers that the stack needs beyond Keras's own.
+"""Fast recurrent layers, and the small ones that the stack needs beyond Keras's own.
+
+``LSTM``, ``GRU`` and ``SimpleRNN`` are Keras's layers with a faster loop over time on a CPU; in
+everything else, weights and numbers included, they are the same. ``which_path`` tells which loop
+a layer takes.
 
 All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_model``) makes
 them known to Keras before a saved model is loaded.
@@ -6,8 +10,261 @@ them known to Keras before a saved model is loaded.
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import threading
+from functools import partial
+from typing import NamedTuple
+
 import keras
+import tensorflow as tf
 from keras import ops
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+from kerasrnn import loops
+
+_LOCAL = threading.local()
+_EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tf2onnx", "tensorflow.lite")
+
+
+class Path(NamedTuple):
+    """Which loop over time a layer takes, ``"native"`` or ``"keras"``, and why not the other."""
+
+    name: str
+    reason: str
+
+
+def which_path(layer) -> Path:
+    """Which loop over time a layer takes when it is called here and now, and why.
+
+    ``"native"`` is the loop of ``_loops.c``; ``"keras"`` is Keras's own, cuDNN on a GPU. The
+    numbers are the same. A layer takes its path when it is traced: a function that was traced
+    for training cannot be saved for another process, one that is traced for an export can.
+
+    Args:
+        layer: a layer of this module, or ``Bidirectional`` around one.
+    """
+    layer = getattr(layer, "forward_layer", layer)
+    reason = "not a layer of kerasrnn" if not isinstance(layer, _Native) else _obstacle(layer)
+    return Path("keras", reason) if reason else Path("native", "float32 on a CPU")
+
+
+def _obstacle(layer):
+    """Why the layer cannot take the native loop, or None."""
+    cell = layer.cell
+    if keras.backend.backend() != "tensorflow":
+        return f"the Keras backend is {keras.backend.backend()}"
+    if loops.library() is None:
+        return "the native loop was not built: no compiler when kerasrnn was installed"
+    if tf.config.list_logical_devices("GPU"):
+        return "there is a GPU"
+    if layer.use_cudnn is True:
+        return "use_cudnn=True"
+    if cell.compute_dtype != "float32":
+        return f"computes in {cell.compute_dtype}"
+    if cell.activation is not keras.activations.tanh:
+        return "an activation other than tanh"
+    if getattr(cell, "recurrent_activation", None) not in (None, keras.activations.sigmoid):
+        return "a recurrent activation other than sigmoid"
+    if not getattr(cell, "reset_after", True):
+        return "reset_after=False"
+    if cell.recurrent_dropout:
+        return "recurrent dropout"
+    if cell.dropout and getattr(cell, "implementation", 2) == 1:
+        return "implementation=1 drops out each gate on its own"
+    if getattr(_LOCAL, "portable", False):
+        return "portable"
+    if not tf.executing_eagerly():
+        return _obstacle_of_graph()
+    return None
+
+
+def _obstacle_of_graph():
+    if GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        return "compiled by XLA"
+    frame = sys._getframe()
+    while frame:
+        if frame.f_globals.get("__name__", "").startswith(_EXPORTERS):
+            return "traced for an export"
+        frame = frame.f_back
+    return None
+
+
+@contextlib.contextmanager
+def portable():
+    """Within it layers take Keras's loop, so that what is traced here runs in any process.
+
+    For a ``tf.function`` that is traced before it is saved, and for second derivatives.
+    ``model.export`` and ``tf.saved_model.save`` need no such help with what they trace.
+    """
+    before, _LOCAL.portable = getattr(_LOCAL, "portable", False), True
+    try:
+        yield
+    finally:
+        _LOCAL.portable = before
+
+
+class _Native:
+    """What the three layers share: the loop over time, for layers of Keras."""
+
+    use_cudnn = "auto"  # SimpleRNN has none
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if _obstacle(self):
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        if training and self.cell.dropout:
+            sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None]
+        ((output, *states),) = _loop([self], sequences, [initial_state], mask, training)
+        if self.return_sequences:
+            return output[:, -1], output, states
+        return output, output[:, None], states
+
+
+def _loop(layers, sequences, states, mask, training):
+    """The native loop of layers that read the same, as one operation with a gradient.
+
+    states: the initial ones of each layer. Gives the output and the last states of each layer.
+    """
+    cell, number = layers[0].native_cell, 2 if layers[0].native_cell == "lstm" else 1
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or loops.cores()
+    how = {
+        "reverse": [layer.go_backwards for layer in layers],
+        "zero_masked": layers[0].zero_output_for_mask,
+        "threads": threads,
+    }
+    mask = tf.zeros(0, bool) if mask is None else tf.cast(keras.tree.flatten(mask)[0], bool)
+    given = [array for pair in zip(layers, states, strict=True) for array in _given(*pair)]
+
+    def forward(x, given, keep):
+        sequences = layers[0].return_sequences
+        function = partial(loops.forward, cell, **how, sequences=sequences, keep=keep)
+        return _numpy_operation(function, [x, mask, *given], 4 * len(layers))
+
+    def gradient(x, given, kept, d_results):
+        # without training nothing is kept: it is seldom that such a gradient is asked for
+        kept = kept if training else forward(x, given, keep=True)[3::4]
+        flat = []
+        for one, array in enumerate(kept):
+            flat += [*d_results[3 * one : 3 * one + 3], *given[5 * one : 5 * one + 3], array]
+        function = partial(loops.backward, cell, **how)
+        found = _numpy_operation(function, [x, mask, *flat], 6 * len(layers))
+        # an operation of its own, left out where nobody asks for the gradient of the input
+        sums = [array for pair in zip(found[::6], given[::5], strict=True) for array in pair]
+        d_x = _numpy_operation(partial(loops.inputs_gradient, cell, threads=threads), sums, 1)
+        gradients = [d_x, *(array for index, array in enumerate(found) if index % 6)]
+        for value, like in zip(gradients, [x, *given], strict=True):
+            value.set_shape(like.shape)
+        return gradients
+
+    @tf.custom_gradient
+    def run(x, *given):
+        results = forward(x, given, keep=bool(training))
+        kept = results[3::4]
+        results = [array for index, array in enumerate(results) if index % 4 < 3]
+        for index, array in enumerate(results):
+            of_all = (x.shape[1],) if layers[0].return_sequences and index % 3 == 0 else ()
+            if index % 3 < 2 or cell == "lstm":
+                array.set_shape((x.shape[0], *of_all, layers[index // 3].units))
+        return results, lambda *d_results: gradient(x, given, kept, d_results)
+
+    results = run(sequences, *given)
+    return [results[index : index + 1 + number] for index in range(0, len(results), 3)]
+
+
+def _given(layer, states):
+    """What the loop reads of a layer: kernel, recurrent kernel, bias, and the states h and c."""
+    cell, states = layer.cell, keras.tree.flatten(states)
+    expected = 2 if layer.native_cell == "lstm" else 1
+    if len(states) != expected:
+        raise ValueError(f"{len(states)} initial states of {layer.name}, expected {expected}")
+    bias = tf.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
+    c = states[1] if len(states) == 2 else tf.zeros(0)
+    given = (cell.kernel, cell.recurrent_kernel, bias, states[0], c)
+    return [tf.convert_to_tensor(array) for array in given]
+
+
+def _numpy_operation(function, inputs, number):
+    """A function of NumPy arrays as an operation with so many float32 outputs."""
+    types = [tf.float32] * number if number > 1 else tf.float32
+
+    @tf.custom_gradient
+    def run(*inputs):
+        outputs = tf.numpy_function(function, inputs, types, stateful=False)
+
+        def gradient(*_):
+            raise NotImplementedError(
+                "second derivatives of a recurrent layer: call it within layers.portable()"
+            )
+
+        return outputs, gradient
+
+    return run(*inputs)
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class LSTM(_Native, keras.layers.LSTM):
+    """``keras.layers.LSTM`` with a native loop on a CPU (Hochreiter & Schmidhuber 1997)."""
+
+    native_cell = "lstm"
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class GRU(_Native, keras.layers.GRU):
+    """``keras.layers.GRU`` with a native loop on a CPU (Cho et al. 2014)."""
+
+    native_cell = "gru"
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class SimpleRNN(_Native, keras.layers.SimpleRNN):
+    """``keras.layers.SimpleRNN`` with a native loop on a CPU (Elman 1990)."""
+
+    native_cell = "simple"
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class Bidirectional(keras.layers.Bidirectional):
+    """``keras.layers.Bidirectional`` that runs both directions at once, where they are native."""
+
+    def call(self, sequences, initial_state=None, mask=None, training=None):
+        layers = (self.forward_layer, self.backward_layer)
+        if not _alike(*layers) or any(map(_obstacle, layers)):
+            return super().call(sequences, initial_state, mask, training)
+        states = initial_state
+        if states is None:
+            batch = ops.shape(sequences)[0]
+            states = [state for layer in layers for state in layer.get_initial_state(batch)]
+        half = len(states) // 2
+        halves = [states[:half], states[half:]]
+        results = _loop(layers, sequences, halves, mask, training)
+        (forward, *states), (backward, *more) = results
+        if self.return_sequences:
+            backward = ops.flip(backward, axis=1)
+        output = self._merge(forward, backward)
+        if self.return_state:
+            output = output if isinstance(output, tuple) else (output,)
+            return *output, *states, *more
+        return output
+
+    def _merge(self, forward, backward):
+        if self.merge_mode is None:
+            return forward, backward
+        if self.merge_mode == "concat":
+            return ops.concatenate([forward, backward], axis=-1)
+        if self.merge_mode == "mul":
+            return forward * backward
+        total = forward + backward
+        return total / 2 if self.merge_mode == "ave" else total
+
+
+def _alike(forward, backward):
+    """Whether both are native layers that can share one loop."""
+    return (
+        isinstance(forward, _Native)
+        and type(forward) is type(backward)
+        and not (forward.stateful or forward.cell.dropout or backward.cell.dropout)
+        and forward.zero_output_for_mask == backward.zero_output_for_mask
+    )
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -15,17 +15,21 @@ import tensorflow as tf
 
 from kerasrnn.errors import InputError
 from kerasrnn.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
     CharacterEncoder,
     FlipTime,
     LengthMask,
     MaskOf,
     OneHot,
     SequencePooling,
+    SimpleRNN,
     ZeroPadding,
 )
 from kerasrnn.runs import open_run
 
-CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple": keras.layers.SimpleRNN}
+CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
 POOLINGS = ("last", "mean", "max")
 _STEPWISE = (keras.layers.Embedding, OneHot, keras.layers.Dropout, keras.layers.Dense)
 
@@ -75,7 +79,7 @@ def recurrent_stack(
             width, return_sequences=sequences, go_backwards=go_backwards, name=f"{cell}_{depth}"
         )
         if bidirectional:
-            layer = keras.layers.Bidirectional(layer, name=f"bidirectional_{depth}")
+            layer = Bidirectional(layer, name=f"bidirectional_{depth}")
         layers.append(layer)
         if go_backwards and sequences:
             layers.append(FlipTime(name=f"flip_{depth}"))

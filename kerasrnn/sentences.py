@@ -39,7 +39,8 @@ _PARTS = {  # as the names of files call them
 }
 _SUFFIXES = ((".conllu",), (".conll", ".txt"))  # of a folder's files, the first that are there
 _SOURCE_EVERY = 3  # of the standard library's files, to keep it quick
-_SOURCE_LENGTH = 500  # characters of a sequence of whole lines
+_SOURCE_LENGTHS = (500, 2000)  # characters of a sequence of whole lines: from, to
+_OPENS = re.compile(r"\s*(@|def |class |async def )")
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,10 +362,17 @@ def _read_source(path):
 
 
 def split_source(text) -> list[str]:
-    """Blocks of whole lines, of about 500 characters each, that together are the text."""
+    """Blocks of whole lines that together are the text.
+
+    A block of more than 500 characters ends before the next function, class or decorator, and
+    at the latest before the line that would make it longer than 2,000 characters.
+    """
     pieces = [""]
     for line in io.StringIO(text):
-        if len(pieces[-1]) + len(line) > _SOURCE_LENGTH:
+        length = len(pieces[-1])
+        if (length > _SOURCE_LENGTHS[0] and _OPENS.match(line)) or length + len(
+            line
+        ) > _SOURCE_LENGTHS[1]:
             pieces.append("")
         pieces[-1] += line
     return [piece for piece in pieces if piece]

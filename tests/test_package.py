@@ -12,7 +12,7 @@ import kerasrnn
 # above runs, whose atomic writes it uses; generation is below training, which prints samples.
 ORDER = (  # noqa: SIM905
     "cli report export training tasks infilling tagging generation batches datasets sentences "
-    "corpora models layers text downloads formats plotting runs evaluation options errors"
+    "corpora models layers loops text downloads formats plotting runs evaluation options errors"
 ).split()
 WITHOUT_KERAS = {
     "cli",

@@ -1,0 +1,519 @@
+/* LSTM, GRU and simple recurrent layers on a CPU: the loops over time, forward and backward.
+ *
+ * Inputs and states are multiplied step by step, and the gates are applied while the products
+ * are still in registers; the gradients of the weights are products over all steps at once.
+ * Inside, units come in panels of 8, padded with zeros: a row of gates is [panels][gates][8],
+ * "columns" numbers in all, and a row of states [panels][8]. Rows of a batch know nothing of each
+ * other, so a caller may share them out among threads.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef float v8 __attribute__((vector_size(32)));
+typedef int32_t i8 __attribute__((vector_size(32)));
+#define INLINE static inline __attribute__((always_inline))
+
+enum { SIMPLE, GRU, LSTM };
+enum { AT_ONCE = 128 }; /* rows, or half as many columns, multiplied at a time: they stay in cache */
+
+typedef struct { /* weights as Keras has them, [rows][gates][units] */
+    int64_t rows, steps, inputs, units;
+    int32_t reverse;     /* read from the last step to the first */
+    int32_t zero_masked; /* a masked step gives zeros, else what the step before gave */
+    const uint8_t *mask; /* [rows][steps], 0 where masked, or NULL */
+    const float *x;      /* [rows][steps][inputs] */
+    const float *w, *u;  /* kernel [inputs][gates][units], recurrent kernel [units][gates][units] */
+    const float *bias;   /* [gates][units] */
+    const float *state_bias; /* of the state's product, GRU only, or NULL for none */
+    const float *h0, *c0;    /* [rows][units] */
+    float *out;              /* [rows][steps][units] in the order of reading, or NULL */
+    float *last, *h, *c;     /* [rows][units]: the last output, the last states */
+    float *kept;             /* [rows][steps][panels][KEPT][8] for the way back, or NULL */
+    const float *d_out, *d_last; /* gradients of out or of last, the other is NULL */
+    const float *d_h, *d_c;      /* gradients of the last states, [rows][units] */
+    float *d_gates;       /* [rows][steps][columns], of the sums that the gates are of */
+    float *d_state;       /* GRU: the same of the state's product */
+    float *d_h0, *d_c0;   /* [rows][units] */
+    float *d_w, *d_u, *d_bias, *d_state_bias; /* of these rows alone */
+} Loop;
+
+/* What is kept of a unit and step: gates, then h before the step and, of LSTM, c before it. */
+INLINE int kept_of(int cell) { return cell == LSTM ? 6 : cell == GRU ? 5 : 2; }
+INLINE int gates_of(int cell) { return cell == LSTM ? 4 : cell == GRU ? 3 : 1; }
+
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
+
+INLINE v8 load(const float *from) {
+    v8 value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+
+INLINE void store(float *to, v8 value) { memcpy(to, &value, sizeof value); }
+
+/* The first of 8 numbers, as many as there are; the others are 0 and not touched. */
+INLINE v8 load_some(const float *from, int64_t number) {
+    v8 value = {};
+    if (number >= 8) return load(from);
+    for (int64_t i = 0; i < number; i++) value[i] = from[i];
+    return value;
+}
+
+INLINE void store_some(float *to, v8 value, int64_t number) {
+    if (number >= 8) store(to, value);
+    else
+        for (int64_t i = 0; i < number; i++) to[i] = value[i];
+}
+
+/* Fetch so many numbers, of the step that comes next, into the cache. */
+INLINE void fetch(const float *from, int64_t number) {
+    for (int64_t i = 0; i < number; i += 16) __builtin_prefetch(from + i);
+}
+
+INLINE v8 pick(i8 where, v8 yes, v8 no) {
+    return (v8)((where & (i8)yes) | (~where & (i8)no));
+}
+
+/* x P(x²) / Q(x²), fitted to a relative error of 2e-8 on |x| ≤ 9, where tanh is 1 in float32; NaN
+ * stays NaN. */
+INLINE v8 tanh8(v8 x) {
+    const v8 end = (v8){} + 9.0f;
+    x = pick(x > end, end, pick(x < -end, -end, x));
+    v8 s = x * x;
+    v8 p = 2.06092105e-05f + s * 1.33548164e-08f;
+    v8 q = 0.000328564829f + s * 7.7766264e-07f;
+    p = 0.00349559673f + s * p;
+    q = 0.0258770159f + s * q;
+    p = 0.133810332f + s * p;
+    q = 0.467143488f + s * q;
+    p = 0.99999998f + s * p;
+    q = 1.0f + s * q;
+    return x * p / q;
+}
+
+INLINE v8 sigmoid8(v8 x) { return 0.5f + 0.5f * tanh8(0.5f * x); }
+
+/* --- products of matrices -----------------------------------------------------------------
+ *
+ * sums[R][G] += a[R][k] u[k][G], where G counts vectors of 8: element (r, j) of a lies at
+ * r * row + j * column, vector (j, g) of u at j * along + g * across. One function for each shape,
+ * so that the compiler holds all sums in registers. */
+#define PARAMETERS                                                                             \
+    v8 *restrict sums, const float *restrict a, int64_t row, int64_t column, int64_t k,        \
+        const float *restrict u, int64_t along, int64_t across
+#define ARGUMENTS sums, a, row, column, k, u, along, across
+
+INLINE void in_registers(const int R, const int G, PARAMETERS) {
+    v8 held[12];
+#pragma GCC unroll 16
+    for (int i = 0; i < R * G; i++) held[i] = sums[i];
+    for (int64_t j = 0; j < k; j++, a += column, u += along) {
+#pragma GCC unroll 16
+        for (int g = 0; g < G; g++) {
+            const v8 vector = load(u + g * across);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++) held[r * G + g] += a[r * row] * vector;
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < R * G; i++) sums[i] = held[i];
+}
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2,fma")))
+#else
+#define AVX2
+#endif
+#define APART static __attribute__((noinline))
+#define SHAPE(R, G)                                                              \
+    APART void product_##R##_##G(PARAMETERS) { in_registers(R, G, ARGUMENTS); }  \
+    AVX2 APART void product_##R##_##G##_avx2(PARAMETERS) { in_registers(R, G, ARGUMENTS); }
+SHAPE(3, 4) SHAPE(1, 4) SHAPE(3, 3) SHAPE(1, 3) SHAPE(4, 2) SHAPE(1, 2) SHAPE(6, 1) SHAPE(1, 1)
+
+INLINE void product(const int avx2, const int R, const int G, PARAMETERS) {
+#define CASE(rows, vectors)                                      \
+    case 16 * rows + vectors:                                    \
+        if (avx2) product_##rows##_##vectors##_avx2(ARGUMENTS);  \
+        else product_##rows##_##vectors(ARGUMENTS);              \
+        break;
+    switch (16 * R + G) {
+        CASE(3, 4) CASE(1, 4) CASE(3, 3) CASE(1, 3) CASE(4, 2) CASE(1, 2) CASE(6, 1) CASE(1, 1)
+    }
+}
+
+/* to[rows][width] (+)= a[rows][k] u, with u packed [panels of width][k][8]; width ≤ room of to. */
+INLINE void back_tile(const int avx2, const int R, const int G, float *to, int64_t stride,
+                      int64_t width, const float *a, int64_t a_stride, int64_t from, int64_t k,
+                      const float *u, int64_t columns, int add) {
+    v8 sums[12];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+        for (int g = 0; g < G; g++)
+            sums[r * G + g] =
+                add || from ? load_some(to + r * stride + 8 * g, width - 8 * g) : (v8){};
+    product(avx2, R, G, sums, a + from, a_stride, 1, k, u + from * 8, 8, columns * 8);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+        for (int g = 0; g < G; g++)
+            store_some(to + r * stride + 8 * g, sums[r * G + g], width - 8 * g);
+}
+
+INLINE void back_product(const int avx2, float *to, int64_t rows, int64_t stride, int64_t width,
+                         const float *a, int64_t a_stride, int64_t columns, const float *u, int add) {
+    const int64_t panels = panels_of(width);
+    for (int64_t from = 0; from < columns; from += 2 * AT_ONCE) {
+        const int64_t k = least(columns - from, 2 * AT_ONCE);
+        for (int64_t panel = 0; panel < panels; panel += 2) {
+            const float *of = u + panel * columns * 8;
+            float *at = to + panel * 8;
+            const int64_t wide = width - panel * 8;
+            int64_t row = 0;
+#define TILES(R, G)                                                                          \
+    for (; row + R <= rows; row += R)                                                        \
+        back_tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride, a_stride, \
+                  from, k, of, columns, add);
+            if (panel + 2 <= panels) {
+                TILES(4, 2)
+                TILES(1, 2)
+            } else {
+                TILES(6, 1)
+                TILES(1, 1)
+            }
+        }
+    }
+}
+
+/* to[width][columns] += aᵀ d, and sums[columns] += the rows of d unless NULL: so many rows of
+ * d [rows][columns] and of a, whose elements lie in eights: at row * stride + i / 8 * apart + i % 8. */
+INLINE void weights_gradient(const int avx2, float *to, float *sums, const float *a, int64_t stride,
+                             int64_t apart, int64_t width, const float *d, int64_t rows,
+                             int64_t columns) {
+    float some[AT_ONCE * 16]; /* of d: as many rows, two vectors each */
+    for (int64_t from = 0; from < rows; from += AT_ONCE) {
+        const int64_t k = least(rows - from, AT_ONCE);
+        for (int64_t at = 0; at < columns; at += 16) {
+            const int64_t wide = columns - at;
+            v8 total[2] = {};
+            for (int64_t j = 0; j < k; j++) {
+                const float *row = d + (from + j) * columns + at;
+                const v8 one = load(row), two = wide > 8 ? load(row + 8) : (v8){};
+                store(some + j * 16, one), store(some + j * 16 + 8, two);
+                total[0] += one, total[1] += two;
+            }
+            for (int g = 0; g < 2 && sums && 8 * g < wide; g++)
+                store(sums + at + 8 * g, load(sums + at + 8 * g) + total[g]);
+            int64_t i = 0;
+#define DOWN(R)                                                                                 \
+    for (; i + R <= width; i += R) {                                                            \
+        v8 held[2 * R];                                                                         \
+        for (int q = 0; q < 2 * R; q++)                                                         \
+            held[q] = load_some(to + (i + q / 2) * columns + at + q % 2 * 8, wide - q % 2 * 8); \
+        product(avx2, R, 2, held, a + from * stride + i / 8 * apart + i % 8, 1, stride, k,      \
+                some, 16, 8);                                                                   \
+        for (int q = 0; q < 2 * R; q++)                                                         \
+            store_some(to + (i + q / 2) * columns + at + q % 2 * 8, held[q], wide - q % 2 * 8); \
+    }
+            DOWN(4)
+            DOWN(1)
+        }
+    }
+}
+
+/* --- weights, as Keras has them and as the products want them --------------------------------- */
+
+/* Weights [rows][gates][units] as [panels][rows][gates][8], for the way forward. */
+static void pack(float *to, const float *from, int64_t rows, int64_t gates, int64_t units) {
+    for (int64_t panel = 0; panel < panels_of(units); panel++)
+        for (int64_t row = 0; row < rows; row++)
+            for (int64_t g = 0; g < gates; g++, to += 8)
+                store(to, load_some(from + (row * gates + g) * units + 8 * panel, units - 8 * panel));
+}
+
+/* Weights [rows][gates][units] as [panels of rows][columns][8], for the way back. */
+static void pack_back(float *to, const float *from, int64_t rows, int64_t gates, int64_t units) {
+    for (int64_t start = 0; start < rows; start += 8)
+        for (int64_t panel = 0; panel < panels_of(units); panel++)
+            for (int64_t g = 0; g < gates; g++)
+                for (int64_t unit = 8 * panel; unit < 8 * panel + 8; unit++)
+                    for (int64_t row = start; row < start + 8; row++)
+                        *to++ = row < rows && unit < units
+                                    ? from[(row * gates + g) * units + unit]
+                                    : 0;
+}
+
+/* Weights [rows][columns] as [rows][gates][units]. */
+static void unpack(float *to, const float *from, int64_t rows, int64_t gates, int64_t units) {
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t panel = 0; panel < panels_of(units); panel++)
+            for (int64_t g = 0; g < gates; g++, from += 8)
+                store_some(to + (row * gates + g) * units + 8 * panel, load(from),
+                           units - 8 * panel);
+}
+
+/* --- forward ------------------------------------------------------------------------------ */
+
+typedef struct {
+    float *h, *h_new, *c, *shown;       /* of one step, [rows][panels][8] */
+    float *w, *u, *bias, *state_bias; /* packed */
+} Forward;
+
+INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const int G, const int R,
+                         int64_t row, int64_t panel, int64_t step, const Forward *s) {
+    const int64_t panels = panels_of(p->units), width = 8 * panels;
+    const int64_t t = p->reverse ? p->steps - 1 - step : step;
+    v8 sums[12], state[12];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
+        for (int g = 0; g < G; g++) {
+            sums[r * G + g] = load(s->bias + (panel * G + g) * 8);
+            if (cell == GRU) state[r * G + g] = load(s->state_bias + (panel * G + g) * 8);
+        }
+    product(avx2, R, G, sums, p->x + (row * p->steps + t) * p->inputs, p->steps * p->inputs, 1,
+            p->inputs, s->w + panel * p->inputs * G * 8, 8 * G, 8);
+    product(avx2, R, G, cell == GRU ? state : sums, s->h + row * width, width, 1, p->units,
+            s->u + panel * p->units * G * 8, 8 * G, 8);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+        const int64_t i = row + r, there = i * width + 8 * panel, then = i * p->steps + t;
+        const v8 h_old = load(s->h + there);
+        v8 h_next, c_old = {}, c_next = {};
+        const int K = kept_of(cell);
+        float *kept = p->kept ? p->kept + (then * panels + panel) * K * 8 : NULL;
+        if (kept) fetch(kept + (p->reverse ? -1 : 1) * panels * K * 8, K * 8);
+        if (cell == LSTM) {
+            v8 in = sigmoid8(sums[r * G]), forget = sigmoid8(sums[r * G + 1]);
+            v8 new = tanh8(sums[r * G + 2]), out = sigmoid8(sums[r * G + 3]);
+            c_old = load(s->c + there);
+            c_next = forget * c_old + in * new;
+            h_next = out * tanh8(c_next);
+            if (kept) {
+                store(kept, in), store(kept + 8, forget), store(kept + 16, new);
+                store(kept + 24, out), store(kept + 32, h_old), store(kept + 40, c_old);
+            }
+        } else if (cell == GRU) {
+            v8 keep = sigmoid8(sums[r * G] + state[r * G]);
+            v8 reset = sigmoid8(sums[r * G + 1] + state[r * G + 1]);
+            v8 new = tanh8(sums[r * G + 2] + reset * state[r * G + 2]);
+            h_next = new + keep * (h_old - new);
+            if (kept) {
+                store(kept, keep), store(kept + 8, reset), store(kept + 16, new);
+                store(kept + 24, state[r * G + 2]), store(kept + 32, h_old);
+            }
+        } else {
+            h_next = tanh8(sums[r]);
+            if (kept) store(kept, h_next), store(kept + 8, h_old);
+        }
+        v8 shown = h_next;
+        if (p->mask) {
+            if (!p->mask[then]) {
+                h_next = h_old, c_next = c_old;
+                shown = p->zero_masked ? (v8){} : load(s->shown + there);
+            }
+            store(s->shown + there, shown);
+        }
+        store(s->h_new + there, h_next);
+        if (cell == LSTM) store(s->c + there, c_next);
+        if (p->out)
+            store_some(p->out + (i * p->steps + step) * p->units + 8 * panel, shown,
+                       p->units - 8 * panel);
+    }
+}
+
+INLINE void widen(float *to, const float *from, int64_t rows, int64_t units) {
+    const int64_t width = 8 * panels_of(units);
+    for (int64_t row = 0; row < rows; row++) {
+        memcpy(to + row * width, from + row * units, sizeof(float) * units);
+        memset(to + row * width + units, 0, sizeof(float) * (width - units));
+    }
+}
+
+INLINE void narrow(float *to, const float *from, int64_t rows, int64_t units) {
+    const int64_t width = 8 * panels_of(units);
+    for (int64_t row = 0; row < rows; row++)
+        memcpy(to + row * units, from + row * width, sizeof(float) * units);
+}
+
+INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
+    const int64_t panels = panels_of(p->units), width = 8 * panels, size = p->rows * width;
+    const int64_t columns = G * width;
+    float *memory = calloc(4 * size + (p->inputs + p->units + 2) * columns, sizeof(float));
+    if (!memory) return 1;
+    float *packed = memory + 4 * size;
+    Forward s = {memory, memory + size, memory + 2 * size, memory + 3 * size, packed,
+                 packed + p->inputs * columns, packed + (p->inputs + p->units) * columns,
+                 packed + (p->inputs + p->units + 1) * columns};
+    pack(s.w, p->w, p->inputs, G, p->units);
+    pack(s.u, p->u, p->units, G, p->units);
+    pack(s.bias, p->bias, 1, G, p->units);
+    if (p->state_bias) pack(s.state_bias, p->state_bias, 1, G, p->units);
+    widen(s.h, p->h0, p->rows, p->units);
+    if (cell == LSTM) widen(s.c, p->c0, p->rows, p->units);
+    for (int64_t step = 0; step < p->steps; step++) {
+        for (int64_t panel = 0; panel < panels; panel++) {
+            int64_t row = 0;
+            for (; row + R <= p->rows; row += R)
+                forward_tile(avx2, p, cell, G, R, row, panel, step, &s);
+            for (; row < p->rows; row++) forward_tile(avx2, p, cell, G, 1, row, panel, step, &s);
+        }
+        float *swap = s.h;
+        s.h = s.h_new, s.h_new = swap;
+    }
+    narrow(p->last, p->mask || !p->steps ? s.shown : s.h, p->rows, p->units);
+    narrow(p->h, s.h, p->rows, p->units);
+    if (cell == LSTM) narrow(p->c, s.c, p->rows, p->units);
+    free(memory);
+    return 0;
+}
+
+/* --- backward ----------------------------------------------------------------------------- */
+
+typedef struct { /* gradients, of one step */
+    float *h, *c, *shown; /* [rows][panels][8] */
+    float *state;         /* of the state's product, [rows][stride] */
+    int64_t stride;
+} Gradients;
+
+INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t step,
+                           const Gradients *d) {
+    const int64_t panels = panels_of(p->units), t = p->reverse ? p->steps - 1 - step : step;
+    const int64_t then = i * p->steps + t;
+    const int G = gates_of(cell), K = kept_of(cell);
+    const int masked = p->mask && !p->mask[then];
+    for (int64_t panel = 0; panel < panels; panel++) {
+        const int64_t there = (i * panels + panel) * 8;
+        const float *kept = p->kept + (then * panels + panel) * K * 8;
+        fetch(kept + (p->reverse ? 1 : -1) * panels * K * 8, K * 8);
+        float *d_gates = p->d_gates + (then * panels + panel) * G * 8;
+        float *d_state = d->state + i * d->stride + 8 * G * panel;
+        v8 d_shown = load(d->shown + there);
+        if (p->d_out)
+            d_shown += load_some(p->d_out + (i * p->steps + step) * p->units + 8 * panel,
+                                 p->units - 8 * panel);
+        if (masked) {
+            memset(d_gates, 0, G * sizeof(v8)), memset(d_state, 0, G * sizeof(v8));
+            store(d->shown + there, p->zero_masked ? (v8){} : d_shown);
+            continue;
+        }
+        store(d->shown + there, (v8){});
+        const v8 d_h = load(d->h + there) + d_shown;
+        v8 d_h_old = {};
+        if (cell == LSTM) {
+            v8 in = load(kept), forget = load(kept + 8), new = load(kept + 16);
+            v8 out = load(kept + 24), c_old = load(kept + 40);
+            v8 c_shown = tanh8(forget * c_old + in * new);
+            v8 d_c = load(d->c + there) + d_h * out * (1.0f - c_shown * c_shown);
+            store(d_state, d_c * new * in * (1.0f - in));
+            store(d_state + 8, d_c * c_old * forget * (1.0f - forget));
+            store(d_state + 16, d_c * in * (1.0f - new * new));
+            store(d_state + 24, d_h * c_shown * out * (1.0f - out));
+            store(d->c + there, d_c * forget);
+            memcpy(d_gates, d_state, 4 * sizeof(v8));
+        } else if (cell == GRU) {
+            v8 keep = load(kept), reset = load(kept + 8), new = load(kept + 16);
+            v8 state = load(kept + 24), h_old = load(kept + 32);
+            v8 d_keep = d_h * (h_old - new) * keep * (1.0f - keep);
+            v8 d_new = d_h * (1.0f - keep) * (1.0f - new * new);
+            v8 d_reset = d_new * state * reset * (1.0f - reset);
+            store(d_state, d_keep), store(d_state + 8, d_reset), store(d_state + 16, d_new * reset);
+            store(d_gates, d_keep), store(d_gates + 8, d_reset), store(d_gates + 16, d_new);
+            d_h_old = d_h * keep;
+        } else {
+            v8 h_new = load(kept), d_sum = d_h * (1.0f - h_new * h_new);
+            store(d_state, d_sum), store(d_gates, d_sum);
+        }
+        store(d->h + there, d_h_old);
+    }
+    if (cell == GRU) {
+        const int64_t columns = G * panels * 8;
+        memcpy(p->d_state + then * columns, d->state + i * d->stride, sizeof(float) * columns);
+    }
+}
+
+/* Gradients of the weights, packed before they are given. */
+INLINE void backward_weights(const int avx2, const Loop *p, const int cell, const int G,
+                             float *packed) {
+    const int64_t panels = panels_of(p->units), columns = 8 * panels * G, all = p->rows * p->steps;
+    const int64_t apart = 8 * kept_of(cell);
+    const float *d_state = cell == GRU ? p->d_state : p->d_gates;
+    float *d_w = packed, *d_u = d_w + p->inputs * columns, *d_bias = d_u + p->units * columns;
+    float *d_state_bias = d_bias + columns;
+    weights_gradient(avx2, d_w, d_bias, p->x, p->inputs, 8, p->inputs, p->d_gates, all, columns);
+    weights_gradient(avx2, d_u, d_state_bias, p->kept + 8 * (cell == SIMPLE ? 1 : 4),
+                     panels * apart, apart, p->units, d_state, all, columns);
+    unpack(p->d_w, d_w, p->inputs, G, p->units);
+    unpack(p->d_u, d_u, p->units, G, p->units);
+    unpack(p->d_bias, d_bias, 1, G, p->units);
+    if (p->d_state_bias) unpack(p->d_state_bias, d_state_bias, 1, G, p->units);
+}
+
+INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) {
+    const int64_t width = 8 * panels_of(p->units), size = p->rows * width, columns = G * width;
+    const int64_t stride = columns + 24; /* no power of two, which caches bear badly */
+    const int64_t packed = (p->inputs + p->units + 2) * columns;
+    float *memory = calloc(3 * size + p->rows * stride + width * columns + packed, sizeof(float));
+    if (!memory) return 1;
+    Gradients d = {memory, memory + size, memory + 2 * size, memory + 3 * size, stride};
+    float *u = d.state + p->rows * stride;
+    pack_back(u, p->u, p->units, G, p->units);
+    widen(d.h, p->d_h, p->rows, p->units);
+    if (cell == LSTM) widen(d.c, p->d_c, p->rows, p->units);
+    if (p->d_last) widen(d.shown, p->d_last, p->rows, p->units);
+    for (int64_t step = p->steps - 1; step >= 0; step--) {
+        for (int64_t row = 0; row < p->rows; row++) backward_gates(p, cell, row, step, &d);
+        back_product(avx2, d.h, p->rows, width, width, d.state, stride, columns, u, 1);
+    }
+    narrow(p->d_h0, d.h, p->rows, p->units);
+    if (cell == LSTM) narrow(p->d_c0, d.c, p->rows, p->units);
+    backward_weights(avx2, p, cell, G, u + width * columns);
+    free(memory);
+    return 0;
+}
+
+/* --- what the library gives --------------------------------------------------------------- */
+
+INLINE int run(const int avx2, const Loop *p, int cell, int back) {
+    switch (cell * 2 + back) {
+        case LSTM * 2: return forward(avx2, p, LSTM, 4, 3);
+        case LSTM * 2 + 1: return backward(avx2, p, LSTM, 4);
+        case GRU * 2: return forward(avx2, p, GRU, 3, 3);
+        case GRU * 2 + 1: return backward(avx2, p, GRU, 3);
+        case SIMPLE * 2: return forward(avx2, p, SIMPLE, 1, 6);
+        default: return backward(avx2, p, SIMPLE, 1);
+    }
+}
+
+static int run_anywhere(const Loop *p, int cell, int back) { return run(0, p, cell, back); }
+AVX2 static int run_avx2(const Loop *p, int cell, int back) { return run(1, p, cell, back); }
+
+static int has_avx2(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 0;
+#endif
+}
+
+/* All steps, forward or back. 0, or 1 where memory is short. */
+int kerasrnn_loop(const Loop *p, int cell, int back) {
+    return has_avx2() ? run_avx2(p, cell, back) : run_anywhere(p, cell, back);
+}
+
+/* The gradient of x, [rows][inputs], or what it gains: d_gates [rows][columns] by the kernel. */
+int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, int64_t units, int64_t gates, int add,
+                    const float *d_gates, const float *kernel) {
+    const int64_t columns = panels_of(units) * gates * 8;
+    float *packed = malloc(sizeof(float) * 8 * panels_of(inputs) * columns);
+    if (!packed) return 1;
+    pack_back(packed, kernel, inputs, gates, units);
+    if (has_avx2()) back_product(1, d_x, rows, inputs, inputs, d_gates, columns, columns, packed, add);
+    else back_product(0, d_x, rows, inputs, inputs, d_gates, columns, columns, packed, add);
+    free(packed);
+    return 0;
+}

@@ -1,0 +1,299 @@
+"""Recurrent layers on NumPy arrays by the C library of ``_loops.c``, on several cores.
+
+The library is built when the package is installed, where there is a compiler; ``library()`` is
+None without it. Weights are laid out as Keras has them: kernel (inputs, gates · units),
+recurrent kernel (units, gates · units), bias (gates · units,), a GRU's (2, gates · units).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.machinery
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+CELLS = {"simple": 0, "gru": 1, "lstm": 2}  # as _loops.c numbers them
+GATES = {"simple": 1, "gru": 3, "lstm": 4}
+_KEPT = {"simple": 2, "gru": 5, "lstm": 6}  # values of a unit and step kept for the way back
+_PANEL = 8  # units that _loops.c computes at once
+_ALIGNMENT = 64  # bytes; arrays so aligned TensorFlow takes over without a copy
+_WORTH_A_THREAD = 1_000_000  # multiplications; less is done sooner than handed over
+_NONE = np.zeros(0, "float32")
+_SIZES = ("rows", "steps", "inputs", "units")
+_FLAGS = ("reverse", "zero_masked")
+_ARRAYS = [
+    "mask",
+    "x",
+    "w",
+    "u",
+    "bias",
+    "state_bias",
+    "h0",
+    "c0",
+    "out",
+    "last",
+    "h",
+    "c",
+    "kept",
+    "d_out",
+    "d_last",
+    "d_h",
+    "d_c",
+    "d_gates",
+    "d_state",
+    "d_h0",
+    "d_c0",
+    "d_w",
+    "d_u",
+    "d_bias",
+    "d_state_bias",
+]
+_OF_ALL_ROWS = ("w", "u", "bias", "state_bias")
+
+
+class _Loop(ctypes.Structure):
+    _fields_ = (
+        [(name, ctypes.c_int64) for name in _SIZES]
+        + [(name, ctypes.c_int32) for name in _FLAGS]
+        + [(name, ctypes.c_void_p) for name in _ARRAYS]
+    )
+
+
+@cache
+def library():
+    """The C library, or None where it was not built."""
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_loops{suffix}")
+        if path.exists():
+            loaded = ctypes.CDLL(str(path))
+            loaded.kerasrnn_loop.argtypes = [ctypes.POINTER(_Loop), ctypes.c_int, ctypes.c_int]
+            sizes, pointer = [*[ctypes.c_int64] * 4, ctypes.c_int], ctypes.c_void_p
+            loaded.kerasrnn_inputs.argtypes = [pointer, *sizes, pointer, pointer]
+            return loaded
+    return None
+
+
+def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threads):
+    """All steps of layers that read the same: one, or the two of a bidirectional layer.
+
+    Args:
+        cell: ``"lstm"``, ``"gru"`` (reset after the product) or ``"simple"``.
+        x: float32 (batch, time, inputs).
+        mask: bool (batch, time), or (0,) for none. Masked steps change no state.
+        *layers: for each layer, all float32: kernel, recurrent kernel and bias as Keras has
+            them, and the initial states h and c (batch, units); c of an LSTM only, else (0,).
+        reverse: for each layer, whether it reads from the last step to the first.
+        zero_masked: masked steps give zeros, else what the step before gave.
+        sequences: give the outputs of all steps, not only the last.
+        keep: keep what ``backward`` needs.
+        threads: at most so many at once.
+
+    Returns:
+        For each layer the outputs (batch, time, units) in the order of reading, or the last
+        (batch, units); the last states h and c (batch, units); and what is kept. What there is
+        not is (0,).
+    """
+    batch, steps, inputs = x.shape
+    jobs, results, lstm = [], [], cell == "lstm"
+    for layer, back in zip(_groups(layers, 5), reverse, strict=True):
+        _check_shapes(x, mask, *layer, cell)
+        kernel, recurrent, bias, h0, c0 = layer
+        units = recurrent.shape[0]
+        kept = (batch, steps, -(-units // _PANEL), _KEPT[cell], _PANEL)
+        arrays = {
+            **_weights(kernel, recurrent, bias, cell),
+            "mask": mask,
+            "x": x,
+            "h0": h0,
+            "c0": c0,
+            "out": _empty(batch, steps, units) if sequences else _NONE,
+            "last": _empty(batch, units),
+            "h": _empty(batch, units),
+            "c": _empty(batch, units) if lstm else _NONE,
+            "kept": _empty(*kept) if keep else _NONE,
+        }
+        results += [arrays["out" if sequences else "last"], *map(arrays.get, ("h", "c", "kept"))]
+        jobs.append(_job(cell, False, arrays, (steps, inputs, units, back, zero_masked)))
+    work = batch * steps * (inputs + units) * recurrent.shape[1] * len(jobs)
+    _share(jobs, _parts(batch, work, threads // len(jobs)), threads)
+    return results
+
+
+def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
+    """Gradients of what ``forward`` was given, from those of what it gave.
+
+    Args:
+        *layers: for each layer the gradients of its outputs and last states h and c, its kernel,
+            recurrent kernel and bias, and what ``forward`` kept.
+        cell, x, mask, reverse, zero_masked, threads: as ``forward`` had them.
+
+    Returns:
+        For each layer the gradients of the gates' sums, for ``inputs_gradient``; and of what
+        ``forward`` was given for it.
+    """
+    batch, steps, inputs = x.shape
+    lstm, gru, number = cell == "lstm", cell == "gru", len(reverse)
+    units, columns = layers[4].shape
+    work = 3 * batch * steps * (inputs + units) * columns * number
+    parts = _parts(batch, work, threads // number)
+    jobs, results, totals = [], [], []
+    for layer, back in zip(_groups(layers, 7), reverse, strict=True):
+        d_output, d_h, d_c, kernel, recurrent, bias, kept = layer
+        units = recurrent.shape[0]
+        sequences = d_output.ndim == 3
+        d_gates = _empty(batch, steps, -(-units // _PANEL) * GATES[cell] * _PANEL)
+        arrays = {
+            **_weights(kernel, recurrent, bias, cell),
+            "mask": mask,
+            "x": x,
+            "kept": kept,
+            "d_out": d_output if sequences else _NONE,
+            "d_last": _NONE if sequences else d_output,
+            "d_h": d_h,
+            "d_c": d_c,
+            "d_gates": d_gates,
+            "d_state": _empty(*d_gates.shape) if gru else _NONE,
+            "d_h0": _empty(batch, units),
+            "d_c0": _empty(batch, units) if lstm else _NONE,
+        }
+        sums = [_empty(len(parts), *weights.shape) for weights in (kernel, recurrent, bias)]
+        of_parts = dict(zip(("d_w", "d_u", "d_bias"), sums, strict=True))
+        if gru and bias.ndim == 2:
+            of_parts |= {"d_bias": sums[2][:, 0], "d_state_bias": sums[2][:, 1]}
+        sizes = (steps, inputs, units, back, zero_masked)
+        jobs.append(_job(cell, True, arrays, sizes, of_parts))
+        totals.append(sums)
+        results.append((d_gates, arrays["d_h0"], arrays["d_c0"]))
+    _share(jobs, parts, threads)
+    return [
+        array
+        for (d_gates, d_h0, d_c0), sums in zip(results, totals, strict=True)
+        for array in (d_gates, *(total.sum(0) for total in sums), d_h0, d_c0)
+    ]
+
+
+def inputs_gradient(cell, *layers, threads):
+    """The gradient of x (batch, time, inputs), from those of the gates' sums of ``backward``.
+
+    layers: for each layer that gradient, and its kernel.
+    """
+    (batch, steps, columns), inputs = layers[0].shape, layers[1].shape[0]
+    d_x = _empty(batch, steps, inputs)
+
+    def run(_, start, stop):
+        for number, (d_gates, kernel) in enumerate(_groups(layers, 2)):
+            units = kernel.shape[1] // GATES[cell]
+            sizes = ((stop - start) * steps, inputs, units, GATES[cell], number > 0)
+            arrays = (_address(d_gates[start:stop]), _address(kernel))
+            _check(library().kerasrnn_inputs(_address(d_x[start:stop]), *sizes, *arrays))
+
+    _share([run], _parts(batch, d_x.size * columns, threads), threads)
+    return d_x
+
+
+def _groups(arrays, size):
+    return [arrays[start : start + size] for start in range(0, len(arrays), size)]
+
+
+def _weights(kernel, recurrent, bias, cell):
+    both = cell == "gru" and bias.ndim == 2
+    return {
+        "w": kernel,
+        "u": recurrent,
+        "bias": bias[0] if both else bias,
+        "state_bias": bias[1] if both else _NONE,
+    }
+
+
+def _job(cell, back, arrays, sizes, of_parts=None):
+    """A function of part, start and stop: the loop on these rows.
+
+    of_parts: arrays that have one of their own for each part.
+    """
+
+    def run(part, start, stop):
+        loop = _Loop(stop - start, *sizes)
+        for name, array in arrays.items():
+            if array.size:
+                offset = 0 if name in _OF_ALL_ROWS else start * array.strides[0]
+                setattr(loop, name, _address(array) + offset)
+        for name, array in (of_parts or {}).items():
+            setattr(loop, name, _address(array[part]))
+        _check(library().kerasrnn_loop(loop, CELLS[cell], back))
+
+    return run
+
+
+def _check(short):
+    if short:
+        raise MemoryError("no memory for a recurrent layer")
+
+
+def _address(array):
+    """Where an array begins that C may read: in order, float32 or bool."""
+    if not array.flags.c_contiguous or array.dtype not in (np.float32, np.bool_):
+        raise ValueError(f"an array of {array.dtype} that C cannot read, strides {array.strides}")
+    return array.__array_interface__["data"][0]
+
+
+def _check_shapes(x, mask, kernel, recurrent, bias, h0, c0, cell):
+    """Refuse arrays that do not fit together, since C would read beyond them."""
+    (batch, steps, inputs), units = x.shape, recurrent.shape[0]
+    columns = GATES[cell] * units
+    fit = {
+        "kernel": (kernel.shape, [(inputs, columns)]),
+        "recurrent kernel": (recurrent.shape, [(units, columns)]),
+        "bias": (bias.shape, [(columns,), (2, columns)] if cell == "gru" else [(columns,)]),
+        "state h": (h0.shape, [(batch, units)]),
+        "state c": (c0.shape, [(batch, units) if cell == "lstm" else (0,)]),
+        "mask": (mask.shape, [(batch, steps), (0,)]),
+    }
+    for name, (found, expected) in fit.items():
+        if found not in expected:
+            raise ValueError(f"{name} of shape {found}, expected {expected[0]}")
+
+
+def _parts(batch, work, threads):
+    """Rows for each thread, as (start, stop), in fours where there are several parts."""
+    number = max(1, min(threads, batch // 4, work // _WORTH_A_THREAD))
+    size = -(-batch // number)
+    size += -size % 4 if number > 1 else 0
+    parts = [(start, min(start + size, batch)) for start in range(0, batch, max(size, 1))]
+    return parts or [(0, 0)]
+
+
+def _share(jobs, parts, threads):
+    """Call each job for each part, in a pool where there are several."""
+    calls = [(job, part, *rows) for job in jobs for part, rows in enumerate(parts)]
+    if len(calls) == 1 or threads == 1:
+        for job, *arguments in calls:
+            job(*arguments)
+    else:
+        list(_pool(threads).map(lambda call: call[0](*call[1:]), calls))
+
+
+@cache
+def _pool(threads):
+    return ThreadPoolExecutor(threads, thread_name_prefix="kerasrnn-loop")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _empty(*shape):
+    """An array for float32 values, at an address that TensorFlow takes over without a copy."""
+    size = math.prod(shape)
+    memory = np.empty(size + _ALIGNMENT // 4, "float32")
+    start = -_address(memory) % _ALIGNMENT // 4
+    return memory[start : start + size].reshape(shape)

@@ -1,0 +1,118 @@
+import resource
+import sys
+
+import numpy as np
+import pytest
+import reference
+
+from kerasrnn import loops
+
+pytestmark = pytest.mark.skipif(loops.library() is None, reason="the native loop was not built")
+CELLS = ("lstm", "gru", "simple")
+
+
+def problem(cell, batch=5, steps=4, inputs=3, units=9, seed=0):
+    """x, the weights and the initial states of a layer, float32; without an LSTM's, c is (0,)."""
+    rng = np.random.default_rng(seed)
+    gates = loops.GATES[cell] * units
+    bias = (2, gates) if cell == "gru" else (gates,)
+    shapes = [(batch, steps, inputs), (inputs, gates), (units, gates), bias, (batch, units)]
+    shapes.append((batch, units) if cell == "lstm" else (0,))
+    return [rng.normal(size=shape).astype("float32") for shape in shapes]
+
+
+def forward(cell, arrays, mask=np.zeros(0, bool), reverse=(False,), threads=1, **options):  # noqa: B008
+    x, *layer = arrays
+    options = {"zero_masked": False, "sequences": True, "keep": True, **options}
+    return loops.forward(cell, x, mask, *layer, reverse=reverse, threads=threads, **options)
+
+
+def backward(cell, arrays, kept, d_results, reverse=(False,), threads=1):
+    x, *layer = arrays
+    none = np.zeros(0, bool)
+    how = {"reverse": reverse, "zero_masked": False, "threads": threads}
+    d_gates, *found = loops.backward(cell, x, none, *d_results, *layer[:3], kept, **how)
+    return [loops.inputs_gradient(cell, d_gates, layer[0], threads=threads), *found]
+
+
+def scan(cell, arrays, back):
+    """Outputs in the order of reading and last states, float64, by the reference."""
+    x, kernel, recurrent, bias, h0, c0 = arrays
+    outputs, states = [], []
+    for row in range(len(x)):
+        state = (h0[row], c0[row]) if len(c0) else (h0[row],)
+        output, last = reference.scan(cell, x[row], (kernel, recurrent, bias), back, state)
+        outputs.append(output[::-1] if back else output)
+        states.append(last)
+    return [np.array(outputs), *(np.array(state) for state in zip(*states, strict=True))]
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_it_equals_the_equations_and_its_gradient_their_differences(cell, back):
+    arrays = problem(cell)
+    exact = [array.astype("float64") for array in arrays]
+    output, h, c, kept = forward(cell, arrays, reverse=(back,))
+    expected = scan(cell, exact, back)
+    for one, other in zip((output, h, c), expected, strict=False):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+    rng = np.random.default_rng(1)
+    d_results = [rng.normal(size=array.shape) for array in (output, h, c)]
+
+    def loss():
+        return sum((d * r).sum() for d, r in zip(d_results, scan(cell, exact, back), strict=False))
+
+    d_results32 = [d.astype("float32") for d in d_results]
+    found = backward(cell, arrays, kept, d_results32, reverse=(back,))
+    for gradient, array in zip(found, exact, strict=True):
+        assert gradient.shape == array.shape
+        for place in rng.choice(array.size, min(array.size, 12), replace=False):
+            place = np.unravel_index(place, array.shape)
+            value, differences = array[place], []
+            for step in (1e-5, -1e-5):
+                array[place] = value + step
+                differences.append(loss())
+            array[place] = value
+            difference = (differences[0] - differences[1]) / 2e-5
+            assert gradient[place] == pytest.approx(difference, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_threads_change_nothing_and_neither_does_a_second_time(cell, monkeypatch):
+    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
+    arrays = problem(cell, batch=37, steps=5, inputs=11, units=20)
+    one, several, again = (forward(cell, arrays, threads=n) for n in (1, 3, 3))
+    for a, b, c in zip(one, several, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(b, c)
+    d_results = [np.ones_like(array) for array in one[:3]]
+    one, several, again = (backward(cell, arrays, one[3], d_results, threads=n) for n in (1, 3, 3))
+    for a, b, c in zip(one, several, again, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(b, c)
+
+
+@pytest.mark.parametrize("units", [1, 7, 8, 17])
+@pytest.mark.parametrize("batch", [0, 1, 3, 14])
+def test_two_layers_at_once_equal_each_alone(units, batch):
+    one, two = (problem("lstm", batch=batch, units=units, seed=seed) for seed in (0, 1))
+    two[0] = one[0]
+    both = forward("lstm", [*one, *two[1:]], reverse=(False, True), threads=2)
+    alone = [*forward("lstm", one), *forward("lstm", two, reverse=(True,))]
+    for a, b in zip(both, alone, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss in KiB")
+def test_ten_thousand_steps_take_no_more_memory_than_a_few():
+    arrays = problem("lstm", batch=8, steps=3, units=16)
+
+    def steps(number):
+        for _ in range(number):
+            output, h, c, kept = forward("lstm", arrays, threads=2)
+            backward("lstm", arrays, kept, (output, h, c), threads=2)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    before = steps(500)
+    assert steps(10_000) - before < 5 * 1024
