@@ -340,6 +340,26 @@ INLINE void narrow(float *to, const float *from, int64_t rows, int64_t units) {
         memcpy(to + row * units, from + row * width, sizeof(float) * units);
 }
 
+/* Whether any row has something to read at a step; a batch ends with steps that are padding. */
+static int any_real(const Loop *p, int64_t t) {
+    if (!p->mask) return 1;
+    for (int64_t row = 0; row < p->rows; row++)
+        if (p->mask[row * p->steps + t]) return 1;
+    return 0;
+}
+
+/* A step at which no row has anything to read. */
+static void pass_over(const Loop *p, int cell, int64_t step, int64_t t, const Forward *s) {
+    const int64_t width = 8 * panels_of(p->units), kept = width * kept_of(cell);
+    if (p->zero_masked) memset(s->shown, 0, sizeof(float) * p->rows * width);
+    for (int64_t row = 0; row < p->rows; row++) {
+        if (p->kept) memset(p->kept + (row * p->steps + t) * kept, 0, sizeof(float) * kept);
+        if (p->out)
+            memcpy(p->out + (row * p->steps + step) * p->units, s->shown + row * width,
+                   sizeof(float) * p->units);
+    }
+}
+
 INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
     const int64_t panels = panels_of(p->units), width = 8 * panels, size = p->rows * width;
     const int64_t columns = G * width;
@@ -356,6 +376,11 @@ INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, c
     widen(s.h, p->h0, p->rows, p->units);
     if (cell == LSTM) widen(s.c, p->c0, p->rows, p->units);
     for (int64_t step = 0; step < p->steps; step++) {
+        const int64_t t = p->reverse ? p->steps - 1 - step : step;
+        if (!any_real(p, t)) {
+            pass_over(p, cell, step, t, &s);
+            continue;
+        }
         for (int64_t panel = 0; panel < panels; panel++) {
             int64_t row = 0;
             for (; row + R <= p->rows; row += R)
@@ -467,6 +492,7 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) 
     if (p->d_last) widen(d.shown, p->d_last, p->rows, p->units);
     for (int64_t step = p->steps - 1; step >= 0; step--) {
         for (int64_t row = 0; row < p->rows; row++) backward_gates(p, cell, row, step, &d);
+        if (!any_real(p, p->reverse ? p->steps - 1 - step : step)) continue;
         back_product(avx2, d.h, p->rows, width, width, d.state, stride, columns, u, 1);
     }
     narrow(p->d_h0, d.h, p->rows, p->units);

@@ -39,8 +39,7 @@ _PARTS = {  # as the names of files call them
 }
 _SUFFIXES = ((".conllu",), (".conll", ".txt"))  # of a folder's files, the first that are there
 _SOURCE_EVERY = 3  # of the standard library's files, to keep it quick
-_SOURCE_LENGTHS = (500, 2000)  # characters of a sequence of whole lines: from, to
-_OPENS = re.compile(r"\s*(@|def |class |async def )")
+_SOURCE_LENGTH = 1000  # characters of a sequence of whole lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +123,7 @@ def load_sentences(
     """Load labelled sentences for a tagger, by name, or from files or a folder.
 
     ``python``: source files of Python's own standard library, each *character* labelled with
-    the kind of its token (``token_kinds``); sequences are whole lines of about 500 characters,
+    the kind of its token (``token_kinds``); sequences are whole lines of about 1,000 characters,
     and each file is in one part only. A ``.conllu`` file is read as CoNLL-U (Universal
     Dependencies), any other as CoNLL columns: the token first, the label last. Of a folder, or
     of several files, those whose names say so are the training (``train``), validation
@@ -334,7 +333,7 @@ def token_kinds(source) -> list[str]:
 
 def _read_python(validation_split):
     folder = Path(sysconfig.get_path("stdlib"))
-    files = sorted(p for p in folder.glob("*.py") if p.stem in sys.stdlib_module_names)
+    files = sorted(path for path in folder.rglob("*.py") if _is_module(path.relative_to(folder)))
     files = files[::_SOURCE_EVERY]
     parts = {}
     for part, share in (("test", TEST_SPLIT), ("validation", validation_split)):
@@ -347,6 +346,12 @@ def _read_python(validation_split):
     if not parts["training"]:
         raise InputError("Python's standard library is here without its source", where=folder)
     return parts
+
+
+def _is_module(path):
+    """Whether a file, relative to the standard library, is one of its modules written by hand."""
+    name, others = path.parts[0].removesuffix(".py"), {"test", "tests", "idle_test", "encodings"}
+    return name in sys.stdlib_module_names and not others & set(path.parts)
 
 
 def _read_source(path):
@@ -362,17 +367,10 @@ def _read_source(path):
 
 
 def split_source(text) -> list[str]:
-    """Blocks of whole lines that together are the text.
-
-    A block of more than 500 characters ends before the next function, class or decorator, and
-    at the latest before the line that would make it longer than 2,000 characters.
-    """
+    """Blocks of whole lines, of about 1,000 characters each, that together are the text."""
     pieces = [""]
     for line in io.StringIO(text):
-        length = len(pieces[-1])
-        if (length > _SOURCE_LENGTHS[0] and _OPENS.match(line)) or length + len(
-            line
-        ) > _SOURCE_LENGTHS[1]:
+        if len(pieces[-1]) + len(line) > _SOURCE_LENGTH:
             pieces.append("")
         pieces[-1] += line
     return [piece for piece in pieces if piece]

@@ -20,6 +20,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -155,7 +156,7 @@ class Torch:
             output = self.torch.cat([state[-2], state[-1]], -1)
         return self.layers["head"](self.layers["dropout"](output))
 
-    def fit(self, x, y, batch_size, **_):
+    def fit(self, x, y, batch_size):
         self.layers.train()
         x, y = self.torch.from_numpy(x), self.torch.from_numpy(y).long()
         for start in range(0, len(x), batch_size):
@@ -165,7 +166,7 @@ class Torch:
             self.loss(output.flatten(0, -2), target.flatten()).backward()
             self.optimizer.step()
 
-    def predict(self, x, batch_size, **_):
+    def predict(self, x, batch_size):
         self.layers.eval()
         x = self.torch.from_numpy(x)
         with self.torch.inference_mode():
@@ -181,32 +182,27 @@ def contenders(work):
     return models
 
 
-def dataset(x, y, batch_size):
-    """Batches for ``fit``, without autotuning, which at times waits a second at the end."""
+def dataset(arrays, batch_size):
+    """Batches for Keras, without autotuning, which at times waits a second at the end."""
     import tensorflow as tf
 
     options = tf.data.Options()
     options.autotune.enabled = False
-    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch_size).prefetch(2)
-    return batches.with_options(options)
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).with_options(options)
 
 
 def compare(work, verb, batches, rounds):
     """Seconds of a batch, in ``rounds`` turns, for each contender; and memory they added."""
     x, y = arrays(work, batches)
+    data = {"step": (x, y), "predict": (x,)}[verb]
     calls, added = {}, {}
     for name, model in contenders(work).items():
         before = resident()
-        if verb == "step":
-            read = (x, y) if name == "torch" else (dataset(x, y, work.batch),)
-            calls[name] = lambda model=model, read=read: model.fit(
-                *read,
-                verbose=0,
-                shuffle=False,
-                **({"batch_size": work.batch} if len(read) == 2 else {}),
-            )
+        call = model.fit if verb == "step" else model.predict
+        if name == "torch":
+            calls[name] = partial(call, *data, batch_size=work.batch)
         else:
-            calls[name] = lambda model=model: model.predict(x, batch_size=work.batch, verbose=0)
+            calls[name] = partial(call, dataset(data, work.batch).prefetch(2), verbose=0)
         calls[name]()
         added[name] = resident() - before
     times = {name: [] for name in calls}
@@ -337,6 +333,62 @@ def scaling(cell, rounds, output):
     panels[-1].legend()
     figure.savefig(output)
     click.echo(f"\nwrote {output}")
+
+
+@main.command()
+@click.argument("run", required=False)
+@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of both.")
+@click.option("--length", type=int, default=2000, show_default=True, help="Characters a turn.")
+@click.option("--long", type=int, default=100_000, show_default=True, help="For the memory.")
+def generate(run, rounds, length, long):
+    """Characters a second, beside a loop that calls ``model.predict``.
+
+    The loop is the way of the Keras example ``lstm_character_level_text_generation``: the last
+    40 characters are read anew for each character. Then the time to the first character, and
+    the memory while 100,000 characters are written.
+    """
+    import numpy as np
+
+    from kerasrnn import build_generator, load_model, open_run
+    from kerasrnn.generation import Writer, load_vocabulary
+    from kerasrnn.options import MODEL
+    from kerasrnn.text import Vocabulary
+
+    if run:
+        model, vocabulary = load_model(run), load_vocabulary(open_run(run))
+    else:
+        vocabulary = Vocabulary(map(chr, range(32, 97 + 26)))
+        model = build_generator(len(vocabulary), **MODEL["generator"])
+    start = time.perf_counter()
+    writer = Writer(model, vocabulary)
+    prompt = PROMPT if all(c in writer.vocabulary for c in PROMPT) else writer.vocabulary.tokens[1]
+    next(writer.stream(prompt, length))
+    click.echo(f"first character {time.perf_counter() - start:.2f} s after the model is there")
+
+    def keras_loop(number):
+        ids = writer.vocabulary.encode(list(prompt))
+        rng = np.random.default_rng(0)
+        for _ in range(number):
+            output = model.predict(np.array([ids[-WINDOW:]]), verbose=0)[0, -1]
+            output = output.astype("float64") / output.sum(dtype="float64")
+            ids.append(int(rng.choice(len(output), p=output)))
+
+    keras_loop(5)
+    writer.write(prompt, length)
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(length / timed(lambda: writer.write(prompt, length)))
+        theirs.append(50 / timed(lambda: keras_loop(50)))
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    for name, values in (("Writer", ours), ("model.predict", theirs), ("ratio", ratios)):
+        low, middle = min(values), statistics.median(values)
+        click.echo(f"{name:<14} minimum {low:>8,.1f}  median {middle:>8,.1f}")
+    written, memory = 0, []
+    for (piece,) in writer.stream(prompt, long):
+        written += len(piece)
+        if written >= len(memory) * long // 4 + 1:
+            memory.append(f"{resident() / 2**20:,.0f} MiB")
+    click.echo(f"resident memory over {written:,} characters: {', '.join(memory)}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def python():
 def test_python_is_there_without_any_file(python):
     assert python.unit == "char" and python.task == "tagger" and python.source == ("python",)
     assert list(python.sizes()) == ["training", "validation", "test"]
-    assert 1_000_000 < sum(len(part.y) for part in python.parts().values()) < 3_000_000
+    assert 2_000_000 < sum(len(part.y) for part in python.parts().values()) < 10_000_000
     assert set(python.labels) == {
         *("comment", "keyword", "name", "number", "operator", "string", "whitespace")
     }
@@ -31,7 +31,7 @@ def test_python_is_there_without_any_file(python):
 
 def test_python_sequences_are_whole_lines_of_unseen_files(python):
     for part in python.parts().values():
-        assert max(map(len, part.tokens)) <= 550 and part.lengths.mean() > 300
+        assert max(map(len, part.tokens)) <= 1100 and part.lengths.mean() > 600
         assert all("".join(tokens).endswith("\n") for tokens in part.tokens[:100])
     train, test = ({"".join(t) for t in part.tokens} for part in (python.train, python.test))
     assert len(train & test) < 0.01 * len(test)
