@@ -298,41 +298,42 @@ def predict(cell, rounds, batches):
 
 @main.command()
 @cells(("lstm",))
-@ROUNDS
+@click.option("--rounds", type=int, default=3, show_default=True, help="Turns of each.")
 @click.option("--output", type=click.Path(path_type=Path), default="scaling.png", show_default=True)
 def scaling(cell, rounds, output):
     """Units × batch × steps: times of stock Keras and PyTorch as multiples, and a plot."""
+    sizes, found = (16, 50, 128, 256), {}
+    for length, batch, units in itertools.product((10, 100), (1, 64), sizes):
+        name = f"Bi({units}), batch {batch}, {length} steps"
+        work = Work(name, (units,), batch, length, 28, cell=cell[0])
+        times, added = compare(work, "step", 10, rounds)
+        report(work, "step", times, added)
+        own = times.pop("kerasrnn")
+        for other, values in times.items():
+            ratio = statistics.median(a / b for a, b in zip(values, own, strict=True))
+            found.setdefault(length, {}).setdefault((other, batch), []).append(ratio)
+    draw(found, sizes, output)
+    click.echo(f"\nwrote {output}")
+
+
+def draw(found, sizes, output):
+    """A panel for each number of steps, a line for each contender and batch size."""
     from matplotlib.figure import Figure
 
-    sizes, batches, steps = (16, 50, 128, 256), (1, 16, 64), (10, 28, 100)
-    figure = Figure(figsize=(4 * len(steps), 4), layout="constrained")
-    panels = figure.subplots(1, len(steps), sharey=True)
-    for panel, length in zip(panels, steps, strict=True):
-        for batch in batches:
-            found = {}
-            for units in sizes:
-                work = Work(
-                    f"Bi({units}), batch {batch}, {length} steps", (units,), batch, length, 28
-                )
-                work = replace(work, cell=cell[0])
-                times, added = compare(work, "step", 10, rounds)
-                report(work, "step", times, added)
-                for name in set(times) - {"kerasrnn"}:
-                    pairs = zip(times[name], times["kerasrnn"], strict=True)
-                    found.setdefault(name, []).append(statistics.median(a / b for a, b in pairs))
-            for name, style in (("keras", "-"), ("torch", "--")):
-                if name in found:
-                    color = f"C{batches.index(batch)}"
-                    panel.plot(
-                        sizes, found[name], style, color=color, label=f"{name}, batch {batch}"
-                    )
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels = figure.subplots(1, len(found), sharey=True)
+    for panel, (length, lines) in zip(panels, found.items(), strict=True):
+        for (other, batch), ratios in lines.items():
+            style = {"marker": "o", "color": "C0" if batch == 1 else "C1"}
+            line = "-" if other == "keras" else "--"
+            panel.plot(sizes, ratios, line, label=f"{other}, batch {batch}", **style)
         panel.axhline(1, color="grey", linewidth=0.8)
-        panel.set(title=f"{length} steps", xlabel="units", xscale="log", xticks=sizes)
+        panel.set(title=f"{length} steps", xlabel="units", xscale="log")
         panel.set_xticks(sizes, map(str, sizes))
-    panels[0].set_ylabel("time of a step, kerasrnn = 1")
+        panel.minorticks_off()
+    panels[0].set_ylabel("time of a training step, kerasrnn = 1")
     panels[-1].legend()
     figure.savefig(output)
-    click.echo(f"\nwrote {output}")
 
 
 @main.command()
