@@ -45,6 +45,11 @@ INLINE int gates_of(int cell) { return cell == LSTM ? 4 : cell == GRU ? 3 : 1; }
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* Where in time the step lies that is read so many steps after the first. */
+INLINE int64_t time_of(const Loop *p, int64_t step) {
+    return p->reverse ? p->steps - 1 - step : step;
+}
+
 INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
 
 INLINE v8 load(const float *from) {
@@ -266,7 +271,7 @@ typedef struct {
 INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const int G, const int R,
                          int64_t row, int64_t panel, int64_t step, const Forward *s) {
     const int64_t panels = panels_of(p->units), width = 8 * panels;
-    const int64_t t = p->reverse ? p->steps - 1 - step : step;
+    const int64_t t = time_of(p, step);
     v8 sums[12], state[12];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
@@ -376,7 +381,7 @@ INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, c
     widen(s.h, p->h0, p->rows, p->units);
     if (cell == LSTM) widen(s.c, p->c0, p->rows, p->units);
     for (int64_t step = 0; step < p->steps; step++) {
-        const int64_t t = p->reverse ? p->steps - 1 - step : step;
+        const int64_t t = time_of(p, step);
         if (!any_real(p, t)) {
             pass_over(p, cell, step, t, &s);
             continue;
@@ -407,7 +412,7 @@ typedef struct { /* gradients, of one step */
 
 INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t step,
                            const Gradients *d) {
-    const int64_t panels = panels_of(p->units), t = p->reverse ? p->steps - 1 - step : step;
+    const int64_t panels = panels_of(p->units), t = time_of(p, step);
     const int64_t then = i * p->steps + t;
     const int G = gates_of(cell), K = kept_of(cell);
     const int masked = p->mask && !p->mask[then];
@@ -492,7 +497,7 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) 
     if (p->d_last) widen(d.shown, p->d_last, p->rows, p->units);
     for (int64_t step = p->steps - 1; step >= 0; step--) {
         for (int64_t row = 0; row < p->rows; row++) backward_gates(p, cell, row, step, &d);
-        if (!any_real(p, p->reverse ? p->steps - 1 - step : step)) continue;
+        if (!any_real(p, time_of(p, step))) continue;
         back_product(avx2, d.h, p->rows, width, width, d.state, stride, columns, u, 1);
     }
     narrow(p->d_h0, d.h, p->rows, p->units);

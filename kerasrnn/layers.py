@@ -125,7 +125,7 @@ def _loop(layers, sequences, states, mask, training):
 
     states: the initial ones of each layer. Gives the output and the last states of each layer.
     """
-    cell, number = layers[0].native_cell, 2 if layers[0].native_cell == "lstm" else 1
+    cell, number = layers[0].native_cell, _number_of_states(layers[0])
     threads = tf.config.threading.get_intra_op_parallelism_threads() or loops.cores()
     how = {
         "reverse": [layer.go_backwards for layer in layers],
@@ -171,10 +171,14 @@ def _loop(layers, sequences, states, mask, training):
     return [results[index : index + 1 + number] for index in range(0, len(results), 3)]
 
 
+def _number_of_states(layer):
+    return len(keras.tree.flatten(layer.cell.state_size))
+
+
 def _given(layer, states):
     """What the loop reads of a layer: kernel, recurrent kernel, bias, and the states h and c."""
     cell, states = layer.cell, keras.tree.flatten(states)
-    expected = 2 if layer.native_cell == "lstm" else 1
+    expected = _number_of_states(layer)
     if len(states) != expected:
         raise ValueError(f"{len(states)} initial states of {layer.name}, expected {expected}")
     bias = tf.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias

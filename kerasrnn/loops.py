@@ -173,7 +173,7 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
     return [
         array
         for (d_gates, d_h0, d_c0), sums in zip(results, totals, strict=True)
-        for array in (d_gates, *(total.sum(0) for total in sums), d_h0, d_c0)
+        for array in (d_gates, *map(_total, sums), d_h0, d_c0)
     ]
 
 
@@ -227,6 +227,11 @@ def _job(cell, back, arrays, sizes, of_parts=None):
         _check(library().kerasrnn_loop(loop, CELLS[cell], back))
 
     return run
+
+
+def _total(of_parts):
+    """The sum over the parts, and of a single one no copy."""
+    return of_parts[0] if len(of_parts) == 1 else of_parts.sum(0)
 
 
 def _check(short):

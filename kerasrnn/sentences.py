@@ -333,8 +333,7 @@ def token_kinds(source) -> list[str]:
 
 def _read_python(validation_split):
     folder = Path(sysconfig.get_path("stdlib"))
-    files = sorted(path for path in folder.rglob("*.py") if _is_module(path.relative_to(folder)))
-    files = files[::_SOURCE_EVERY]
+    files = _modules(folder)[::_SOURCE_EVERY]
     parts = {}
     for part, share in (("test", TEST_SPLIT), ("validation", validation_split)):
         if share and files:
@@ -348,10 +347,16 @@ def _read_python(validation_split):
     return parts
 
 
-def _is_module(path):
-    """Whether a file, relative to the standard library, is one of its modules written by hand."""
-    name, others = path.parts[0].removesuffix(".py"), {"test", "tests", "idle_test", "encodings"}
-    return name in sys.stdlib_module_names and not others & set(path.parts)
+def _modules(folder):
+    """Files of the standard library's modules, without tests and generated tables."""
+    left_out, names = {"test", "tests", "idle_test", "encodings"}, sys.stdlib_module_names
+    tops = [top for top in folder.iterdir() if top.name.removesuffix(".py") in names]
+    files = [path for top in tops for path in ([top] if top.is_file() else top.rglob("*.py"))]
+    return sorted(
+        path
+        for path in files
+        if path.suffix == ".py" and not left_out & set(path.relative_to(folder).parts)
+    )
 
 
 def _read_source(path):
