@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -371,16 +372,16 @@ def plot(runs, metric, output, show):
 
 
 @main.command(context_settings={"show_default": True})
-@click.argument("run", type=_RunPath())
-@click.argument("input", type=_Data())
+@click.argument("path", type=_RunPath())
+@click.argument("inputs", type=_Data(), nargs=-1, required=True, metavar="INPUT...")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write to a file instead of stdout.",
 )
 @_json_option
-def predict(run, input, output, as_json):
-    """Predict labels for INPUT with the best model of RUN.
+def predict(path, inputs, output, as_json):
+    """Predict labels for INPUT with the best model of a run, or with an export, at PATH.
 
     A classifier: INPUT is an .npz file with x (and lengths), an .npy file, an IDX file of
     images, or a dataset's name for its test part. Prints CSV: index, label, probability; with
@@ -391,15 +392,25 @@ def predict(run, input, output, as_json):
     line after each line or block of the text; with --json a list of lists of {"token",
     "label"}.
 
+    An export of a generator or infiller: INPUT is a prompt, or a text with blanks.
+
+    A SavedModel is code: use only exports from people you trust.
+
     \b
     kerasrnn predict runs/digits-classifier-1 digits
     kerasrnn predict runs/ud-ewt-tagger-1 "Time flies like an arrow."
+    kerasrnn predict saved_models/digits-classifier-1 digits
     """
-    run = _open(run, "classifier", "tagger")
+    exported = (Path(path) / "saved_model.pb").is_file()
+    source = None if exported else _open(path, "classifier", "tagger")
     _import_keras()
     from kerasrnn.runs import write_text
 
-    text = (_predict_labels if run.task == "classifier" else _tag)(run, input, as_json)
+    if exported:
+        from kerasrnn.export import load_export
+
+        source = load_export(path)
+    text = _PREDICTIONS[source.task](source, inputs, as_json)
     if output:
         write_text(output, text)
         click.echo(f"wrote {output}", err=True)
@@ -407,17 +418,22 @@ def predict(run, input, output, as_json):
         click.echo(text, nl=False)
 
 
-def _predict_labels(run, input, as_json):
+def _predict_labels(source, inputs, as_json):
+    import numpy as np
+
     from kerasrnn.datasets import load_sequences
     from kerasrnn.models import load_model
+    from kerasrnn.runs import Run
     from kerasrnn.tasks import predict as predict_sequences
 
-    labels = run.labels()
-    x, lengths = load_sequences(input)
-    probabilities = predict_sequences(load_model(run.path), x, lengths)
+    if isinstance(source, Run):
+        labels, classify = source.labels(), partial(predict_sequences, load_model(source.path))
+    else:
+        labels, classify = source.labels, source.classify
+    probabilities = np.concatenate([classify(*load_sequences(input)) for input in inputs])
     if probabilities.shape[1] != len(labels):
         raise InputError(
-            f"labels.json of {run} does not match its model",
+            f"labels.json of {source} does not match its model",
             found=f"{len(labels)} labels",
             expected=probabilities.shape[1],
         )
@@ -435,21 +451,12 @@ def _standard_input():
         ) from error
 
 
-def _tag(run, input, as_json):
-    from kerasrnn.formats import read_conllu, read_text
+def _tag(source, inputs, as_json):
+    from kerasrnn.runs import Run
     from kerasrnn.tagging import load_tagger
 
-    tagger = load_tagger(run)
-    try:
-        is_file = Path(input).is_file()
-    except OSError:  # a text too long to be the name of a file
-        is_file = False
-    if is_file and input.endswith(".conllu"):
-        blocks = tagger.tag([tokens for tokens, *_ in read_conllu(input, "form")])
-    elif is_file:
-        blocks = tagger.tag_text("".join(read_text(input)))
-    else:
-        blocks = tagger.tag_text(_standard_input() if input == "-" else input)
+    tagger = load_tagger(source) if isinstance(source, Run) else source.tagger()
+    blocks = [block for input in inputs for block in _tag_input(tagger, input)]
     if as_json:
         rows = [[{"token": token, "label": label} for token, label in b] for b in blocks]
         return json.dumps(rows, ensure_ascii=False) + "\n"
@@ -457,6 +464,87 @@ def _tag(run, input, as_json):
     return "".join(
         "".join(f"{spell(token)}\t{label}\n" for token, label in block) + "\n" for block in blocks
     )
+
+
+def _tag_input(tagger, input):
+    from kerasrnn.formats import read_conllu, read_text
+
+    try:
+        is_file = Path(input).is_file()
+    except OSError:  # a text too long to be the name of a file
+        is_file = False
+    if is_file and input.endswith(".conllu"):
+        return tagger.tag([tokens for tokens, *_ in read_conllu(input, "form")])
+    if is_file:
+        return tagger.tag_text("".join(read_text(input)))
+    return tagger.tag_text(_standard_input() if input == "-" else input)
+
+
+def _write_on(export, prompts, as_json):
+    sampling = {"length": 500, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+    texts = export.ask(prompt=prompts, **sampling)["text"]
+    return _as_lines([prompt + text for prompt, text in zip(prompts, texts, strict=True)], as_json)
+
+
+def _fill_in(export, texts, as_json):
+    return _as_lines(export.ask(text=texts)["text"].tolist(), as_json)
+
+
+def _as_lines(texts, as_json):
+    if as_json:
+        return json.dumps(texts, ensure_ascii=False) + "\n"
+    return "".join(f"{text}\n" for text in texts)
+
+
+def _refuse_model(export, inputs, as_json):
+    raise InputError(
+        f"{export} is a plain Keras model, which takes no files or texts",
+        fix="call it in Python: kerasrnn.load_export(path).ask(...)",
+    )
+
+
+_PREDICTIONS = {
+    "classifier": _predict_labels,
+    "tagger": _tag,
+    "generator": _write_on,
+    "infiller": _fill_in,
+    "model": _refuse_model,
+}
+
+
+@main.command(context_settings={"show_default": True})
+@click.argument("run", type=_RunPath(), required=False)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The directory to make.  [default: saved_models/<name of the run>]",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["saved_model", "onnx", "litert"]),
+    default="saved_model",
+    help="ONNX and LiteRT hold the model alone: numbers in, numbers out.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
+@click.option("--check/--no-check", default=True, help="Compare it with the Keras model.")
+def export(run, output, **options):
+    """Export the best model of RUN (by default the newest) as a SavedModel for CPU and GPU.
+
+    It takes raw input and needs TensorFlow only; on a GPU its layers take cuDNN. Before it
+    goes to its place, a fresh process without kerasrnn compares its answers with the model's.
+    The model card in it says how to call it.
+
+    \b
+    kerasrnn export
+    kerasrnn export runs/digits-classifier-1 --output saved_models/digits
+    """
+    run = _open(run)
+    _import_keras()
+    from kerasrnn.export import export as export_run
+
+    path = export_run(run, output, **options)
+    click.echo(f"how to call it: {path / 'model_card.md'}", err=True)
+    click.echo(path)
 
 
 @main.command(context_settings={"show_default": True})

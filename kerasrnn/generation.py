@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerasrnn.errors import InputError
 from kerasrnn.models import load_model, sequence_model, step_model
 from kerasrnn.runs import Run
-from kerasrnn.text import LINE_END, Vocabulary, detokenize, known_tokens
+from kerasrnn.text import LINE_END, Vocabulary, clean_prompt, detokenize, known, tokenize
 
 _LARGEST_PIECE = 64  # tokens between two looks at the text, once the first are out
 _WARM_UP = 256  # tokens that are read before those that count
@@ -73,19 +73,19 @@ class Writer:
 
     def __init__(self, model, vocabulary, unit="char", *, lines=False, classic=False):
         check_vocabulary(model, vocabulary)
-        self.vocabulary, self.unit = vocabulary, unit
+        self.model, self.vocabulary, self.unit = model, vocabulary, unit
         self.lines, self.classic = lines, classic
-        self._step = step_model(model)
-        self._gives_logits = _gives_logits(model)
-        sizes = [state.shape[1] for state in self._step.inputs[1:]]
-        states = [tf.TensorSpec((None, size)) for size in sizes]
-        self._start = [np.zeros((1, size), "float32") for size in sizes]
+        self.step_model = step_model(model)
+        self._gives_logits = gives_logits(model)
         self._read_graph = tf.function(
-            self._read,
-            input_signature=[tf.TensorSpec((None,), tf.int32), states],
+            self.read,
+            input_signature=[
+                tf.TensorSpec((None, None), tf.int32),
+                tf.TensorSpec((None,), tf.int32),
+            ],
             autograph=False,  # which would cost the first character a fifth of a second
         )
-        self._write_graph = tf.function(self._write, autograph=False)
+        self._write_graph = tf.function(self.write_tokens, autograph=False)
         self._search_graph = tf.function(self._search, autograph=False)
 
     def write(self, prompt, length=500, **options) -> list[str]:
@@ -107,7 +107,7 @@ class Writer:
         stops = self._stops(stop)
         if samples > beams:
             raise InputError("more samples than beams", found=samples, expected=f"at most {beams}")
-        scores, states = self._read_graph(ids, self._start)
+        scores, states = self._read_graph([ids], [len(ids)])
         tokens, parents = self._search_graph(
             scores, states, tf.constant(length), tf.constant(beams)
         )
@@ -156,7 +156,7 @@ class Writer:
         return stops + [LINE_END] * self.lines
 
     def _pieces(self, ids, prompt, length, samples, stops, seed, numbers, used):
-        scores, states = self._read_graph(ids, self._start)
+        scores, states = self._read_graph([ids], [len(ids)])
         scores, *states = [tf.repeat(tensor, samples, axis=0) for tensor in (scores, *states)]
         written = tf.zeros(tf.shape(scores), tf.bool)
         ends = [_End(stops, prompt) for _ in range(samples)]
@@ -183,45 +183,67 @@ class Writer:
         return end.release(detokenize(tokens, self.unit, after=end.tail), last)
 
     def _encode(self, prompt, unknown):
-        tokens = known_tokens(
-            prompt, self.vocabulary, self.unit, classic=self.classic, unknown=unknown
-        )
+        if self.classic:
+            prompt = clean_prompt(prompt, self.unit)
+        tokens = known(tokenize(prompt, self.unit), self.vocabulary, unknown)
         if self.lines:
             tokens = [LINE_END, *tokens]
         if not tokens:
             raise InputError("empty prompt", expected="text to start from", fix="give a prompt")
         return np.array(self.vocabulary.encode(tokens), "int32")
 
-    def _next(self, tokens, states):
+    def next_token(self, tokens, states):
         """Log-probabilities (samples, vocabulary) of what follows the tokens, and new states."""
-        values = self._step([tokens, *states])
+        values = self.step_model([tokens, *states])
         for value in values:  # the step model knows no batch size, the loop wants one
             value.set_shape((tokens.shape[0], None))
         output, *states = values
         return tf.nn.log_softmax(output) if self._gives_logits else tf.math.log(output), states
 
-    def _read(self, ids, states):
-        def read_one(index, scores, *states):
-            scores, states = self._next(ids[index][None], states)
-            return index + 1, scores, *states
+    def read(self, ids, lengths):
+        """Prompts (samples, time), padded on the right, read from all-zero states.
 
-        start = (tf.constant(0), tf.zeros((1, len(self.vocabulary))), *states)
-        _, scores, *states = tf.while_loop(lambda index, *_: index < tf.size(ids), read_one, start)
+        Gives log-probabilities (samples, vocabulary) of what follows them, and the states.
+        """
+
+        def read_one(index, *before):
+            scores, states = self.next_token(ids[:, index], before[1:])
+            real = (index < lengths)[:, None]
+            after = [
+                tf.where(real, new, old) for new, old in zip((scores, *states), before, strict=True)
+            ]
+            return index + 1, *after
+
+        sizes = [len(self.vocabulary), *(state.shape[1] for state in self.step_model.inputs[1:])]
+        start = (tf.constant(0), *(tf.zeros((tf.shape(ids)[0], size)) for size in sizes))
+        longest = tf.reduce_max(lengths)
+        _, scores, *states = tf.while_loop(lambda index, *_: index < longest, read_one, start)
         return scores, states
 
-    def _write(self, scores, states, written, size, seed, numbers, used):
+    def write_tokens(self, scores, states, written, size, seed, numbers, used):
+        """So many tokens (time, samples), fewer where all lines have ended before.
+
+        scores, states: as ``read`` gives them. written: bool (samples, vocabulary), the tokens
+        so far. seed: int64, the seed and the number of tokens written before. numbers: the
+        options of the sampling, used: those of them that have an effect. Gives the tokens, and
+        scores, states and written after them.
+        """
+        line_end = self.vocabulary.encode(LINE_END)
+
+        def goes_on(index, tokens, scores, written, *states):
+            more = index < size
+            return more & ~tf.reduce_all(written[:, line_end]) if self.lines else more
+
         def write_one(index, tokens, scores, written, *states):
             noise_seed = seed + tf.stack([tf.constant(0, tf.int64), tf.cast(index, tf.int64)])
             token = _choose(scores, written, noise_seed, numbers, used)
             written |= tf.one_hot(token, len(self.vocabulary), True, False, dtype=tf.bool)
-            scores, states = self._next(token, states)
+            scores, states = self.next_token(token, states)
             return index + 1, tokens.write(index, token), scores, written, *states
 
         start = (tf.constant(0), tf.TensorArray(tf.int32, size), scores, written, *states)
-        _, tokens, scores, written, *states = tf.while_loop(
-            lambda index, *_: index < size, write_one, start
-        )
-        return tokens.stack(), scores, states, written
+        number, tokens, scores, written, *states = tf.while_loop(goes_on, write_one, start)
+        return tokens.gather(tf.range(number)), scores, states, written
 
     def _search(self, scores, states, length, beams):
         """Tokens and the beams they came from, both (length, beams)."""
@@ -234,7 +256,7 @@ class Writer:
             joint = tf.reshape(totals[:, None] + scores, [-1])
             totals, best = tf.math.top_k(joint, beams)
             parent, token = best // vocabulary_size, best % vocabulary_size
-            scores, states = self._next(token, [tf.gather(state, parent) for state in states])
+            scores, states = self.next_token(token, [tf.gather(state, parent) for state in states])
             tokens, parents = tokens.write(index, token), parents.write(index, parent)
             return index + 1, tokens, parents, totals, token, scores, *states
 
@@ -255,7 +277,7 @@ class TextLoss:
 
     def __init__(self, model):
         self._model = sequence_model(model)
-        self._gives_logits = _gives_logits(model)
+        self._gives_logits = gives_logits(model)
         self._sizes = [state.shape[1] for state in self._model.inputs[1:]]
         tokens = tf.TensorSpec((None, None), tf.int32)
         counted = tf.TensorSpec((None, None), tf.bool)
@@ -314,7 +336,8 @@ class TextLoss:
         return tf.reduce_sum(tf.where(counted, tf.cast(losses, tf.float64), 0)), states
 
 
-def _gives_logits(model):
+def gives_logits(model) -> bool:
+    """Whether a model ends without a softmax."""
     return model.layers[-1].activation.__name__ == "linear"
 
 

@@ -12,7 +12,7 @@ from kerasrnn.errors import InputError
 from kerasrnn.generation import check_positive, check_vocabulary, load_vocabulary, reading
 from kerasrnn.models import compiled, load_model
 from kerasrnn.runs import Run
-from kerasrnn.text import BLANK, detokenize, known_tokens
+from kerasrnn.text import BLANK, detokenize, known, tokenize
 
 _BATCH = 64
 
@@ -34,7 +34,8 @@ class Infiller:
         check_vocabulary(model, vocabulary)
         if vocabulary.encode(BLANK) != BLANK_ID:
             raise InputError("a vocabulary without a token for blanks", expected=repr(BLANK))
-        self.vocabulary, self.unit, self.classic = vocabulary, unit, classic
+        self.model, self.vocabulary = model, vocabulary
+        self.unit, self.classic = unit, classic
         self._predict = compiled(model)
 
     def fill(self, text, *, alternatives=1, unknown="error") -> tuple[str, list[list[tuple]]]:
@@ -82,15 +83,11 @@ class Infiller:
         return detokenize(tokens, self.unit), [candidates[place] for place in blanks]
 
     def _tokens(self, text, unknown):
-        pattern = "(_)" if self.unit == "char" else r"((?<!\S)_+(?!\S))"
-        tokens = []
-        for part in re.split(pattern, text):
-            if part.strip("_") or not part:
-                given = {"classic": self.classic, "unknown": unknown}
-                tokens += known_tokens(part, self.vocabulary, self.unit, **given)
-            else:
-                tokens.append(BLANK)
-        return tokens
+        if self.classic:
+            text = re.sub("[^A-Za-z_]+", " ", text).strip().lower()
+        tokens = tokenize(text, self.unit)
+        tokens = [BLANK if token.strip("_") == "" else token for token in tokens]
+        return known(tokens, self.vocabulary, unknown)
 
 
 def load_infiller(run: Run) -> Infiller:

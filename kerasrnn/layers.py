@@ -21,7 +21,7 @@ import tensorflow as tf
 from keras import ops
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
-from kerasrnn import loops
+from kerasrnn import devices, loops
 
 _LOCAL = threading.local()
 _EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tf2onnx", "tensorflow.lite")
@@ -60,6 +60,17 @@ def _obstacle(layer):
         return "there is a GPU"
     if layer.use_cudnn is True:
         return "use_cudnn=True"
+    if cell.recurrent_dropout:
+        return "recurrent dropout"
+    if cell.dropout and getattr(cell, "implementation", 2) == 1:
+        return "implementation=1 drops out each gate on its own"
+    if getattr(_LOCAL, "portable", False):
+        return "portable"
+    return _peculiarity(cell) or (None if tf.executing_eagerly() else _obstacle_of_graph())
+
+
+def _peculiarity(cell):
+    """What sets a cell apart from the one that native loops and cuDNN compute, or None."""
     if cell.compute_dtype != "float32":
         return f"computes in {cell.compute_dtype}"
     if cell.activation is not keras.activations.tanh:
@@ -68,14 +79,6 @@ def _obstacle(layer):
         return "a recurrent activation other than sigmoid"
     if not getattr(cell, "reset_after", True):
         return "reset_after=False"
-    if cell.recurrent_dropout:
-        return "recurrent dropout"
-    if cell.dropout and getattr(cell, "implementation", 2) == 1:
-        return "implementation=1 drops out each gate on its own"
-    if getattr(_LOCAL, "portable", False):
-        return "portable"
-    if not tf.executing_eagerly():
-        return _obstacle_of_graph()
     return None
 
 
@@ -104,12 +107,29 @@ def portable():
         _LOCAL.portable = before
 
 
+@contextlib.contextmanager
+def adaptive(lengths=None):
+    """Within it LSTM and GRU layers are traced for any device (``devices``), for predictions.
+
+    lengths: int32 (batch,), the steps before the padding on the right of all sequences, for
+    layers that get no mask; None where there is no padding.
+    """
+    before, _LOCAL.adaptive = getattr(_LOCAL, "adaptive", None), (lengths,)
+    try:
+        with portable():
+            yield
+    finally:
+        _LOCAL.adaptive = before
+
+
 class _Native:
     """What the three layers share: the loop over time, for layers of Keras."""
 
     use_cudnn = "auto"  # SimpleRNN has none
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
+        if getattr(_LOCAL, "adaptive", None):
+            return self._adaptive_loop(sequences, initial_state, mask)
         if _obstacle(self):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if training and self.cell.dropout:
@@ -118,6 +138,36 @@ class _Native:
         if self.return_sequences:
             return output[:, -1], output, states
         return output, output[:, None], states
+
+    def _adaptive_loop(self, sequences, initial_state, mask):
+        cell, (lengths,), time = self.native_cell, _LOCAL.adaptive, tf.shape(sequences)[1]
+        if mask is not None:
+            mask = tf.cast(keras.tree.flatten(mask)[0], bool)
+        elif lengths is not None:
+            mask = tf.sequence_mask(lengths, time)
+        if cell == "simple" or _peculiarity(self.cell):
+            return super().inner_loop(sequences, initial_state, mask)
+        if mask is None:
+            lengths = tf.fill([tf.shape(sequences)[0]], time)
+        else:
+            lengths = tf.reduce_sum(tf.cast(mask, tf.int32), 1)
+        kernel, recurrent, bias, *states = _given(self, keras.tree.flatten(initial_state))
+        if cell == "gru":
+            states = states[:1]
+            bias = bias if bias.shape.rank == 2 else tf.stack([bias, tf.zeros_like(bias)])
+        weights = [kernel, recurrent, bias]
+        how = {"go_backwards": self.go_backwards}
+        output, states = devices.recurrence(cell, sequences, lengths, weights, states, **how)
+        if mask is not None:  # what a masked step gives is Keras's on any device
+            mask = tf.reverse(mask, [1]) if self.go_backwards else mask
+            rest = states[0] if not (self.zero_output_for_mask or self.go_backwards) else 0.0
+            rest = tf.broadcast_to(rest, tf.shape(states[0]))[:, None]
+            output = tf.where(mask[:, :, None], output, rest)
+        output.set_shape((None, sequences.shape[1], self.units))
+        for state in states:
+            state.set_shape((None, self.units))
+        last = output[:, -1] if self.zero_output_for_mask else states[0]
+        return last, output if self.return_sequences else last[:, None], states
 
 
 def _loop(layers, sequences, states, mask, training):
@@ -269,6 +319,29 @@ def _alike(forward, backward):
         and not (forward.stateful or forward.cell.dropout or backward.cell.dropout)
         and forward.zero_output_for_mask == backward.zero_output_for_mask
     )
+
+
+def adopt(model) -> keras.Model:
+    """A model with this module's layers for Keras's own of the same name, and the same weights.
+
+    As it is where there are none, or where it is neither sequential nor functional.
+    """
+    twins = {getattr(keras.layers, kind.__name__): kind for kind in (LSTM, GRU, SimpleRNN)}
+
+    def twin(layer):
+        if type(layer) is keras.layers.Bidirectional:
+            both = twin(layer.forward_layer), twin(layer.backward_layer)
+            return Bidirectional(both[0], layer.merge_mode, backward_layer=both[1], name=layer.name)
+        return twins.get(type(layer), type(layer)).from_config(layer.get_config())
+
+    stock = (*twins, keras.layers.Bidirectional)
+    if not any(type(layer) in stock for layer in model._flatten_layers()):
+        return model
+    if not isinstance(model, (keras.Sequential, keras.src.Functional)):
+        return model
+    clone = keras.models.clone_model(model, clone_function=twin, recursive=True)
+    clone.set_weights(model.get_weights())
+    return clone
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -153,7 +153,7 @@ def create_run(dataset_name, task, info, meaning, out=None) -> Run:
         "task": task,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         **info,
-        "versions": _library_versions(),
+        "versions": library_versions(),
     }
     try:
         for name, value in meaning.items():
@@ -268,7 +268,7 @@ def _read_json(path, kind):
     return value
 
 
-def _library_versions():
+def library_versions():
     versions = {}
     for name in _LIBRARIES:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -38,8 +37,8 @@ class Tagger:
                 found=f"{len(labels)} labels",
                 expected=model.output_shape[-1],
             )
-        self._model, self.labels, self.unit = model, labels, unit
-        self._data = SimpleNamespace(vocabulary=vocabulary, characters=characters)
+        self.model, self.labels, self.unit = model, labels, unit
+        self.vocabulary, self.characters = vocabulary, characters
 
     def tag_text(self, text) -> list[list[tuple[str, str]]]:
         """Split a text and label it: for each line, sentence or block its (token, label) pairs.
@@ -64,7 +63,7 @@ class Tagger:
 
     def predict(self, sentences) -> np.ndarray:
         """Probabilities (tokens, labels), those of all sentences one after the other."""
-        return predict_labels(self._model, sentences, self._data)
+        return predict_labels(self.model, sentences, self)
 
 
 def load_tagger(run: Run) -> Tagger:
@@ -79,14 +78,26 @@ def predict_labels(model, sentences, data) -> np.ndarray:
 
     data: what holds the ``vocabulary`` and the ``characters`` of the model's ids.
     """
-    lengths = np.array([len(sentence) for sentence in sentences], int)
-    results = [np.zeros((0, model.output_shape[-1]), "float32")] * len(sentences)
     spelled = len(model.inputs) == 2
+
+    def answer(sentences):
+        return compiled(model)(read_sentences(sentences, data, spelled).values())
+
+    return in_groups(sentences, model.output_shape[-1], answer)
+
+
+def in_groups(sentences, width, answer) -> np.ndarray:
+    """Probabilities (tokens, width) for sentences, asked for in batches of about one length.
+
+    answer: a function of a batch of sentences that gives (n, time, width).
+    """
+    lengths = np.array([len(sentence) for sentence in sentences], int)
+    results = [np.zeros((0, width), "float32")] * (len(sentences) or 1)
     for group in _groups(lengths):
-        x = read_sentences([sentences[index] for index in group], data, spelled)
-        for index, row in zip(group, compiled(model)(x.values()), strict=True):
+        rows = answer([sentences[index] for index in group])
+        for index, row in zip(group, rows, strict=True):
             results[index] = row[: lengths[index]]
-    return np.concatenate(results or [np.zeros((0, model.output_shape[-1]), "float32")])
+    return np.concatenate(results)
 
 
 def _groups(lengths):

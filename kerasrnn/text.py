@@ -21,8 +21,8 @@ LARGE = 1 << 28  # bytes of ids that are still held in memory
 _WORD = re.compile(
     r"\w+(?=n[’']t\b)|n[’']t\b|[’'](?:s|re|ve|ll|d|m)\b|\d+(?:[.,:]\d+)+|\w+|\.{2,}|[^\w\s]", re.I
 )
-_NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
-_NO_SPACE_AFTER = set("([{$‘“")
+NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
+NO_SPACE_AFTER = set("([{$‘“")
 
 
 def clean(text) -> str:
@@ -63,7 +63,7 @@ def detokenize(tokens, unit="char", after="") -> str:
     text = ""
     last = after[-1:]
     for token in tokens:
-        glued = not last or last.isspace() or token in _NO_SPACE_BEFORE or last in _NO_SPACE_AFTER
+        glued = not last or last.isspace() or token in NO_SPACE_BEFORE or last in NO_SPACE_AFTER
         text += token if glued else f" {token}"
         last = text[-1:]
     return text
@@ -163,26 +163,22 @@ class Vocabulary:
         return cls(reserved=tokens[1:])
 
 
-def known_tokens(text, vocabulary, unit="char", *, classic=False, unknown="error") -> list[str]:
-    """The tokens of a text that a vocabulary knows.
+def clean_prompt(text, unit="char") -> str:
+    """``clean`` for a text that is to go on: of characters the space at its end stays."""
+    ended = unit == "char" and not text[-1:].isalpha()
+    return (clean(text) + " " * ended).lstrip()
 
-    Args:
-        text: the text.
-        vocabulary: the ``Vocabulary``.
-        unit: ``"char"`` or ``"word"``.
-        classic: ``clean`` the text first, but keep the space at its end.
-        unknown: what to do with tokens that the vocabulary lacks: ``"error"``, ``"skip"``
-            them, or keep them as ``"unk"``.
 
-    Raises:
-        InputError: a token that the vocabulary lacks, or another ``unknown``.
+def known(tokens, vocabulary, unknown="error") -> list[str]:
+    """The tokens that a vocabulary knows.
+
+    unknown: what to do with those that it lacks: ``"error"``, ``"skip"`` them, or keep them
+    as ``"unk"``.
+
+    Raises ``InputError`` for a token that the vocabulary lacks, or another ``unknown``.
     """
     if unknown not in UNKNOWN_CHOICES:
         raise InputError("bad unknown", found=repr(unknown), expected=" or ".join(UNKNOWN_CHOICES))
-    if classic:
-        ended = unit == "char" and not text[-1:].isalpha()
-        text = (clean(text) + " " * ended).lstrip()
-    tokens = tokenize(text, unit)
     strange = [token for token in dict.fromkeys(tokens) if token not in vocabulary]
     if strange and unknown == "error":
         raise InputError(

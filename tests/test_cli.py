@@ -198,7 +198,8 @@ def test_every_option_is_described_with_its_default_and_tried_below():
     infill = "infill --alternatives 3 --json --unknown unk"
     # these in tests of their own
     tried["train"] += " --mask-rate --mask-span --characters --no-characters --column"
-    for line in (*READ, *WRITE, infill):
+    export = "export --output --format --overwrite --check --no-check"  # in test_export
+    for line in (*READ, *WRITE, infill, export):
         tried[line.split()[0]] += " " + line
     for verb, command in main.commands.items():
         help_text = invoke(verb, "--help").output
