@@ -44,10 +44,11 @@ def open_onnx(folder):
 
 
 def open_litert(folder):
-    import tensorflow as tf
-
-    interpreter = tf.lite.Interpreter(str(folder / "model.tflite"))
-    runner = interpreter.get_signature_runner()
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        from tensorflow.lite.python.interpreter import Interpreter
+    runner = Interpreter(str(folder / "model.tflite")).get_signature_runner()
     details = runner.get_input_details()
 
     def answer(signature, inputs):

@@ -12,6 +12,23 @@ _MEANING = {
     "infiller": "Fills the blanks of a text, a `_` for each hidden character, or of words `____`.",
     "model": "A Keras model with its own inputs and outputs.",
 }
+_ALONE = (
+    "It is the model alone, numbers in and numbers out: {} has no strings and no loop around a "
+    "model, so the signatures of a SavedModel that take or give texts are not in it. Token ids "
+    "are those of `vocabularies` in `signature.json`, in which the first token has the id "
+    "`first_id`; 0 below it is padding, on the right. A generator is exported as one step: a "
+    "token and states in, what may follow and states out. "
+)
+_KIND = {
+    "saved_model": "It needs TensorFlow only, on a CPU or a GPU: labels, vocabulary and scaling "
+    "are inside, and LSTM and GRU layers take cuDNN where there is a GPU. Batches may be of any "
+    "size, sequences of any length. **A SavedModel is code: load it only if you trust who made "
+    "it.**",
+    "onnx": _ALONE.format("ONNX") + "`model.onnx` runs with ONNX Runtime.",
+    "litert": _ALONE.format("LiteRT")
+    + "`model.tflite` takes one sequence at a time, of any length. It has built-in operations "
+    "only and needs no Flex delegate; a batch of any size would need it.",
+}
 _SHORT = 400  # characters of a request that the card still shows
 
 
@@ -22,19 +39,18 @@ def model_card(name, about, examples, metrics) -> str:
     of its run, or empty.
     """
     firsts = {example["signature"]: example for example in reversed(examples)}
+    call = {"saved_model": _call_saved_model, "onnx": _call_onnx, "litert": _call_litert}
     parts = [
         f"# {name}",
         f"A {about['task']} made by kerasrnn {about['versions'].get('kerasrnn', '')} with "
         f"TensorFlow {about['versions']['tensorflow']} and Keras {about['versions']['keras']}. "
         + _MEANING[about["task"]],
-        "It needs TensorFlow only, on a CPU or a GPU: labels, vocabulary and scaling are inside, "
-        "and LSTM and GRU layers take cuDNN where there is a GPU. Batches may be of any size, "
-        "sequences of any length. **A SavedModel is code: load it only if you trust who made it.**",
+        _KIND[about["kind"]],
         *_measured(metrics),
         *_labels(about["labels"]),
         "## Signatures",
         _signatures(about["signatures"]),
-        *(_calls(name, signature, firsts[signature]) for signature in about["signatures"]),
+        *(call[about["kind"]](name, one, firsts[one]) for one in about["signatures"]),
         "## Is it intact?",
         "`python check.py` runs the examples of `examples.json` and compares the answers with "
         "those of the Keras model; `signature.json` has the SHA-256 of every file.",
@@ -82,7 +98,7 @@ def _table(rows):
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def _calls(name, signature, example):
+def _call_saved_model(name, signature, example):
     """How to call a signature, with the first of its examples."""
     request = json.dumps(
         {"signature_name": signature, "inputs": example["inputs"]}, ensure_ascii=False
@@ -144,3 +160,34 @@ def _command_line(name, signature, example):
         f"--input_exprs {shlex.quote(given)}" if len(given) <= _SHORT else f"--inputs '{files}'"
     )
     return f"{shown} --signature_def {signature}\n{run} --signature_def {signature} {inputs}"
+
+
+def _call_onnx(*_):
+    return """## Calling it
+
+```python
+import json
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+inputs = json.load(open("examples.json"))[0]["inputs"]
+types = {"tensor(float)": "float32", "tensor(int32)": "int32"}
+arrays = {i.name: np.array(inputs[i.name], types[i.type]) for i in session.get_inputs()}
+print(session.run(None, arrays))
+```"""
+
+
+def _call_litert(*_):
+    return """## Calling it
+
+```python
+import json
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter  # or tensorflow.lite.Interpreter
+
+run = Interpreter("model.tflite").get_signature_runner()
+inputs = json.load(open("examples.json"))[0]["inputs"]
+kinds = run.get_input_details()
+print(run(**{name: np.array(inputs[name], kinds[name]["dtype"]) for name in kinds}))
+```"""

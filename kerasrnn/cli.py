@@ -401,7 +401,7 @@ def predict(path, inputs, output, as_json):
     kerasrnn predict runs/ud-ewt-tagger-1 "Time flies like an arrow."
     kerasrnn predict saved_models/digits-classifier-1 digits
     """
-    exported = (Path(path) / "saved_model.pb").is_file()
+    exported = any((Path(path) / n).is_file() for n in ("signature.json", "saved_model.pb"))
     source = None if exported else _open(path, "classifier", "tagger")
     _import_keras()
     from kerasrnn.runs import write_text
@@ -541,8 +541,18 @@ def export(run, output, **options):
     run = _open(run)
     _import_keras()
     from kerasrnn.export import export as export_run
+    from kerasrnn.export import read_about
 
     path = export_run(run, output, **options)
+    about = read_about(path)
+    if "instead_of" in about:
+        sides = about["signatures"]["serving_default"]
+        click.echo(
+            f"{about['kind']} has no strings and no loop around a model: in place of "
+            f"{', '.join(about['instead_of'])} there is {', '.join(sides['inputs'])} → "
+            f"{', '.join(sides['outputs'])}, as numbers",
+            err=True,
+        )
     click.echo(f"how to call it: {path / 'model_card.md'}", err=True)
     click.echo(path)
 

@@ -76,7 +76,7 @@ def _bodies(cell):
 def _lstm_on_cpu(x, lengths, kernel, recurrent, bias, h, c):
     peephole = tf.zeros_like(bias[: tf.shape(h)[1]])
     block = tf.raw_ops.BlockLSTMV2(
-        seq_len_max=tf.cast(tf.reduce_max(lengths), tf.int64),
+        seq_len_max=tf.cast(tf.maximum(tf.reduce_max(lengths), 0), tf.int64),  # no row: not -2³¹
         x=x,
         cs_prev=c,
         h_prev=h,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ import tensorflow as tf
 
 from kerasrnn import serving
 from kerasrnn.cards import model_card
+from kerasrnn.conversion import write_litert, write_onnx
 from kerasrnn.errors import InputError
 from kerasrnn.generation import Writer, load_writer
 from kerasrnn.infilling import Infiller, load_infiller
@@ -31,6 +33,7 @@ from kerasrnn.tagging import Tagger, in_groups, load_tagger
 FORMATS = ("saved_model", "onnx", "litert")
 ROOT = Path("saved_models")
 FORMAT = 1  # of signature.json
+_ABOUT = {"kind": str, "task": str, "labels": list, "signatures": dict, "files": dict}
 _BATCH = 256
 _CHECK = Path(__file__).with_name("_check.py")
 
@@ -77,9 +80,13 @@ def export(
     path = Path(path or ROOT / f"{subject.path.resolve().name}{suffix}")
     with _replacing(path, overwrite) as place:
         servable = servable_of(subject, labels, vocabulary, unit)
-        signatures = _write_saved_model(servable, place)
+        about = {"format": FORMAT, "kind": format, "task": servable.task}
+        if format != "saved_model":
+            about["instead_of"] = list(servable.signatures)
+            servable = serving.core(servable, rows=1 if format == "litert" else 3)
+        about["signatures"] = _WRITERS[format](servable, place)
         metrics = subject.metrics() if isinstance(subject, Run) else {}
-        _write_beside(servable, signatures, metrics, place, path.name)
+        _write_beside(servable, about, metrics, place, path.name)
         if check:
             _check(place)
     return path
@@ -133,6 +140,7 @@ def _replacing(path, overwrite):
         if old.exists() and not path.exists():
             old.rename(path)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = reason.split("; ")[-1].split(" [Op")[0]  # of what TensorFlow puts around it
         raise InputError(
             f"cannot write {path}", found=reason, fix="free space or choose another place"
         ) from error
@@ -154,35 +162,57 @@ def _write_saved_model(servable, place):
         signatures[name] = graphs[function]
     tf.saved_model.save(module, place, signatures=signatures)
     return {
-        name: {
-            "inputs": {spec.name: _described(spec) for spec in servable.signatures[name][1]},
-            "outputs": {key: _described(spec) for key, spec in graph.structured_outputs.items()},
-        }
+        name: _sides(servable.signatures[name][1], graph.structured_outputs)
         for name, graph in signatures.items()
     }
+
+
+def _write_core(convert, servable, place):
+    """Write the model alone; gives the inputs and outputs of its only signature."""
+    ((name, (_, inputs)),) = servable.signatures.items()
+    ((_, _, outputs),) = servable.examples
+    place.mkdir()
+    convert(servable.model, list(outputs), place)
+    specs = {
+        key: tf.TensorSpec([None] * (value.ndim - 1) + [value.shape[-1]], value.dtype)
+        for key, value in outputs.items()
+    }
+    return {name: _sides(inputs, specs)}
+
+
+_WRITERS = {
+    "saved_model": _write_saved_model,
+    "onnx": partial(_write_core, write_onnx),
+    "litert": partial(_write_core, write_litert),
+}
+
+
+def _sides(inputs, outputs):
+    inputs = {spec.name: _described(spec) for spec in inputs}
+    return {"inputs": inputs, "outputs": {key: _described(spec) for key, spec in outputs.items()}}
 
 
 def _described(spec):
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def _write_beside(servable, signatures, metrics, place, name):
+def _write_beside(servable, about, metrics, place, name):
+    """Write what stands beside the model, and the rest of ``about`` it."""
     examples = [
         {"signature": signature, "inputs": _plain(inputs), "outputs": _plain(outputs)}
         for signature, inputs, outputs in servable.examples
     ]
     _write_json(place / "examples.json", examples)
     shutil.copyfile(_CHECK, place / "check.py")
+    about |= {"labels": list(servable.labels), "unit": servable.unit}
+    if about["kind"] != "saved_model":  # which has them inside
+        about["vocabularies"] = {
+            input: {"first_id": first, "tokens": list(vocabulary.tokens)}
+            for input, (first, vocabulary) in servable.vocabularies.items()
+        }
     files = sorted(file for file in place.rglob("*") if file.is_file())
-    about = {
-        "format": FORMAT,
-        "task": servable.task,
-        "labels": list(servable.labels),
-        "unit": servable.unit,
-        "signatures": signatures,
-        "files": {file.relative_to(place).as_posix(): _digest(file) for file in files},
-        "versions": library_versions(),
-    }
+    about["files"] = {file.relative_to(place).as_posix(): _digest(file) for file in files}
+    about["versions"] = library_versions()
     _write_json(place / "signature.json", about)
     text = model_card(name, about, examples, metrics)
     (place / "model_card.md").write_text(text, encoding="utf-8")
@@ -312,15 +342,8 @@ def is_export(path) -> bool:
     return (Path(path) / "signature.json").is_file()
 
 
-def load_export(path) -> Export:
-    """Load an export of this package, a SavedModel, and check that it is as it was written.
-
-    A SavedModel is code that is run: load one only from people you trust. The check finds
-    damage, not ill will.
-
-    Raises:
-        InputError: not an export, one of another version or format, or a damaged one.
-    """
+def read_about(path) -> dict:
+    """What the signature.json of an export says. Raises ``InputError``."""
     path = Path(path)
     if not is_export(path):
         other = (path / "saved_model.pb").is_file()
@@ -328,24 +351,7 @@ def load_export(path) -> Export:
             f"a SavedModel from elsewhere: {path}" if other else f"no export at {path}",
             expected="a directory made by 'kerasrnn export', with its signature.json",
         )
-    about = _read_about(path / "signature.json")
-    for name, digest in about["files"].items():
-        file = path / name
-        if not file.is_file() or _digest(file) != digest:
-            raise InputError(
-                f"damaged export: {name} is {'changed' if file.is_file() else 'missing'}",
-                where=path,
-                fix="export it again",
-            )
-    if "saved_model.pb" not in about["files"]:
-        raise InputError("not a SavedModel", where=path, fix="model_card.md says how to run it")
-    try:
-        return Export(path, about, tf.saved_model.load(path))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise InputError(f"cannot load: {str(error).splitlines()[0]}", where=path) from error
-
-
-def _read_about(file):
+    file = path / "signature.json"
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
         if about["format"] != FORMAT:
@@ -364,4 +370,31 @@ def _read_about(file):
         raise InputError("broken signature.json", where=file, fix="export it again") from error
 
 
-_ABOUT = {"task": str, "labels": list, "signatures": dict, "files": dict}
+def load_export(path) -> Export:
+    """Load an export of this package, a SavedModel, and check that it is as it was written.
+
+    A SavedModel is code that is run: load one only from people you trust. The check finds
+    damage, not ill will.
+
+    Raises:
+        InputError: not an export, one of another version or format, or a damaged one.
+    """
+    path, about = Path(path), read_about(path)
+    for name, digest in about["files"].items():
+        file = path / name
+        if not file.is_file() or _digest(file) != digest:
+            raise InputError(
+                f"damaged export: {name} is {'changed' if file.is_file() else 'missing'}",
+                where=path,
+                fix="export it again",
+            )
+    if about["kind"] != "saved_model":
+        raise InputError(
+            f"an export as {about['kind']}, not as a SavedModel",
+            where=path,
+            fix="its model_card.md says how to run it",
+        )
+    try:
+        return Export(path, about, tf.saved_model.load(path))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise InputError(f"cannot load: {str(error).splitlines()[0]}", where=path) from error

@@ -7,7 +7,7 @@ never changes a result. Tokens that a vocabulary lacks are read as the unknown o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from kerasrnn.generation import Writer, gives_logits
 from kerasrnn.infilling import Infiller
 from kerasrnn.sentences import WORD_LENGTH
 from kerasrnn.tagging import Tagger
-from kerasrnn.text import LINE_END, split_words, tokenize
+from kerasrnn.text import LINE_END, Vocabulary, split_words, tokenize
 
 _SAMPLED = ("temperature",)
 _FILTERED = ("temperature", "top_k", "top_p")
@@ -35,7 +35,8 @@ class Servable:
     inputs)}``, a function of tensors that gives a dict of them, and the ``tf.TensorSpec`` of
     each. examples: ``(name, inputs, outputs)`` of signatures, the outputs as the Keras model
     gives them. labels: what the last axis of ``probabilities`` means. unit: what a token is,
-    ``"char"`` or ``"word"``, of a text.
+    ``"char"`` or ``"word"``, of a text. core: what is exported where there are no strings, if
+    not the model. vocabularies: ``{input of the core: (id of the first token, Vocabulary)}``.
     """
 
     task: str
@@ -45,6 +46,8 @@ class Servable:
     labels: tuple[str, ...] = ()
     unit: str | None = None
     tables: tuple = ()
+    core: keras.Model | None = None
+    vocabularies: dict[str, tuple[int, Vocabulary]] = field(default_factory=dict)
 
 
 def _strings(name, rank=1):
@@ -89,8 +92,10 @@ def serve_classifier(model, labels, vocabulary=None, unit="word") -> Servable:
         (name, inputs, _named(labels, _probabilities(model, as_read)))
         for name, inputs, as_read in examples
     ]
-    unit = unit if tables else None
-    return Servable("classifier", model, signatures, examples, tuple(labels), unit, tables)
+    known = {"vocabularies": {"tokens": (1, vocabulary)}, "unit": unit} if tables else {}
+    return Servable(
+        "classifier", model, signatures, examples, tuple(labels), tables=tables, **known
+    )
 
 
 def _named(labels, probabilities):
@@ -212,9 +217,18 @@ def serve_tagger(tagger: Tagger) -> Servable:
         "serving_default": (tag_text, [_strings("text")]),
         "tag_tokens": (tag_tokens, [_strings("tokens", 2)]),
     }
-    tables = (table, letters_table) if spelled else (table,)
+    vocabularies = {"tokens": (1, tagger.vocabulary)}
+    if spelled:
+        vocabularies["characters"] = (1, tagger.characters)
     return Servable(
-        "tagger", model, signatures, examples, tuple(tagger.labels), tagger.unit, tables
+        "tagger",
+        model,
+        signatures,
+        examples,
+        labels=tuple(tagger.labels),
+        unit=tagger.unit,
+        tables=(table, letters_table) if spelled else (table,),
+        vocabularies=vocabularies,
     )
 
 
@@ -272,7 +286,14 @@ def serve_generator(writer: Writer) -> Servable:
     signatures = {"serving_default": generated, "generate": generated, "step": (step, inputs)}
     examples = [*_written(writer), ("step", *example)]
     return Servable(
-        "generator", writer.model, signatures, examples, unit=writer.unit, tables=(table,)
+        "generator",
+        writer.model,
+        signatures,
+        examples,
+        unit=writer.unit,
+        tables=(table,),
+        core=writer.step_model,
+        vocabularies={"tokens": (0, writer.vocabulary)},
     )
 
 
@@ -365,7 +386,15 @@ def serve_infiller(infiller: Infiller) -> Servable:
     example = {"text": texts}, {"text": [infiller.fill(text)[0] for text in texts]}
     signatures = {"serving_default": (fill, [_strings("text")])}
     examples = [("serving_default", *example)]
-    return Servable("infiller", model, signatures, examples, unit=infiller.unit, tables=(table,))
+    return Servable(
+        "infiller",
+        model,
+        signatures,
+        examples,
+        unit=infiller.unit,
+        tables=(table,),
+        vocabularies={"tokens": (0, vocabulary)},
+    )
 
 
 def _with_blanks(vocabulary, unit, number):
@@ -383,7 +412,7 @@ def serve_model(model) -> Servable:
     Stock recurrent layers become this package's, which run on any device.
     """
     model = layers.adopt(model)
-    names = model.output_names if len(model.outputs) > 1 else ["outputs"]
+    names = _output_names(model)
     inputs = [tf.TensorSpec([None, *i.shape[1:]], i.dtype, i.name) for i in model.inputs]
 
     def call(*given):
@@ -405,6 +434,49 @@ def serve_model(model) -> Servable:
     found = {name: np.asarray(value) for name, value in answer(given).items()}
     example = ("serving_default", {s.name: v for s, v in zip(inputs, given, strict=True)}, found)
     return Servable("model", model, {"serving_default": (call, inputs)}, [example])
+
+
+def _output_names(model):
+    return model.output_names if len(model.outputs) > 1 else ["outputs"]
+
+
+# --- the model alone ----------------------------------------------------------------------
+
+
+def core(servable, rows) -> Servable:
+    """A servable without strings and loops: the model's own inputs → ``probabilities``.
+
+    Of a generator one step, with states in and out. rows: of the example.
+    """
+    model = servable.core or servable.model
+    inputs = [tf.TensorSpec(i.shape, i.dtype, i.name) for i in model.inputs]
+    states = [f"{spec.name}_next" for spec in inputs[1:] if servable.core]
+    if servable.task == "model":
+        names = _output_names(model)
+    else:
+        names = ["logits" if gives_logits(servable.model) else "probabilities", *states]
+    given = [_core_input(servable, spec, rows) for spec in inputs]
+    found = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
+    example = (
+        "serving_default",
+        {spec.name: value for spec, value in zip(inputs, given, strict=True)},
+        {name: np.asarray(value) for name, value in zip(names, found, strict=True)},
+    )
+    signatures = {"serving_default": (model, inputs)}
+    return replace(servable, model=model, signatures=signatures, examples=[example])
+
+
+def _core_input(servable, spec, rows):
+    """Values for an input of the model: those of the first example where it has some."""
+    known = servable.examples[0][1]
+    if spec.name in known and servable.task in ("classifier", "model"):
+        return np.asarray(known[spec.name])[:rows]
+    rng = np.random.default_rng(0)
+    shape = [rows, *(size or 5 for size in spec.shape[1:])]
+    if spec.dtype.is_floating:
+        return rng.normal(0, 0.5, shape).astype("float32")
+    first, vocabulary = servable.vocabularies[spec.name]
+    return rng.integers(first, first + len(vocabulary), shape, "int32")
 
 
 def _check_labels(model, labels):
