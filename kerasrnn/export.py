@@ -29,11 +29,12 @@ from kerasrnn.models import load_model
 from kerasrnn.runs import Run, library_versions
 from kerasrnn.serving import fill
 from kerasrnn.tagging import Tagger, in_groups, load_tagger
+from kerasrnn.text import UNITS
 
 FORMATS = ("saved_model", "onnx", "litert")
 ROOT = Path("saved_models")
 FORMAT = 1  # of signature.json
-_ABOUT = {"kind": str, "task": str, "labels": list, "signatures": dict, "files": dict}
+_TASKS = ("classifier", "tagger", "generator", "infiller", "model")
 _BATCH = 256
 _CHECK = Path(__file__).with_name("_check.py")
 
@@ -265,7 +266,7 @@ class Export:
     def classify(self, x, lengths=None) -> np.ndarray:
         """Probabilities (n, classes) of sequences x (n, time, features), as ``tasks.predict``."""
         rows = range(0, max(len(x), 1), _BATCH)
-        names = self.about["signatures"]["serving_default"]["inputs"]
+        names = self._signature("serving_default")["inputs"]
         if "lengths" in names and lengths is None:
             lengths = np.full(len(x), x.shape[1], "int32")
         inputs = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
@@ -279,9 +280,7 @@ class Export:
     def ask(self, signature="serving_default", **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature; strings as str. Raises ``InputError`` for inputs that
         do not fit it."""
-        known = self.about["signatures"].get(signature)
-        if known is None:
-            raise InputError("no such signature", found=signature, expected=self._names())
+        known = self._signature(signature)
         if inputs.keys() != known["inputs"].keys():
             raise InputError(
                 f"inputs of {signature}",
@@ -297,8 +296,11 @@ class Export:
             raise InputError(_said(error), where=signature) from error
         return {name: _from_bytes(value.numpy()) for name, value in found.items()}
 
-    def _names(self):
-        return " or ".join(self.about["signatures"])
+    def _signature(self, name):
+        signatures = self.about["signatures"]
+        if name not in signatures:
+            raise InputError("no such signature", found=name, expected=" or ".join(signatures))
+        return signatures[name]
 
 
 class _ExportedTagger(Tagger):
@@ -320,7 +322,8 @@ def _said(error):
 
 def _fitting(name, value, spec):
     value = np.asarray(value)
-    kinds = {"string": "USO", "float32": "fiu", "int32": "iu", "int64": "iu"}[spec["dtype"]]
+    wanted = tf.as_dtype(spec["dtype"])
+    kinds = "USO" if wanted == tf.string else "fiu" if wanted.is_floating else "iub"
     sizes = zip(value.shape, spec["shape"], strict=False)
     fits = value.ndim == len(spec["shape"]) and all(size in (None, n) for n, size in sizes)
     if not fits or value.dtype.kind not in kinds:
@@ -330,7 +333,7 @@ def _fitting(name, value, spec):
             found=f"{value.dtype} of shape {value.shape}",
             expected=f"{spec['dtype']} of shape ({shape})",
         )
-    return tf.constant(value, spec["dtype"])
+    return tf.constant(value, wanted)
 
 
 def _from_bytes(value):
@@ -361,13 +364,31 @@ def read_about(path) -> dict:
                 found=f"format {about['format']}",
                 expected=f"format {FORMAT}",
             )
-        if not all(isinstance(about[key], kind) for key, kind in _ABOUT.items()):
-            raise KeyError
+        _check_about(about)
         return about
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("broken signature.json", where=file, fix="export it again") from error
+
+
+def _check_about(about):
+    """Raise one of several errors unless a signature.json has all its parts."""
+    signatures = about["signatures"].values()
+    sides = [one[side] for one in signatures for side in ("inputs", "outputs")]
+    proper = [about["task"] in _TASKS, about["kind"] in FORMATS, *map(_is_text, about["labels"])]
+    proper += [about["unit"] in (None, *UNITS), *map(_is_text, about["files"].values())]
+    proper += [
+        _is_text(spec["dtype"]) and isinstance(spec["shape"], list)
+        for side in sides
+        for spec in side.values()
+    ]
+    if not all(proper):
+        raise ValueError
+
+
+def _is_text(value):
+    return isinstance(value, str)
 
 
 def load_export(path) -> Export:

@@ -189,6 +189,10 @@ def test_a_failed_export_leaves_the_old_one(copy, digit_run, monkeypatch):
     assert os.listdir(copy.parent) == ["copy"]
 
 
+ABOUT = {"format": 1, "kind": "saved_model", "task": "classifier", "labels": ["a"]}
+ABOUT |= {"unit": None, "signatures": {}, "files": {}}
+
+
 def damage(copy, how):
     data = next(copy.glob("variables/*data*"))
     if how == "truncated":
@@ -219,6 +223,11 @@ def damage(copy, how):
         ("{", "broken signature.json"),
         ("[]", "broken signature.json"),
         ('{"format": 1}', "broken signature.json"),
+        (json.dumps({**ABOUT, "signatures": {"serving_default": {}}}), "broken signature.json"),
+        (json.dumps({**ABOUT, "task": "sorter"}), "broken signature.json"),
+        (json.dumps({**ABOUT, "labels": [1]}), "broken signature.json"),
+        (json.dumps({**ABOUT, "files": ["a"]}), "broken signature.json"),
+        (json.dumps(ABOUT), "no such signature: found serving_default; expected"),
     ],
 )
 def test_a_damaged_or_foreign_export_is_named(copy, how, message):
