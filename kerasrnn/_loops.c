@@ -16,7 +16,7 @@ typedef int32_t i8 __attribute__((vector_size(32)));
 #define INLINE static inline __attribute__((always_inline))
 
 enum { SIMPLE, GRU, LSTM };
-enum { AT_ONCE = 128 }; /* rows, or half as many columns, multiplied at a time: they stay in cache */
+enum { AT_ONCE = 128 }; /* rows or columns multiplied at a time: they stay in cache */
 
 typedef struct { /* weights as Keras has them, [rows][gates][units] */
     int64_t rows, steps, inputs, units;
@@ -150,18 +150,17 @@ INLINE void product(const int avx2, const int R, const int G, PARAMETERS) {
     }
 }
 
-/* to[rows][width] (+)= a[rows][k] u, with u packed [panels of width][k][8]; width ≤ room of to. */
-INLINE void back_tile(const int avx2, const int R, const int G, float *to, int64_t stride,
-                      int64_t width, const float *a, int64_t a_stride, int64_t from, int64_t k,
-                      const float *u, int64_t columns, int add) {
+/* to[R][width] = or += a[R][k] u, vectors of u as for the products; width ≤ 8 G, or more. */
+INLINE void tile(const int avx2, const int R, const int G, float *to, int64_t stride, int64_t width,
+                 const float *a, int64_t row, int64_t k, const float *u, int64_t along,
+                 int64_t across, int add) {
     v8 sums[12];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
         for (int g = 0; g < G; g++)
-            sums[r * G + g] =
-                add || from ? load_some(to + r * stride + 8 * g, width - 8 * g) : (v8){};
-    product(avx2, R, G, sums, a + from, a_stride, 1, k, u + from * 8, 8, columns * 8);
+            sums[r * G + g] = add ? load_some(to + r * stride + 8 * g, width - 8 * g) : (v8){};
+    product(avx2, R, G, sums, a, row, 1, k, u, along, across);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
@@ -169,62 +168,57 @@ INLINE void back_tile(const int avx2, const int R, const int G, float *to, int64
             store_some(to + r * stride + 8 * g, sums[r * G + g], width - 8 * g);
 }
 
+/* to[rows][width] = or += a[rows][columns] u, with u packed [panels of width][columns][8]. */
 INLINE void back_product(const int avx2, float *to, int64_t rows, int64_t stride, int64_t width,
                          const float *a, int64_t a_stride, int64_t columns, const float *u, int add) {
     const int64_t panels = panels_of(width);
-    for (int64_t from = 0; from < columns; from += 2 * AT_ONCE) {
-        const int64_t k = least(columns - from, 2 * AT_ONCE);
-        for (int64_t panel = 0; panel < panels; panel += 2) {
-            const float *of = u + panel * columns * 8;
+    for (int64_t from = 0; from < columns; from += AT_ONCE) {
+        const int64_t k = least(columns - from, AT_ONCE);
+        for (int64_t panel = 0; panel < panels; panel += 4) {
+            const float *of = u + (panel * columns + from) * 8;
             float *at = to + panel * 8;
             const int64_t wide = width - panel * 8;
             int64_t row = 0;
 #define TILES(R, G)                                                                          \
     for (; row + R <= rows; row += R)                                                        \
-        back_tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride, a_stride, \
-                  from, k, of, columns, add);
-            if (panel + 2 <= panels) {
-                TILES(4, 2)
-                TILES(1, 2)
-            } else {
-                TILES(6, 1)
-                TILES(1, 1)
+        tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride + from, a_stride, k, \
+             of, 8, columns * 8, add || from);
+            switch (least(panels - panel, 4)) {
+                case 4: TILES(3, 4) TILES(1, 4) break;
+                case 3: TILES(3, 3) TILES(1, 3) break;
+                case 2: TILES(4, 2) TILES(1, 2) break;
+                default: TILES(6, 1) TILES(1, 1)
             }
         }
     }
 }
 
-/* to[width][columns] += aᵀ d, and sums[columns] += the rows of d unless NULL: so many rows of
- * d [rows][columns] and of a, whose elements lie in eights: at row * stride + i / 8 * apart + i % 8. */
-INLINE void weights_gradient(const int avx2, float *to, float *sums, const float *a, int64_t stride,
-                             int64_t apart, int64_t width, const float *d, int64_t rows,
-                             int64_t columns) {
-    float some[AT_ONCE * 16]; /* of d: as many rows, two vectors each */
+/* to[width][columns] += aᵀ d, and sums[columns] += the rows of d: so many rows of
+ * d [rows][panels][G][8] and of a, whose elements lie in eights: at row * stride + i / 8 * apart +
+ * i % 8. turned: room for AT_ONCE rows of a. */
+INLINE void weights_gradient(const int avx2, const int R, const int G, float *to, float *sums,
+                             const float *a, int64_t stride, int64_t apart, int64_t width,
+                             const float *d, int64_t rows, int64_t columns, float *turned) {
+    v8 some[AT_ONCE * 4]; /* of d: as many rows of a panel */
     for (int64_t from = 0; from < rows; from += AT_ONCE) {
         const int64_t k = least(rows - from, AT_ONCE);
-        for (int64_t at = 0; at < columns; at += 16) {
-            const int64_t wide = columns - at;
-            v8 total[2] = {};
-            for (int64_t j = 0; j < k; j++) {
-                const float *row = d + (from + j) * columns + at;
-                const v8 one = load(row), two = wide > 8 ? load(row + 8) : (v8){};
-                store(some + j * 16, one), store(some + j * 16 + 8, two);
-                total[0] += one, total[1] += two;
-            }
-            for (int g = 0; g < 2 && sums && 8 * g < wide; g++)
+        for (int64_t j = 0; j < k; j++)
+            for (int64_t i = 0; i < width; i++)
+                turned[i * AT_ONCE + j] = a[(from + j) * stride + i / 8 * apart + i % 8];
+        for (int64_t at = 0; at < columns; at += 8 * G) {
+            v8 total[4] = {};
+            for (int64_t j = 0; j < k; j++)
+#pragma GCC unroll 16
+                for (int g = 0; g < G; g++)
+                    total[g] += some[j * G + g] = load(d + (from + j) * columns + at + 8 * g);
+            for (int g = 0; g < G; g++)
                 store(sums + at + 8 * g, load(sums + at + 8 * g) + total[g]);
             int64_t i = 0;
-#define DOWN(R)                                                                                 \
-    for (; i + R <= width; i += R) {                                                            \
-        v8 held[2 * R];                                                                         \
-        for (int q = 0; q < 2 * R; q++)                                                         \
-            held[q] = load_some(to + (i + q / 2) * columns + at + q % 2 * 8, wide - q % 2 * 8); \
-        product(avx2, R, 2, held, a + from * stride + i / 8 * apart + i % 8, 1, stride, k,      \
-                some, 16, 8);                                                                   \
-        for (int q = 0; q < 2 * R; q++)                                                         \
-            store_some(to + (i + q / 2) * columns + at + q % 2 * 8, held[q], wide - q % 2 * 8); \
-    }
-            DOWN(4)
+#define DOWN(R)                                                                             \
+    for (; i + R <= width; i += R)                                                          \
+        tile(avx2, R, G, to + i * columns + at, columns, 8 * G, turned + i * AT_ONCE,       \
+             AT_ONCE, k, (const float *)some, 8 * G, 8, 1);
+            DOWN(R)
             DOWN(1)
         }
     }
@@ -467,27 +461,30 @@ INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t ste
 }
 
 /* Gradients of the weights, packed before they are given. */
-INLINE void backward_weights(const int avx2, const Loop *p, const int cell, const int G,
-                             float *packed) {
+INLINE void backward_weights(const int avx2, const Loop *p, const int cell, const int G, const int R,
+                             float *packed, float *turned) {
     const int64_t panels = panels_of(p->units), columns = 8 * panels * G, all = p->rows * p->steps;
     const int64_t apart = 8 * kept_of(cell);
     const float *d_state = cell == GRU ? p->d_state : p->d_gates;
     float *d_w = packed, *d_u = d_w + p->inputs * columns, *d_bias = d_u + p->units * columns;
     float *d_state_bias = d_bias + columns;
-    weights_gradient(avx2, d_w, d_bias, p->x, p->inputs, 8, p->inputs, p->d_gates, all, columns);
-    weights_gradient(avx2, d_u, d_state_bias, p->kept + 8 * (cell == SIMPLE ? 1 : 4),
-                     panels * apart, apart, p->units, d_state, all, columns);
+    weights_gradient(avx2, R, G, d_w, d_bias, p->x, p->inputs, 8, p->inputs, p->d_gates, all,
+                     columns, turned);
+    weights_gradient(avx2, R, G, d_u, d_state_bias, p->kept + 8 * (cell == SIMPLE ? 1 : 4),
+                     panels * apart, apart, p->units, d_state, all, columns, turned);
     unpack(p->d_w, d_w, p->inputs, G, p->units);
     unpack(p->d_u, d_u, p->units, G, p->units);
     unpack(p->d_bias, d_bias, 1, G, p->units);
     if (p->d_state_bias) unpack(p->d_state_bias, d_state_bias, 1, G, p->units);
 }
 
-INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) {
+INLINE int backward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
     const int64_t width = 8 * panels_of(p->units), size = p->rows * width, columns = G * width;
     const int64_t stride = columns + 24; /* no power of two, which caches bear badly */
     const int64_t packed = (p->inputs + p->units + 2) * columns;
-    float *memory = calloc(3 * size + p->rows * stride + width * columns + packed, sizeof(float));
+    const int64_t turned = (p->inputs > p->units ? p->inputs : p->units) * AT_ONCE;
+    float *memory =
+        calloc(3 * size + p->rows * stride + width * columns + packed + turned, sizeof(float));
     if (!memory) return 1;
     Gradients d = {memory, memory + size, memory + 2 * size, memory + 3 * size, stride};
     float *u = d.state + p->rows * stride;
@@ -502,7 +499,8 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) 
     }
     narrow(p->d_h0, d.h, p->rows, p->units);
     if (cell == LSTM) narrow(p->d_c0, d.c, p->rows, p->units);
-    backward_weights(avx2, p, cell, G, u + width * columns);
+    float *sums = u + width * columns;
+    backward_weights(avx2, p, cell, G, R, sums, sums + packed);
     free(memory);
     return 0;
 }
@@ -512,11 +510,11 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) 
 INLINE int run(const int avx2, const Loop *p, int cell, int back) {
     switch (cell * 2 + back) {
         case LSTM * 2: return forward(avx2, p, LSTM, 4, 3);
-        case LSTM * 2 + 1: return backward(avx2, p, LSTM, 4);
+        case LSTM * 2 + 1: return backward(avx2, p, LSTM, 4, 3);
         case GRU * 2: return forward(avx2, p, GRU, 3, 3);
-        case GRU * 2 + 1: return backward(avx2, p, GRU, 3);
+        case GRU * 2 + 1: return backward(avx2, p, GRU, 3, 3);
         case SIMPLE * 2: return forward(avx2, p, SIMPLE, 1, 6);
-        default: return backward(avx2, p, SIMPLE, 1);
+        default: return backward(avx2, p, SIMPLE, 1, 6);
     }
 }
 
