@@ -52,6 +52,9 @@ INLINE int64_t time_of(const Loop *p, int64_t step) {
 
 INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
 
+/* Room for a row of so many, in eights: no power of two, which caches bear badly. */
+INLINE int64_t row_of(int64_t number) { return 8 * panels_of(number) + 24; }
+
 INLINE v8 load(const float *from) {
     v8 value;
     memcpy(&value, from, sizeof value);
@@ -152,15 +155,15 @@ INLINE void product(const int avx2, const int R, const int G, PARAMETERS) {
 
 /* to[R][width] = or += a[R][k] u, vectors of u as for the products; width ≤ 8 G, or more. */
 INLINE void tile(const int avx2, const int R, const int G, float *to, int64_t stride, int64_t width,
-                 const float *a, int64_t row, int64_t k, const float *u, int64_t along,
-                 int64_t across, int add) {
+                 const float *a, int64_t row, int64_t column, int64_t k, const float *u,
+                 int64_t along, int64_t across, int add) {
     v8 sums[12];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
         for (int g = 0; g < G; g++)
             sums[r * G + g] = add ? load_some(to + r * stride + 8 * g, width - 8 * g) : (v8){};
-    product(avx2, R, G, sums, a, row, 1, k, u, along, across);
+    product(avx2, R, G, sums, a, row, column, k, u, along, across);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
@@ -181,8 +184,8 @@ INLINE void back_product(const int avx2, float *to, int64_t rows, int64_t stride
             int64_t row = 0;
 #define TILES(R, G)                                                                          \
     for (; row + R <= rows; row += R)                                                        \
-        tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride + from, a_stride, k, \
-             of, 8, columns * 8, add || from);
+        tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride + from, a_stride, 1, \
+             k, of, 8, columns * 8, add || from);
             switch (least(panels - panel, 4)) {
                 case 4: TILES(3, 4) TILES(1, 4) break;
                 case 3: TILES(3, 3) TILES(1, 3) break;
@@ -195,16 +198,18 @@ INLINE void back_product(const int avx2, float *to, int64_t rows, int64_t stride
 
 /* to[width][columns] += aᵀ d, and sums[columns] += the rows of d: so many rows of
  * d [rows][panels][G][8] and of a, whose elements lie in eights: at row * stride + i / 8 * apart +
- * i % 8. turned: room for AT_ONCE rows of a. */
+ * i % 8. close: room for AT_ONCE rows of a. */
 INLINE void weights_gradient(const int avx2, const int R, const int G, float *to, float *sums,
                              const float *a, int64_t stride, int64_t apart, int64_t width,
-                             const float *d, int64_t rows, int64_t columns, float *turned) {
+                             const float *d, int64_t rows, int64_t columns, float *close) {
+    const int64_t beside = row_of(width);
     v8 some[AT_ONCE * 4]; /* of d: as many rows of a panel */
     for (int64_t from = 0; from < rows; from += AT_ONCE) {
         const int64_t k = least(rows - from, AT_ONCE);
         for (int64_t j = 0; j < k; j++)
-            for (int64_t i = 0; i < width; i++)
-                turned[i * AT_ONCE + j] = a[(from + j) * stride + i / 8 * apart + i % 8];
+            for (int64_t i = 0; i < width; i += 8)
+                store(close + j * beside + i,
+                      load_some(a + (from + j) * stride + i / 8 * apart, width - i));
         for (int64_t at = 0; at < columns; at += 8 * G) {
             v8 total[4] = {};
             for (int64_t j = 0; j < k; j++)
@@ -216,8 +221,8 @@ INLINE void weights_gradient(const int avx2, const int R, const int G, float *to
             int64_t i = 0;
 #define DOWN(R)                                                                             \
     for (; i + R <= width; i += R)                                                          \
-        tile(avx2, R, G, to + i * columns + at, columns, 8 * G, turned + i * AT_ONCE,       \
-             AT_ONCE, k, (const float *)some, 8 * G, 8, 1);
+        tile(avx2, R, G, to + i * columns + at, columns, 8 * G, close + i, 1, beside, k,    \
+             (const float *)some, 8 * G, 8, 1);
             DOWN(R)
             DOWN(1)
         }
@@ -462,16 +467,16 @@ INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t ste
 
 /* Gradients of the weights, packed before they are given. */
 INLINE void backward_weights(const int avx2, const Loop *p, const int cell, const int G, const int R,
-                             float *packed, float *turned) {
+                             float *packed, float *close) {
     const int64_t panels = panels_of(p->units), columns = 8 * panels * G, all = p->rows * p->steps;
     const int64_t apart = 8 * kept_of(cell);
     const float *d_state = cell == GRU ? p->d_state : p->d_gates;
     float *d_w = packed, *d_u = d_w + p->inputs * columns, *d_bias = d_u + p->units * columns;
     float *d_state_bias = d_bias + columns;
     weights_gradient(avx2, R, G, d_w, d_bias, p->x, p->inputs, 8, p->inputs, p->d_gates, all,
-                     columns, turned);
+                     columns, close);
     weights_gradient(avx2, R, G, d_u, d_state_bias, p->kept + 8 * (cell == SIMPLE ? 1 : 4),
-                     panels * apart, apart, p->units, d_state, all, columns, turned);
+                     panels * apart, apart, p->units, d_state, all, columns, close);
     unpack(p->d_w, d_w, p->inputs, G, p->units);
     unpack(p->d_u, d_u, p->units, G, p->units);
     unpack(p->d_bias, d_bias, 1, G, p->units);
@@ -480,11 +485,11 @@ INLINE void backward_weights(const int avx2, const Loop *p, const int cell, cons
 
 INLINE int backward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
     const int64_t width = 8 * panels_of(p->units), size = p->rows * width, columns = G * width;
-    const int64_t stride = columns + 24; /* no power of two, which caches bear badly */
+    const int64_t stride = row_of(columns);
     const int64_t packed = (p->inputs + p->units + 2) * columns;
-    const int64_t turned = (p->inputs > p->units ? p->inputs : p->units) * AT_ONCE;
+    const int64_t close = row_of(p->inputs > p->units ? p->inputs : p->units) * AT_ONCE;
     float *memory =
-        calloc(3 * size + p->rows * stride + width * columns + packed + turned, sizeof(float));
+        calloc(3 * size + p->rows * stride + width * columns + packed + close, sizeof(float));
     if (!memory) return 1;
     Gradients d = {memory, memory + size, memory + 2 * size, memory + 3 * size, stride};
     float *u = d.state + p->rows * stride;
