@@ -4,8 +4,9 @@
  * are still in registers; the gradients of the weights are products over all steps at once.
  * Inside, units come in panels of 8, padded with zeros: a row of gates is [panels][gates][8],
  * "columns" numbers in all, and a row of states [panels][8]. Rows of a batch know nothing of each
- * other, so a caller may share them out among threads.
+ * other, so they are shared out among threads.
  */
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ typedef struct { /* weights as Keras has them, [rows][gates][units] */
     float *d_gates;       /* [rows][steps][columns], of the sums that the gates are of */
     float *d_state;       /* GRU: the same of the state's product */
     float *d_h0, *d_c0;   /* [rows][units] */
-    float *d_w, *d_u, *d_bias, *d_state_bias; /* of these rows alone */
+    float *d_w, *d_u, *d_bias, *d_state_bias; /* [parts] of them, of the rows of each */
 } Loop;
 
 /* What is kept of a unit and step: gates, then h before the step and, of LSTM, c before it. */
@@ -510,7 +511,7 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G, 
     return 0;
 }
 
-/* --- what the library gives --------------------------------------------------------------- */
+/* --- either way, for the machine at hand -------------------------------------------------- */
 
 INLINE int run(const int avx2, const Loop *p, int cell, int back) {
     switch (cell * 2 + back) {
@@ -534,20 +535,157 @@ static int has_avx2(void) {
 #endif
 }
 
-/* All steps, forward or back. 0, or 1 where memory is short. */
-int kerasrnn_loop(const Loop *p, int cell, int back) {
-    return has_avx2() ? run_avx2(p, cell, back) : run_anywhere(p, cell, back);
+/* --- threads ------------------------------------------------------------------------------ */
+
+/* Threads that wait for work, since a new one waits its turn where the cores are busy. Whoever has
+ * work takes part in it, and waits for none that has not begun. */
+typedef struct Crew {
+    int (*run)(const void *what, int64_t job);
+    const void *what;
+    int64_t jobs, next;
+    int seats, inside, failed; /* threads that may join, and that have */
+    struct Crew *other;
+} Crew;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
+static Crew *crews;
+static int threads_there;
+
+/* Run jobs until none is left. The lock is held before and after. */
+static void take_jobs(Crew *crew) {
+    while (crew->next < crew->jobs) {
+        const int64_t job = crew->next++;
+        pthread_mutex_unlock(&lock);
+        const int failed = crew->run(crew->what, job);
+        pthread_mutex_lock(&lock);
+        crew->failed |= failed;
+    }
 }
 
-/* The gradient of x, [rows][inputs], or what it gains: d_gates [rows][columns] by the kernel. */
-int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, int64_t units, int64_t gates, int add,
-                    const float *d_gates, const float *kernel) {
-    const int64_t columns = panels_of(units) * gates * 8;
-    float *packed = malloc(sizeof(float) * 8 * panels_of(inputs) * columns);
-    if (!packed) return 1;
-    pack_back(packed, kernel, inputs, gates, units);
-    if (has_avx2()) back_product(1, d_x, rows, inputs, inputs, d_gates, columns, columns, packed, add);
-    else back_product(0, d_x, rows, inputs, inputs, d_gates, columns, columns, packed, add);
-    free(packed);
+static void *wait_for_work(void *unused) {
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        Crew *crew = crews;
+        while (crew && !(crew->seats && crew->next < crew->jobs)) crew = crew->other;
+        if (!crew) {
+            pthread_cond_wait(&work, &lock);
+            continue;
+        }
+        crew->seats--, crew->inside++;
+        take_jobs(crew);
+        if (!--crew->inside) pthread_cond_broadcast(&done);
+    }
+    return unused;
+}
+
+/* A child has none of its parent's threads. */
+static void after_fork(void) {
+    pthread_mutex_init(&lock, NULL), pthread_cond_init(&work, NULL), pthread_cond_init(&done, NULL);
+    crews = NULL, threads_there = 0;
+}
+
+__attribute__((constructor)) static void at_first(void) { pthread_atfork(NULL, NULL, after_fork); }
+
+static void start_threads(int number) {
+    pthread_t one;
+    while (threads_there < number && !pthread_create(&one, NULL, wait_for_work, NULL)) {
+        pthread_detach(one);
+        threads_there++;
+    }
+}
+
+/* Run so many jobs on so many threads, this one among them. 0, or 1 where one of them failed. */
+static int share(int (*run)(const void *, int64_t), const void *what, int64_t jobs, int threads) {
+    Crew crew = {run, what, jobs, 0, (int)least(threads, jobs) - 1, 0, 0, NULL};
+    pthread_mutex_lock(&lock);
+    start_threads(crew.seats);
+    crew.other = crews, crews = &crew;
+    if (crew.seats > 0) pthread_cond_broadcast(&work);
+    take_jobs(&crew);
+    Crew **at = &crews;
+    while (*at != &crew) at = &(*at)->other;
+    *at = crew.other;
+    while (crew.inside) pthread_cond_wait(&done, &lock);
+    pthread_mutex_unlock(&lock);
+    return crew.failed;
+}
+
+typedef struct {
+    const Loop *loops;
+    int64_t size, parts; /* rows of a part, parts of a loop */
+    int cell, back;
+} Loops;
+
+/* The loop on the rows of one part. */
+static Loop part_of(const Loops *s, const Loop *p, int64_t part) {
+    const int64_t start = part * s->size, steps = p->steps, units = p->units, G = gates_of(s->cell);
+    const int64_t panels = panels_of(units), biases = p->state_bias ? 2 : 1;
+    Loop q = *p;
+    q.rows = least(s->size, p->rows - start);
+#define MOVE(array, number) (q.array = q.array ? q.array + (number) : NULL)
+    MOVE(mask, start * steps);
+    MOVE(x, start * steps * p->inputs);
+    MOVE(out, start * steps * units), MOVE(d_out, start * steps * units);
+    MOVE(h0, start * units), MOVE(h, start * units), MOVE(last, start * units);
+    MOVE(c0, start * units), MOVE(c, start * units), MOVE(d_last, start * units);
+    MOVE(d_h, start * units), MOVE(d_h0, start * units);
+    MOVE(d_c, start * units), MOVE(d_c0, start * units);
+    MOVE(kept, start * steps * panels * kept_of(s->cell) * 8);
+    MOVE(d_gates, start * steps * panels * G * 8), MOVE(d_state, start * steps * panels * G * 8);
+    MOVE(d_w, part * p->inputs * G * units), MOVE(d_u, part * units * G * units);
+    MOVE(d_bias, part * biases * G * units), MOVE(d_state_bias, part * biases * G * units);
+    return q;
+}
+
+static int run_part(const void *what, int64_t job) {
+    const Loops *s = what;
+    const Loop p = part_of(s, s->loops + job / s->parts, job % s->parts);
+    return has_avx2() ? run_avx2(&p, s->cell, s->back) : run_anywhere(&p, s->cell, s->back);
+}
+
+typedef struct {
+    float *d_x;
+    int64_t rows, inputs, columns, size;
+    const float *const *d_gates; /* of each layer */
+    float *packed[2];
+    int layers;
+} Inputs;
+
+static int run_inputs(const void *what, int64_t part) {
+    const Inputs *s = what;
+    const int64_t start = part * s->size, rows = least(s->size, s->rows - start);
+    for (int i = 0; i < s->layers; i++) {
+        float *to = s->d_x + start * s->inputs;
+        const float *from = s->d_gates[i] + start * s->columns, *u = s->packed[i];
+        const int64_t columns = s->columns, width = s->inputs;
+        if (has_avx2()) back_product(1, to, rows, width, width, from, columns, columns, u, i > 0);
+        else back_product(0, to, rows, width, width, from, columns, columns, u, i > 0);
+    }
     return 0;
+}
+
+/* --- what the library gives --------------------------------------------------------------- */
+
+/* All steps of so many layers of as many rows, forward or back, in parts of so many rows. 0, or 1
+ * where memory is short. */
+int kerasrnn_loops(const Loop *loops, int layers, int64_t size, int cell, int back, int threads) {
+    const int64_t parts = loops->rows ? (loops->rows + size - 1) / size : 1;
+    const Loops all = {loops, size, parts, cell, back};
+    return share(run_part, &all, layers * parts, threads);
+}
+
+/* The gradient of x, [rows][inputs]: the sum over at most two layers of d_gates [rows][columns] by
+ * the kernel. */
+int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, int64_t units, int64_t gates,
+                    const float *const *d_gates, const float *const *kernels, int layers,
+                    int64_t size, int threads) {
+    const int64_t columns = panels_of(units) * gates * 8, room = 8 * panels_of(inputs) * columns;
+    float *packed = malloc(sizeof(float) * layers * room);
+    if (!packed) return 1;
+    const Inputs all = {d_x, rows, inputs, columns, size, d_gates, {packed, packed + room}, layers};
+    for (int i = 0; i < layers; i++) pack_back(all.packed[i], kernels[i], inputs, gates, units);
+    const int failed = share(run_inputs, &all, (rows + size - 1) / size, threads);
+    free(packed);
+    return failed;
 }

@@ -11,7 +11,6 @@ import ctypes
 import importlib.machinery
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -53,7 +52,6 @@ _ARRAYS = [
     "d_bias",
     "d_state_bias",
 ]
-_OF_ALL_ROWS = ("w", "u", "bias", "state_bias")
 
 
 class _Loop(ctypes.Structure):
@@ -71,9 +69,10 @@ def library():
         path = Path(__file__).with_name(f"_loops{suffix}")
         if path.exists():
             loaded = ctypes.CDLL(str(path))
-            loaded.kerasrnn_loop.argtypes = [ctypes.POINTER(_Loop), ctypes.c_int, ctypes.c_int]
-            sizes, pointer = [*[ctypes.c_int64] * 4, ctypes.c_int], ctypes.c_void_p
-            loaded.kerasrnn_inputs.argtypes = [pointer, *sizes, pointer, pointer]
+            size, number, pointer = ctypes.c_int64, ctypes.c_int, ctypes.c_void_p
+            loaded.kerasrnn_loops.argtypes = [pointer, number, size, *[number] * 3]
+            arrays = [pointer, *[size] * 4, pointer, pointer, number, size, number]
+            loaded.kerasrnn_inputs.argtypes = arrays
             return loaded
     return None
 
@@ -99,7 +98,7 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
         not is (0,).
     """
     batch, steps, inputs = x.shape
-    jobs, results, lstm = [], [], cell == "lstm"
+    all_loops, results, lstm = [], [], cell == "lstm"
     for layer, back in zip(_groups(layers, 5), reverse, strict=True):
         _check_shapes(x, mask, *layer, cell)
         kernel, recurrent, bias, h0, c0 = layer
@@ -118,9 +117,9 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
             "kept": _empty(*kept) if keep else _NONE,
         }
         results += [arrays["out" if sequences else "last"], *map(arrays.get, ("h", "c", "kept"))]
-        jobs.append(_job(cell, False, arrays, (steps, inputs, units, back, zero_masked)))
-    work = batch * steps * (inputs + units) * recurrent.shape[1] * len(jobs)
-    _share(jobs, _parts(batch, work, threads // len(jobs)), threads)
+        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked))
+    work = batch * steps * (inputs + units) * recurrent.shape[1] * len(all_loops)
+    _run(cell, False, all_loops, _size_of_part(batch, work, threads // len(all_loops)), threads)
     return results
 
 
@@ -140,8 +139,9 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
     lstm, gru, number = cell == "lstm", cell == "gru", len(reverse)
     units, columns = layers[4].shape
     work = 3 * batch * steps * (inputs + units) * columns * number
-    parts = _parts(batch, work, threads // number)
-    jobs, results, totals = [], [], []
+    size = _size_of_part(batch, work, threads // number)
+    parts = -(-batch // size) or 1
+    all_loops, results, totals = [], [], []
     for layer, back in zip(_groups(layers, 7), reverse, strict=True):
         d_output, d_h, d_c, kernel, recurrent, bias, kept = layer
         units = recurrent.shape[0]
@@ -161,15 +161,14 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
             "d_h0": _empty(batch, units),
             "d_c0": _empty(batch, units) if lstm else _NONE,
         }
-        sums = [_empty(len(parts), *weights.shape) for weights in (kernel, recurrent, bias)]
-        of_parts = dict(zip(("d_w", "d_u", "d_bias"), sums, strict=True))
+        sums = [_empty(parts, *weights.shape) for weights in (kernel, recurrent, bias)]
+        arrays |= {"d_w": sums[0], "d_u": sums[1], "d_bias": sums[2]}
         if gru and bias.ndim == 2:
-            of_parts |= {"d_bias": sums[2][:, 0], "d_state_bias": sums[2][:, 1]}
-        sizes = (steps, inputs, units, back, zero_masked)
-        jobs.append(_job(cell, True, arrays, sizes, of_parts))
+            arrays |= {"d_bias": sums[2][0, 0], "d_state_bias": sums[2][0, 1]}
+        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked))
         totals.append(sums)
         results.append((d_gates, arrays["d_h0"], arrays["d_c0"]))
-    _share(jobs, parts, threads)
+    _run(cell, True, all_loops, size, threads)
     return [
         array
         for (d_gates, d_h0, d_c0), sums in zip(results, totals, strict=True)
@@ -183,16 +182,16 @@ def inputs_gradient(cell, *layers, threads):
     layers: for each layer that gradient, and its kernel.
     """
     (batch, steps, columns), inputs = layers[0].shape, layers[1].shape[0]
+    rows, units = batch * steps, layers[1].shape[1] // GATES[cell]
     d_x = _empty(batch, steps, inputs)
-
-    def run(_, start, stop):
-        for number, (d_gates, kernel) in enumerate(_groups(layers, 2)):
-            units = kernel.shape[1] // GATES[cell]
-            sizes = ((stop - start) * steps, inputs, units, GATES[cell], number > 0)
-            arrays = (_address(d_gates[start:stop]), _address(kernel))
-            _check(library().kerasrnn_inputs(_address(d_x[start:stop]), *sizes, *arrays))
-
-    _share([run], _parts(batch, d_x.size * columns, threads), threads)
+    of_layers = [
+        (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
+        for arrays in (layers[::2], layers[1::2])
+    ]
+    size = _size_of_part(rows, d_x.size * columns * len(layers) // 2, threads)
+    sizes = (rows, inputs, units, GATES[cell])
+    how = (len(layers) // 2, size, threads)
+    _check(library().kerasrnn_inputs(_address(d_x), *sizes, *of_layers, *how))
     return d_x
 
 
@@ -210,23 +209,20 @@ def _weights(kernel, recurrent, bias, cell):
     }
 
 
-def _job(cell, back, arrays, sizes, of_parts=None):
-    """A function of part, start and stop: the loop on these rows.
+def _loop(arrays, *sizes):
+    """What C reads of one layer."""
+    loop = _Loop(*sizes)
+    loop.alive = arrays  # as long as the loop is
+    for name, array in arrays.items():
+        if array.size:
+            setattr(loop, name, _address(array))
+    return loop
 
-    of_parts: arrays that have one of their own for each part.
-    """
 
-    def run(part, start, stop):
-        loop = _Loop(stop - start, *sizes)
-        for name, array in arrays.items():
-            if array.size:
-                offset = 0 if name in _OF_ALL_ROWS else start * array.strides[0]
-                setattr(loop, name, _address(array) + offset)
-        for name, array in (of_parts or {}).items():
-            setattr(loop, name, _address(array[part]))
-        _check(library().kerasrnn_loop(loop, CELLS[cell], back))
-
-    return run
+def _run(cell, back, all_loops, size, threads):
+    """The loops of all layers, in parts of so many rows."""
+    together = (_Loop * len(all_loops))(*all_loops)
+    _check(library().kerasrnn_loops(together, len(all_loops), size, CELLS[cell], back, threads))
 
 
 def _total(of_parts):
@@ -263,32 +259,11 @@ def _check_shapes(x, mask, kernel, recurrent, bias, h0, c0, cell):
             raise ValueError(f"{name} of shape {found}, expected {expected[0]}")
 
 
-def _parts(batch, work, threads):
-    """Rows for each thread, as (start, stop), in fours where there are several parts."""
-    number = max(1, min(threads, batch // 4, work // _WORTH_A_THREAD))
-    size = -(-batch // number)
-    size += -size % 4 if number > 1 else 0
-    parts = [(start, min(start + size, batch)) for start in range(0, batch, max(size, 1))]
-    return parts or [(0, 0)]
-
-
-def _share(jobs, parts, threads):
-    """Call each job for each part, in a pool where there are several."""
-    calls = [(job, part, *rows) for job in jobs for part, rows in enumerate(parts)]
-    if len(calls) == 1 or threads == 1:
-        for job, *arguments in calls:
-            job(*arguments)
-    else:
-        list(_pool(threads).map(lambda call: call[0](*call[1:]), calls))
-
-
-@cache
-def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="kerasrnn-loop")
-
-
-if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+def _size_of_part(rows, work, threads):
+    """Rows for each thread, in fours where there are several parts."""
+    number = max(1, min(threads, rows // 4, work // _WORTH_A_THREAD))
+    size = -(-rows // number)
+    return max(1, size + (-size % 4 if number > 1 else 0))
 
 
 def cores() -> int:
