@@ -23,13 +23,15 @@ typedef struct { /* weights as Keras has them, [rows][gates][units] */
     int64_t rows, steps, inputs, units;
     int32_t reverse;     /* read from the last step to the first */
     int32_t zero_masked; /* a masked step gives zeros, else what the step before gave */
+    int32_t joined;      /* loops whose outputs lie beside each other, 1 or 2 */
+    int32_t second;      /* the second of them, whose outputs are in the reverse order */
     const uint8_t *mask; /* [rows][steps], 0 where masked, or NULL */
     const float *x;      /* [rows][steps][inputs] */
     const float *w, *u;  /* kernel [inputs][gates][units], recurrent kernel [units][gates][units] */
     const float *bias;   /* [gates][units] */
     const float *state_bias; /* of the state's product, GRU only, or NULL for none */
     const float *h0, *c0;    /* [rows][units] */
-    float *out;              /* [rows][steps][units] in the order of reading, or NULL */
+    float *out;              /* [rows][steps][joined][units] in the order of reading, or NULL */
     float *last, *h, *c;     /* [rows][units]: the last output, the last states */
     float *kept;             /* [rows][steps][panels][KEPT][8] for the way back, or NULL */
     const float *d_out, *d_last; /* gradients of out or of last, the other is NULL */
@@ -49,6 +51,12 @@ INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 /* Where in time the step lies that is read so many steps after the first. */
 INLINE int64_t time_of(const Loop *p, int64_t step) {
     return p->reverse ? p->steps - 1 - step : step;
+}
+
+/* Where in out the values of a row and step begin. */
+INLINE int64_t out_of(const Loop *p, int64_t row, int64_t step) {
+    const int64_t place = p->second ? p->steps - 1 - step : step;
+    return ((row * p->steps + place) * p->joined + p->second) * p->units;
 }
 
 INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
@@ -326,8 +334,7 @@ INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const in
         store(s->h_new + there, h_next);
         if (cell == LSTM) store(s->c + there, c_next);
         if (p->out)
-            store_some(p->out + (i * p->steps + step) * p->units + 8 * panel, shown,
-                       p->units - 8 * panel);
+            store_some(p->out + out_of(p, i, step) + 8 * panel, shown, p->units - 8 * panel);
     }
 }
 
@@ -360,7 +367,7 @@ static void pass_over(const Loop *p, int cell, int64_t step, int64_t t, const Fo
     for (int64_t row = 0; row < p->rows; row++) {
         if (p->kept) memset(p->kept + (row * p->steps + t) * kept, 0, sizeof(float) * kept);
         if (p->out)
-            memcpy(p->out + (row * p->steps + step) * p->units, s->shown + row * width,
+            memcpy(p->out + out_of(p, row, step), s->shown + row * width,
                    sizeof(float) * p->units);
     }
 }
@@ -424,8 +431,7 @@ INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t ste
         float *d_state = d->state + i * d->stride + 8 * G * panel;
         v8 d_shown = load(d->shown + there);
         if (p->d_out)
-            d_shown += load_some(p->d_out + (i * p->steps + step) * p->units + 8 * panel,
-                                 p->units - 8 * panel);
+            d_shown += load_some(p->d_out + out_of(p, i, step) + 8 * panel, p->units - 8 * panel);
         if (masked) {
             memset(d_gates, 0, G * sizeof(v8)), memset(d_state, 0, G * sizeof(v8));
             store(d->shown + there, p->zero_masked ? (v8){} : d_shown);
@@ -626,7 +632,7 @@ static Loop part_of(const Loops *s, const Loop *p, int64_t part) {
 #define MOVE(array, number) (q.array = q.array ? q.array + (number) : NULL)
     MOVE(mask, start * steps);
     MOVE(x, start * steps * p->inputs);
-    MOVE(out, start * steps * units), MOVE(d_out, start * steps * units);
+    MOVE(out, start * steps * p->joined * units), MOVE(d_out, start * steps * p->joined * units);
     MOVE(h0, start * units), MOVE(h, start * units), MOVE(last, start * units);
     MOVE(c0, start * units), MOVE(c, start * units), MOVE(d_last, start * units);
     MOVE(d_h, start * units), MOVE(d_h0, start * units);

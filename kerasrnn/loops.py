@@ -24,7 +24,7 @@ _ALIGNMENT = 64  # bytes; arrays so aligned TensorFlow takes over without a copy
 _WORTH_A_THREAD = 1_000_000  # multiplications; less is done sooner than handed over
 _NONE = np.zeros(0, "float32")
 _SIZES = ("rows", "steps", "inputs", "units")
-_FLAGS = ("reverse", "zero_masked")
+_FLAGS = ("reverse", "zero_masked", "joined", "second")
 _ARRAYS = [
     "mask",
     "x",
@@ -77,7 +77,7 @@ def library():
     return None
 
 
-def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threads):
+def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threads, joined=False):
     """All steps of layers that read the same: one, or the two of a bidirectional layer.
 
     Args:
@@ -91,6 +91,8 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
         sequences: give the outputs of all steps, not only the last.
         keep: keep what ``backward`` needs.
         threads: at most so many at once.
+        joined: give all outputs of two layers as one array (batch, time, 2 · units), those of
+            the second in the reverse order, and (0,) as those of the second.
 
     Returns:
         For each layer the outputs (batch, time, units) in the order of reading, or the last
@@ -99,10 +101,14 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
     """
     batch, steps, inputs = x.shape
     all_loops, results, lstm = [], [], cell == "lstm"
-    for layer, back in zip(_groups(layers, 5), reverse, strict=True):
+    number = len(reverse) if joined else 1
+    for index, (layer, back) in enumerate(zip(_groups(layers, 5), reverse, strict=True)):
         _check_shapes(x, mask, *layer, cell)
         kernel, recurrent, bias, h0, c0 = layer
         units = recurrent.shape[0]
+        again = joined and index
+        if not again:
+            out = _empty(batch, steps, number * units) if sequences else _NONE
         kept = (batch, steps, -(-units // _PANEL), _KEPT[cell], _PANEL)
         arrays = {
             **_weights(kernel, recurrent, bias, cell),
@@ -110,26 +116,28 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
             "x": x,
             "h0": h0,
             "c0": c0,
-            "out": _empty(batch, steps, units) if sequences else _NONE,
+            "out": out,
             "last": _empty(batch, units),
             "h": _empty(batch, units),
             "c": _empty(batch, units) if lstm else _NONE,
             "kept": _empty(*kept) if keep else _NONE,
         }
-        results += [arrays["out" if sequences else "last"], *map(arrays.get, ("h", "c", "kept"))]
-        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked))
+        output = arrays["out" if sequences else "last"]
+        results += [_NONE if again else output, *map(arrays.get, ("h", "c", "kept"))]
+        place = (number, again)
+        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked, *place))
     work = batch * steps * (inputs + units) * recurrent.shape[1] * len(all_loops)
     _run(cell, False, all_loops, _size_of_part(batch, work, threads // len(all_loops)), threads)
     return results
 
 
-def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
+def backward(cell, x, mask, *layers, reverse, zero_masked, threads, joined=False):
     """Gradients of what ``forward`` was given, from those of what it gave.
 
     Args:
         *layers: for each layer the gradients of its outputs and last states h and c, its kernel,
             recurrent kernel and bias, and what ``forward`` kept.
-        cell, x, mask, reverse, zero_masked, threads: as ``forward`` had them.
+        cell, x, mask, reverse, zero_masked, threads, joined: as ``forward`` had them.
 
     Returns:
         For each layer the gradients of the gates' sums, for ``inputs_gradient``; and of what
@@ -142,9 +150,10 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
     size = _size_of_part(batch, work, threads // number)
     parts = -(-batch // size) or 1
     all_loops, results, totals = [], [], []
-    for layer, back in zip(_groups(layers, 7), reverse, strict=True):
+    for index, (layer, back) in enumerate(zip(_groups(layers, 7), reverse, strict=True)):
         d_output, d_h, d_c, kernel, recurrent, bias, kept = layer
         units = recurrent.shape[0]
+        d_output = layers[0] if joined else d_output
         sequences = d_output.ndim == 3
         d_gates = _empty(batch, steps, -(-units // _PANEL) * GATES[cell] * _PANEL)
         arrays = {
@@ -165,7 +174,8 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
         arrays |= {"d_w": sums[0], "d_u": sums[1], "d_bias": sums[2]}
         if gru and bias.ndim == 2:
             arrays |= {"d_bias": sums[2][0, 0], "d_state_bias": sums[2][0, 1]}
-        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked))
+        place = (number if joined else 1, joined and index)
+        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked, *place))
         totals.append(sums)
         results.append((d_gates, arrays["d_h0"], arrays["d_c0"]))
     _run(cell, True, all_loops, size, threads)
