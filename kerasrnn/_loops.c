@@ -652,7 +652,7 @@ static int run_part(const void *what, int64_t job) {
 
 typedef struct {
     float *d_x;
-    int64_t rows, inputs, columns, size;
+    int64_t rows, inputs, size, columns[2];
     const float *const *d_gates; /* of each layer */
     float *packed[2];
     int layers;
@@ -663,8 +663,8 @@ static int run_inputs(const void *what, int64_t part) {
     const int64_t start = part * s->size, rows = least(s->size, s->rows - start);
     for (int i = 0; i < s->layers; i++) {
         float *to = s->d_x + start * s->inputs;
-        const float *from = s->d_gates[i] + start * s->columns, *u = s->packed[i];
-        const int64_t columns = s->columns, width = s->inputs;
+        const int64_t columns = s->columns[i], width = s->inputs;
+        const float *from = s->d_gates[i] + start * columns, *u = s->packed[i];
         if (has_avx2()) back_product(1, to, rows, width, width, from, columns, columns, u, i > 0);
         else back_product(0, to, rows, width, width, from, columns, columns, u, i > 0);
     }
@@ -683,15 +683,18 @@ int kerasrnn_loops(const Loop *loops, int layers, int64_t size, int cell, int ba
 
 /* The gradient of x, [rows][inputs]: the sum over at most two layers of d_gates [rows][columns] by
  * the kernel. */
-int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, int64_t units, int64_t gates,
+int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, const int64_t *units, int64_t gates,
                     const float *const *d_gates, const float *const *kernels, int layers,
                     int64_t size, int threads) {
-    const int64_t columns = panels_of(units) * gates * 8, room = 8 * panels_of(inputs) * columns;
-    float *packed = malloc(sizeof(float) * layers * room);
-    if (!packed) return 1;
-    const Inputs all = {d_x, rows, inputs, columns, size, d_gates, {packed, packed + room}, layers};
-    for (int i = 0; i < layers; i++) pack_back(all.packed[i], kernels[i], inputs, gates, units);
-    const int failed = share(run_inputs, &all, (rows + size - 1) / size, threads);
-    free(packed);
+    Inputs all = {d_x, rows, inputs, size, {0}, d_gates, {NULL}, layers};
+    int failed = 0;
+    for (int i = 0; i < layers; i++) {
+        all.columns[i] = panels_of(units[i]) * gates * 8;
+        all.packed[i] = malloc(sizeof(float) * 8 * panels_of(inputs) * all.columns[i]);
+        if (all.packed[i]) pack_back(all.packed[i], kernels[i], inputs, gates, units[i]);
+        else failed = 1;
+    }
+    if (!failed) failed = share(run_inputs, &all, (rows + size - 1) / size, threads);
+    free(all.packed[0]), free(all.packed[1]);
     return failed;
 }

@@ -71,7 +71,7 @@ def library():
             loaded = ctypes.CDLL(str(path))
             size, number, pointer = ctypes.c_int64, ctypes.c_int, ctypes.c_void_p
             loaded.kerasrnn_loops.argtypes = [pointer, number, size, *[number] * 3]
-            arrays = [pointer, *[size] * 4, pointer, pointer, number, size, number]
+            arrays = [pointer, size, size, pointer, size, pointer, pointer, number, size, number]
             loaded.kerasrnn_inputs.argtypes = arrays
             return loaded
     return None
@@ -192,15 +192,13 @@ def inputs_gradient(cell, *layers, threads):
     layers: for each layer that gradient, and its kernel.
     """
     (batch, steps, columns), inputs = layers[0].shape, layers[1].shape[0]
-    rows, units = batch * steps, layers[1].shape[1] // GATES[cell]
+    rows, d_gates, kernels = batch * steps, layers[::2], layers[1::2]
+    number = len(kernels)
     d_x = _empty(batch, steps, inputs)
-    of_layers = [
-        (ctypes.c_void_p * len(arrays))(*map(_address, arrays))
-        for arrays in (layers[::2], layers[1::2])
-    ]
-    size = _size_of_part(rows, d_x.size * columns * len(layers) // 2, threads)
-    sizes = (rows, inputs, units, GATES[cell])
-    how = (len(layers) // 2, size, threads)
+    units = (ctypes.c_int64 * number)(*(kernel.shape[1] // GATES[cell] for kernel in kernels))
+    of_layers = [(ctypes.c_void_p * number)(*map(_address, each)) for each in (d_gates, kernels)]
+    size = _size_of_part(rows, d_x.size * columns * number, threads)
+    sizes, how = (rows, inputs, units, GATES[cell]), (number, size, threads)
     _check(library().kerasrnn_inputs(_address(d_x), *sizes, *of_layers, *how))
     return d_x
 
