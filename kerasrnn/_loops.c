@@ -4,8 +4,9 @@
  * are still in registers; the gradients of the weights are products over all steps at once.
  * Inside, units come in panels of 8, padded with zeros: a row of gates is [panels][gates][8],
  * "columns" numbers in all, and a row of states [panels][8]. Rows of a batch know nothing of each
- * other, so a caller may share them out among threads.
+ * other, so they are shared out among threads.
  */
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,19 +17,21 @@ typedef int32_t i8 __attribute__((vector_size(32)));
 #define INLINE static inline __attribute__((always_inline))
 
 enum { SIMPLE, GRU, LSTM };
-enum { AT_ONCE = 128 }; /* rows, or half as many columns, multiplied at a time: they stay in cache */
+enum { AT_ONCE = 128 }; /* rows or columns multiplied at a time: they stay in cache */
 
 typedef struct { /* weights as Keras has them, [rows][gates][units] */
     int64_t rows, steps, inputs, units;
     int32_t reverse;     /* read from the last step to the first */
     int32_t zero_masked; /* a masked step gives zeros, else what the step before gave */
+    int32_t joined;      /* loops whose outputs lie beside each other, 1 or 2 */
+    int32_t second;      /* the second of them, whose outputs are in the reverse order */
     const uint8_t *mask; /* [rows][steps], 0 where masked, or NULL */
     const float *x;      /* [rows][steps][inputs] */
     const float *w, *u;  /* kernel [inputs][gates][units], recurrent kernel [units][gates][units] */
     const float *bias;   /* [gates][units] */
     const float *state_bias; /* of the state's product, GRU only, or NULL for none */
     const float *h0, *c0;    /* [rows][units] */
-    float *out;              /* [rows][steps][units] in the order of reading, or NULL */
+    float *out;              /* [rows][steps][joined][units] in the order of reading, or NULL */
     float *last, *h, *c;     /* [rows][units]: the last output, the last states */
     float *kept;             /* [rows][steps][panels][KEPT][8] for the way back, or NULL */
     const float *d_out, *d_last; /* gradients of out or of last, the other is NULL */
@@ -36,7 +39,7 @@ typedef struct { /* weights as Keras has them, [rows][gates][units] */
     float *d_gates;       /* [rows][steps][columns], of the sums that the gates are of */
     float *d_state;       /* GRU: the same of the state's product */
     float *d_h0, *d_c0;   /* [rows][units] */
-    float *d_w, *d_u, *d_bias, *d_state_bias; /* of these rows alone */
+    float *d_w, *d_u, *d_bias, *d_state_bias; /* [parts] of them, of the rows of each */
 } Loop;
 
 /* What is kept of a unit and step: gates, then h before the step and, of LSTM, c before it. */
@@ -50,7 +53,16 @@ INLINE int64_t time_of(const Loop *p, int64_t step) {
     return p->reverse ? p->steps - 1 - step : step;
 }
 
+/* Where in out the values of a row and step begin. */
+INLINE int64_t out_of(const Loop *p, int64_t row, int64_t step) {
+    const int64_t place = p->second ? p->steps - 1 - step : step;
+    return ((row * p->steps + place) * p->joined + p->second) * p->units;
+}
+
 INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
+
+/* Room for a row of so many, in eights: no power of two, which caches bear badly. */
+INLINE int64_t row_of(int64_t number) { return 8 * panels_of(number) + 24; }
 
 INLINE v8 load(const float *from) {
     v8 value;
@@ -150,18 +162,17 @@ INLINE void product(const int avx2, const int R, const int G, PARAMETERS) {
     }
 }
 
-/* to[rows][width] (+)= a[rows][k] u, with u packed [panels of width][k][8]; width ≤ room of to. */
-INLINE void back_tile(const int avx2, const int R, const int G, float *to, int64_t stride,
-                      int64_t width, const float *a, int64_t a_stride, int64_t from, int64_t k,
-                      const float *u, int64_t columns, int add) {
+/* to[R][width] = or += a[R][k] u, vectors of u as for the products; width ≤ 8 G, or more. */
+INLINE void tile(const int avx2, const int R, const int G, float *to, int64_t stride, int64_t width,
+                 const float *a, int64_t row, int64_t column, int64_t k, const float *u,
+                 int64_t along, int64_t across, int add) {
     v8 sums[12];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
         for (int g = 0; g < G; g++)
-            sums[r * G + g] =
-                add || from ? load_some(to + r * stride + 8 * g, width - 8 * g) : (v8){};
-    product(avx2, R, G, sums, a + from, a_stride, 1, k, u + from * 8, 8, columns * 8);
+            sums[r * G + g] = add ? load_some(to + r * stride + 8 * g, width - 8 * g) : (v8){};
+    product(avx2, R, G, sums, a, row, column, k, u, along, across);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
@@ -169,62 +180,59 @@ INLINE void back_tile(const int avx2, const int R, const int G, float *to, int64
             store_some(to + r * stride + 8 * g, sums[r * G + g], width - 8 * g);
 }
 
+/* to[rows][width] = or += a[rows][columns] u, with u packed [panels of width][columns][8]. */
 INLINE void back_product(const int avx2, float *to, int64_t rows, int64_t stride, int64_t width,
                          const float *a, int64_t a_stride, int64_t columns, const float *u, int add) {
     const int64_t panels = panels_of(width);
-    for (int64_t from = 0; from < columns; from += 2 * AT_ONCE) {
-        const int64_t k = least(columns - from, 2 * AT_ONCE);
-        for (int64_t panel = 0; panel < panels; panel += 2) {
-            const float *of = u + panel * columns * 8;
+    for (int64_t from = 0; from < columns; from += AT_ONCE) {
+        const int64_t k = least(columns - from, AT_ONCE);
+        for (int64_t panel = 0; panel < panels; panel += 4) {
+            const float *of = u + (panel * columns + from) * 8;
             float *at = to + panel * 8;
             const int64_t wide = width - panel * 8;
             int64_t row = 0;
 #define TILES(R, G)                                                                          \
     for (; row + R <= rows; row += R)                                                        \
-        back_tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride, a_stride, \
-                  from, k, of, columns, add);
-            if (panel + 2 <= panels) {
-                TILES(4, 2)
-                TILES(1, 2)
-            } else {
-                TILES(6, 1)
-                TILES(1, 1)
+        tile(avx2, R, G, at + row * stride, stride, wide, a + row * a_stride + from, a_stride, 1, \
+             k, of, 8, columns * 8, add || from);
+            switch (least(panels - panel, 4)) {
+                case 4: TILES(3, 4) TILES(1, 4) break;
+                case 3: TILES(3, 3) TILES(1, 3) break;
+                case 2: TILES(4, 2) TILES(1, 2) break;
+                default: TILES(6, 1) TILES(1, 1)
             }
         }
     }
 }
 
-/* to[width][columns] += aᵀ d, and sums[columns] += the rows of d unless NULL: so many rows of
- * d [rows][columns] and of a, whose elements lie in eights: at row * stride + i / 8 * apart + i % 8. */
-INLINE void weights_gradient(const int avx2, float *to, float *sums, const float *a, int64_t stride,
-                             int64_t apart, int64_t width, const float *d, int64_t rows,
-                             int64_t columns) {
-    float some[AT_ONCE * 16]; /* of d: as many rows, two vectors each */
+/* to[width][columns] += aᵀ d, and sums[columns] += the rows of d: so many rows of
+ * d [rows][panels][G][8] and of a, whose elements lie in eights: at row * stride + i / 8 * apart +
+ * i % 8. close: room for AT_ONCE rows of a. */
+INLINE void weights_gradient(const int avx2, const int R, const int G, float *to, float *sums,
+                             const float *a, int64_t stride, int64_t apart, int64_t width,
+                             const float *d, int64_t rows, int64_t columns, float *close) {
+    const int64_t beside = row_of(width);
+    v8 some[AT_ONCE * 4]; /* of d: as many rows of a panel */
     for (int64_t from = 0; from < rows; from += AT_ONCE) {
         const int64_t k = least(rows - from, AT_ONCE);
-        for (int64_t at = 0; at < columns; at += 16) {
-            const int64_t wide = columns - at;
-            v8 total[2] = {};
-            for (int64_t j = 0; j < k; j++) {
-                const float *row = d + (from + j) * columns + at;
-                const v8 one = load(row), two = wide > 8 ? load(row + 8) : (v8){};
-                store(some + j * 16, one), store(some + j * 16 + 8, two);
-                total[0] += one, total[1] += two;
-            }
-            for (int g = 0; g < 2 && sums && 8 * g < wide; g++)
+        for (int64_t j = 0; j < k; j++)
+            for (int64_t i = 0; i < width; i += 8)
+                store(close + j * beside + i,
+                      load_some(a + (from + j) * stride + i / 8 * apart, width - i));
+        for (int64_t at = 0; at < columns; at += 8 * G) {
+            v8 total[4] = {};
+            for (int64_t j = 0; j < k; j++)
+#pragma GCC unroll 16
+                for (int g = 0; g < G; g++)
+                    total[g] += some[j * G + g] = load(d + (from + j) * columns + at + 8 * g);
+            for (int g = 0; g < G; g++)
                 store(sums + at + 8 * g, load(sums + at + 8 * g) + total[g]);
             int64_t i = 0;
-#define DOWN(R)                                                                                 \
-    for (; i + R <= width; i += R) {                                                            \
-        v8 held[2 * R];                                                                         \
-        for (int q = 0; q < 2 * R; q++)                                                         \
-            held[q] = load_some(to + (i + q / 2) * columns + at + q % 2 * 8, wide - q % 2 * 8); \
-        product(avx2, R, 2, held, a + from * stride + i / 8 * apart + i % 8, 1, stride, k,      \
-                some, 16, 8);                                                                   \
-        for (int q = 0; q < 2 * R; q++)                                                         \
-            store_some(to + (i + q / 2) * columns + at + q % 2 * 8, held[q], wide - q % 2 * 8); \
-    }
-            DOWN(4)
+#define DOWN(R)                                                                             \
+    for (; i + R <= width; i += R)                                                          \
+        tile(avx2, R, G, to + i * columns + at, columns, 8 * G, close + i, 1, beside, k,    \
+             (const float *)some, 8 * G, 8, 1);
+            DOWN(R)
             DOWN(1)
         }
     }
@@ -326,8 +334,7 @@ INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const in
         store(s->h_new + there, h_next);
         if (cell == LSTM) store(s->c + there, c_next);
         if (p->out)
-            store_some(p->out + (i * p->steps + step) * p->units + 8 * panel, shown,
-                       p->units - 8 * panel);
+            store_some(p->out + out_of(p, i, step) + 8 * panel, shown, p->units - 8 * panel);
     }
 }
 
@@ -360,7 +367,7 @@ static void pass_over(const Loop *p, int cell, int64_t step, int64_t t, const Fo
     for (int64_t row = 0; row < p->rows; row++) {
         if (p->kept) memset(p->kept + (row * p->steps + t) * kept, 0, sizeof(float) * kept);
         if (p->out)
-            memcpy(p->out + (row * p->steps + step) * p->units, s->shown + row * width,
+            memcpy(p->out + out_of(p, row, step), s->shown + row * width,
                    sizeof(float) * p->units);
     }
 }
@@ -424,8 +431,7 @@ INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t ste
         float *d_state = d->state + i * d->stride + 8 * G * panel;
         v8 d_shown = load(d->shown + there);
         if (p->d_out)
-            d_shown += load_some(p->d_out + (i * p->steps + step) * p->units + 8 * panel,
-                                 p->units - 8 * panel);
+            d_shown += load_some(p->d_out + out_of(p, i, step) + 8 * panel, p->units - 8 * panel);
         if (masked) {
             memset(d_gates, 0, G * sizeof(v8)), memset(d_state, 0, G * sizeof(v8));
             store(d->shown + there, p->zero_masked ? (v8){} : d_shown);
@@ -467,27 +473,30 @@ INLINE void backward_gates(const Loop *p, const int cell, int64_t i, int64_t ste
 }
 
 /* Gradients of the weights, packed before they are given. */
-INLINE void backward_weights(const int avx2, const Loop *p, const int cell, const int G,
-                             float *packed) {
+INLINE void backward_weights(const int avx2, const Loop *p, const int cell, const int G, const int R,
+                             float *packed, float *close) {
     const int64_t panels = panels_of(p->units), columns = 8 * panels * G, all = p->rows * p->steps;
     const int64_t apart = 8 * kept_of(cell);
     const float *d_state = cell == GRU ? p->d_state : p->d_gates;
     float *d_w = packed, *d_u = d_w + p->inputs * columns, *d_bias = d_u + p->units * columns;
     float *d_state_bias = d_bias + columns;
-    weights_gradient(avx2, d_w, d_bias, p->x, p->inputs, 8, p->inputs, p->d_gates, all, columns);
-    weights_gradient(avx2, d_u, d_state_bias, p->kept + 8 * (cell == SIMPLE ? 1 : 4),
-                     panels * apart, apart, p->units, d_state, all, columns);
+    weights_gradient(avx2, R, G, d_w, d_bias, p->x, p->inputs, 8, p->inputs, p->d_gates, all,
+                     columns, close);
+    weights_gradient(avx2, R, G, d_u, d_state_bias, p->kept + 8 * (cell == SIMPLE ? 1 : 4),
+                     panels * apart, apart, p->units, d_state, all, columns, close);
     unpack(p->d_w, d_w, p->inputs, G, p->units);
     unpack(p->d_u, d_u, p->units, G, p->units);
     unpack(p->d_bias, d_bias, 1, G, p->units);
     if (p->d_state_bias) unpack(p->d_state_bias, d_state_bias, 1, G, p->units);
 }
 
-INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) {
+INLINE int backward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
     const int64_t width = 8 * panels_of(p->units), size = p->rows * width, columns = G * width;
-    const int64_t stride = columns + 24; /* no power of two, which caches bear badly */
+    const int64_t stride = row_of(columns);
     const int64_t packed = (p->inputs + p->units + 2) * columns;
-    float *memory = calloc(3 * size + p->rows * stride + width * columns + packed, sizeof(float));
+    const int64_t close = row_of(p->inputs > p->units ? p->inputs : p->units) * AT_ONCE;
+    float *memory =
+        calloc(3 * size + p->rows * stride + width * columns + packed + close, sizeof(float));
     if (!memory) return 1;
     Gradients d = {memory, memory + size, memory + 2 * size, memory + 3 * size, stride};
     float *u = d.state + p->rows * stride;
@@ -502,21 +511,22 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G) 
     }
     narrow(p->d_h0, d.h, p->rows, p->units);
     if (cell == LSTM) narrow(p->d_c0, d.c, p->rows, p->units);
-    backward_weights(avx2, p, cell, G, u + width * columns);
+    float *sums = u + width * columns;
+    backward_weights(avx2, p, cell, G, R, sums, sums + packed);
     free(memory);
     return 0;
 }
 
-/* --- what the library gives --------------------------------------------------------------- */
+/* --- either way, for the machine at hand -------------------------------------------------- */
 
 INLINE int run(const int avx2, const Loop *p, int cell, int back) {
     switch (cell * 2 + back) {
         case LSTM * 2: return forward(avx2, p, LSTM, 4, 3);
-        case LSTM * 2 + 1: return backward(avx2, p, LSTM, 4);
+        case LSTM * 2 + 1: return backward(avx2, p, LSTM, 4, 3);
         case GRU * 2: return forward(avx2, p, GRU, 3, 3);
-        case GRU * 2 + 1: return backward(avx2, p, GRU, 3);
+        case GRU * 2 + 1: return backward(avx2, p, GRU, 3, 3);
         case SIMPLE * 2: return forward(avx2, p, SIMPLE, 1, 6);
-        default: return backward(avx2, p, SIMPLE, 1);
+        default: return backward(avx2, p, SIMPLE, 1, 6);
     }
 }
 
@@ -531,20 +541,160 @@ static int has_avx2(void) {
 #endif
 }
 
-/* All steps, forward or back. 0, or 1 where memory is short. */
-int kerasrnn_loop(const Loop *p, int cell, int back) {
-    return has_avx2() ? run_avx2(p, cell, back) : run_anywhere(p, cell, back);
+/* --- threads ------------------------------------------------------------------------------ */
+
+/* Threads that wait for work, since a new one waits its turn where the cores are busy. Whoever has
+ * work takes part in it, and waits for none that has not begun. */
+typedef struct Crew {
+    int (*run)(const void *what, int64_t job);
+    const void *what;
+    int64_t jobs, next;
+    int seats, inside, failed; /* threads that may join, and that have */
+    struct Crew *other;
+} Crew;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
+static Crew *crews;
+static int threads_there;
+
+/* Run jobs until none is left. The lock is held before and after. */
+static void take_jobs(Crew *crew) {
+    while (crew->next < crew->jobs) {
+        const int64_t job = crew->next++;
+        pthread_mutex_unlock(&lock);
+        const int failed = crew->run(crew->what, job);
+        pthread_mutex_lock(&lock);
+        crew->failed |= failed;
+    }
 }
 
-/* The gradient of x, [rows][inputs], or what it gains: d_gates [rows][columns] by the kernel. */
-int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, int64_t units, int64_t gates, int add,
-                    const float *d_gates, const float *kernel) {
-    const int64_t columns = panels_of(units) * gates * 8;
-    float *packed = malloc(sizeof(float) * 8 * panels_of(inputs) * columns);
-    if (!packed) return 1;
-    pack_back(packed, kernel, inputs, gates, units);
-    if (has_avx2()) back_product(1, d_x, rows, inputs, inputs, d_gates, columns, columns, packed, add);
-    else back_product(0, d_x, rows, inputs, inputs, d_gates, columns, columns, packed, add);
-    free(packed);
+static void *wait_for_work(void *unused) {
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        Crew *crew = crews;
+        while (crew && !(crew->seats && crew->next < crew->jobs)) crew = crew->other;
+        if (!crew) {
+            pthread_cond_wait(&work, &lock);
+            continue;
+        }
+        crew->seats--, crew->inside++;
+        take_jobs(crew);
+        if (!--crew->inside) pthread_cond_broadcast(&done);
+    }
+    return unused;
+}
+
+/* A child has none of its parent's threads. */
+static void after_fork(void) {
+    pthread_mutex_init(&lock, NULL), pthread_cond_init(&work, NULL), pthread_cond_init(&done, NULL);
+    crews = NULL, threads_there = 0;
+}
+
+__attribute__((constructor)) static void at_first(void) { pthread_atfork(NULL, NULL, after_fork); }
+
+static void start_threads(int number) {
+    pthread_t one;
+    while (threads_there < number && !pthread_create(&one, NULL, wait_for_work, NULL)) {
+        pthread_detach(one);
+        threads_there++;
+    }
+}
+
+/* Run so many jobs on so many threads, this one among them. 0, or 1 where one of them failed. */
+static int share(int (*run)(const void *, int64_t), const void *what, int64_t jobs, int threads) {
+    Crew crew = {run, what, jobs, 0, (int)least(threads, jobs) - 1, 0, 0, NULL};
+    pthread_mutex_lock(&lock);
+    start_threads(crew.seats);
+    crew.other = crews, crews = &crew;
+    if (crew.seats > 0) pthread_cond_broadcast(&work);
+    take_jobs(&crew);
+    Crew **at = &crews;
+    while (*at != &crew) at = &(*at)->other;
+    *at = crew.other;
+    while (crew.inside) pthread_cond_wait(&done, &lock);
+    pthread_mutex_unlock(&lock);
+    return crew.failed;
+}
+
+typedef struct {
+    const Loop *loops;
+    int64_t size, parts; /* rows of a part, parts of a loop */
+    int cell, back;
+} Loops;
+
+/* The loop on the rows of one part. */
+static Loop part_of(const Loops *s, const Loop *p, int64_t part) {
+    const int64_t start = part * s->size, steps = p->steps, units = p->units, G = gates_of(s->cell);
+    const int64_t panels = panels_of(units), biases = p->state_bias ? 2 : 1;
+    Loop q = *p;
+    q.rows = least(s->size, p->rows - start);
+#define MOVE(array, number) (q.array = q.array ? q.array + (number) : NULL)
+    MOVE(mask, start * steps);
+    MOVE(x, start * steps * p->inputs);
+    MOVE(out, start * steps * p->joined * units), MOVE(d_out, start * steps * p->joined * units);
+    MOVE(h0, start * units), MOVE(h, start * units), MOVE(last, start * units);
+    MOVE(c0, start * units), MOVE(c, start * units), MOVE(d_last, start * units);
+    MOVE(d_h, start * units), MOVE(d_h0, start * units);
+    MOVE(d_c, start * units), MOVE(d_c0, start * units);
+    MOVE(kept, start * steps * panels * kept_of(s->cell) * 8);
+    MOVE(d_gates, start * steps * panels * G * 8), MOVE(d_state, start * steps * panels * G * 8);
+    MOVE(d_w, part * p->inputs * G * units), MOVE(d_u, part * units * G * units);
+    MOVE(d_bias, part * biases * G * units), MOVE(d_state_bias, part * biases * G * units);
+    return q;
+}
+
+static int run_part(const void *what, int64_t job) {
+    const Loops *s = what;
+    const Loop p = part_of(s, s->loops + job / s->parts, job % s->parts);
+    return has_avx2() ? run_avx2(&p, s->cell, s->back) : run_anywhere(&p, s->cell, s->back);
+}
+
+typedef struct {
+    float *d_x;
+    int64_t rows, inputs, size, columns[2];
+    const float *const *d_gates; /* of each layer */
+    float *packed[2];
+    int layers;
+} Inputs;
+
+static int run_inputs(const void *what, int64_t part) {
+    const Inputs *s = what;
+    const int64_t start = part * s->size, rows = least(s->size, s->rows - start);
+    for (int i = 0; i < s->layers; i++) {
+        float *to = s->d_x + start * s->inputs;
+        const int64_t columns = s->columns[i], width = s->inputs;
+        const float *from = s->d_gates[i] + start * columns, *u = s->packed[i];
+        if (has_avx2()) back_product(1, to, rows, width, width, from, columns, columns, u, i > 0);
+        else back_product(0, to, rows, width, width, from, columns, columns, u, i > 0);
+    }
     return 0;
+}
+
+/* --- what the library gives --------------------------------------------------------------- */
+
+/* All steps of so many layers of as many rows, forward or back, in parts of so many rows. 0, or 1
+ * where memory is short. */
+int kerasrnn_loops(const Loop *loops, int layers, int64_t size, int cell, int back, int threads) {
+    const int64_t parts = loops->rows ? (loops->rows + size - 1) / size : 1;
+    const Loops all = {loops, size, parts, cell, back};
+    return share(run_part, &all, layers * parts, threads);
+}
+
+/* The gradient of x, [rows][inputs]: the sum over at most two layers of d_gates [rows][columns] by
+ * the kernel. */
+int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, const int64_t *units, int64_t gates,
+                    const float *const *d_gates, const float *const *kernels, int layers,
+                    int64_t size, int threads) {
+    Inputs all = {d_x, rows, inputs, size, {0}, d_gates, {NULL}, layers};
+    int failed = 0;
+    for (int i = 0; i < layers; i++) {
+        all.columns[i] = panels_of(units[i]) * gates * 8;
+        all.packed[i] = malloc(sizeof(float) * 8 * panels_of(inputs) * all.columns[i]);
+        if (all.packed[i]) pack_back(all.packed[i], kernels[i], inputs, gates, units[i]);
+        else failed = 1;
+    }
+    if (!failed) failed = share(run_inputs, &all, (rows + size - 1) / size, threads);
+    free(all.packed[0]), free(all.packed[1]);
+    return failed;
 }

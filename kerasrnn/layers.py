@@ -170,10 +170,11 @@ class _Native:
         return last, output if self.return_sequences else last[:, None], states
 
 
-def _loop(layers, sequences, states, mask, training):
+def _loop(layers, sequences, states, mask, training, joined=False):
     """The native loop of layers that read the same, as one operation with a gradient.
 
-    states: the initial ones of each layer. Gives the output and the last states of each layer.
+    states: the initial ones of each layer. Gives the output and the last states of each layer;
+    joined: as the first output those of both layers, the second's in the reverse order.
     """
     cell, number = layers[0].native_cell, _number_of_states(layers[0])
     threads = tf.config.threading.get_intra_op_parallelism_threads() or loops.cores()
@@ -181,6 +182,7 @@ def _loop(layers, sequences, states, mask, training):
         "reverse": [layer.go_backwards for layer in layers],
         "zero_masked": layers[0].zero_output_for_mask,
         "threads": threads,
+        "joined": joined,
     }
     mask = tf.zeros(0, bool) if mask is None else tf.cast(keras.tree.flatten(mask)[0], bool)
     given = [array for pair in zip(layers, states, strict=True) for array in _given(*pair)]
@@ -213,8 +215,9 @@ def _loop(layers, sequences, states, mask, training):
         results = [array for index, array in enumerate(results) if index % 4 < 3]
         for index, array in enumerate(results):
             of_all = (x.shape[1],) if layers[0].return_sequences and index % 3 == 0 else ()
-            if index % 3 < 2 or cell == "lstm":
-                array.set_shape((x.shape[0], *of_all, layers[index // 3].units))
+            width = layers[index // 3].units * (2 if joined and index == 0 else 1)
+            if not (index % 3 == 2 and cell != "lstm") and not (joined and index == 3):
+                array.set_shape((x.shape[0], *of_all, width))
         return results, lambda *d_results: gradient(x, given, kept, d_results)
 
     results = run(sequences, *given)
@@ -290,17 +293,18 @@ class Bidirectional(keras.layers.Bidirectional):
             states = [state for layer in layers for state in layer.get_initial_state(batch)]
         half = len(states) // 2
         halves = [states[:half], states[half:]]
-        results = _loop(layers, sequences, halves, mask, training)
+        joined = self.return_sequences and self.merge_mode == "concat" and _as_wide(*layers)
+        results = _loop(layers, sequences, halves, mask, training, joined)
         (forward, *states), (backward, *more) = results
-        if self.return_sequences:
-            backward = ops.flip(backward, axis=1)
-        output = self._merge(forward, backward)
+        output = forward if joined else self._merge(forward, backward)
         if self.return_state:
             output = output if isinstance(output, tuple) else (output,)
             return *output, *states, *more
         return output
 
     def _merge(self, forward, backward):
+        if self.return_sequences:
+            backward = ops.flip(backward, axis=1)
         if self.merge_mode is None:
             return forward, backward
         if self.merge_mode == "concat":
@@ -309,6 +313,10 @@ class Bidirectional(keras.layers.Bidirectional):
             return forward * backward
         total = forward + backward
         return total / 2 if self.merge_mode == "ave" else total
+
+
+def _as_wide(forward, backward):
+    return forward.units == backward.units
 
 
 def _alike(forward, backward):

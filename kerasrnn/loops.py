@@ -11,7 +11,6 @@ import ctypes
 import importlib.machinery
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +24,7 @@ _ALIGNMENT = 64  # bytes; arrays so aligned TensorFlow takes over without a copy
 _WORTH_A_THREAD = 1_000_000  # multiplications; less is done sooner than handed over
 _NONE = np.zeros(0, "float32")
 _SIZES = ("rows", "steps", "inputs", "units")
-_FLAGS = ("reverse", "zero_masked")
+_FLAGS = ("reverse", "zero_masked", "joined", "second")
 _ARRAYS = [
     "mask",
     "x",
@@ -53,7 +52,6 @@ _ARRAYS = [
     "d_bias",
     "d_state_bias",
 ]
-_OF_ALL_ROWS = ("w", "u", "bias", "state_bias")
 
 
 class _Loop(ctypes.Structure):
@@ -71,14 +69,15 @@ def library():
         path = Path(__file__).with_name(f"_loops{suffix}")
         if path.exists():
             loaded = ctypes.CDLL(str(path))
-            loaded.kerasrnn_loop.argtypes = [ctypes.POINTER(_Loop), ctypes.c_int, ctypes.c_int]
-            sizes, pointer = [*[ctypes.c_int64] * 4, ctypes.c_int], ctypes.c_void_p
-            loaded.kerasrnn_inputs.argtypes = [pointer, *sizes, pointer, pointer]
+            size, number, pointer = ctypes.c_int64, ctypes.c_int, ctypes.c_void_p
+            loaded.kerasrnn_loops.argtypes = [pointer, number, size, *[number] * 3]
+            arrays = [pointer, size, size, pointer, size, pointer, pointer, number, size, number]
+            loaded.kerasrnn_inputs.argtypes = arrays
             return loaded
     return None
 
 
-def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threads):
+def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threads, joined=False):
     """All steps of layers that read the same: one, or the two of a bidirectional layer.
 
     Args:
@@ -92,6 +91,8 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
         sequences: give the outputs of all steps, not only the last.
         keep: keep what ``backward`` needs.
         threads: at most so many at once.
+        joined: give all outputs of two layers as one array (batch, time, 2 · units), those of
+            the second in the reverse order, and (0,) as those of the second.
 
     Returns:
         For each layer the outputs (batch, time, units) in the order of reading, or the last
@@ -99,11 +100,15 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
         not is (0,).
     """
     batch, steps, inputs = x.shape
-    jobs, results, lstm = [], [], cell == "lstm"
-    for layer, back in zip(_groups(layers, 5), reverse, strict=True):
+    all_loops, results, lstm = [], [], cell == "lstm"
+    number = len(reverse) if joined else 1
+    for index, (layer, back) in enumerate(zip(_groups(layers, 5), reverse, strict=True)):
         _check_shapes(x, mask, *layer, cell)
         kernel, recurrent, bias, h0, c0 = layer
         units = recurrent.shape[0]
+        again = joined and index
+        if not again:
+            out = _empty(batch, steps, number * units) if sequences else _NONE
         kept = (batch, steps, -(-units // _PANEL), _KEPT[cell], _PANEL)
         arrays = {
             **_weights(kernel, recurrent, bias, cell),
@@ -111,26 +116,28 @@ def forward(cell, x, mask, *layers, reverse, zero_masked, sequences, keep, threa
             "x": x,
             "h0": h0,
             "c0": c0,
-            "out": _empty(batch, steps, units) if sequences else _NONE,
+            "out": out,
             "last": _empty(batch, units),
             "h": _empty(batch, units),
             "c": _empty(batch, units) if lstm else _NONE,
             "kept": _empty(*kept) if keep else _NONE,
         }
-        results += [arrays["out" if sequences else "last"], *map(arrays.get, ("h", "c", "kept"))]
-        jobs.append(_job(cell, False, arrays, (steps, inputs, units, back, zero_masked)))
-    work = batch * steps * (inputs + units) * recurrent.shape[1] * len(jobs)
-    _share(jobs, _parts(batch, work, threads // len(jobs)), threads)
+        output = arrays["out" if sequences else "last"]
+        results += [_NONE if again else output, *map(arrays.get, ("h", "c", "kept"))]
+        place = (number, again)
+        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked, *place))
+    work = batch * steps * (inputs + units) * recurrent.shape[1] * len(all_loops)
+    _run(cell, False, all_loops, _size_of_part(batch, work, threads // len(all_loops)), threads)
     return results
 
 
-def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
+def backward(cell, x, mask, *layers, reverse, zero_masked, threads, joined=False):
     """Gradients of what ``forward`` was given, from those of what it gave.
 
     Args:
         *layers: for each layer the gradients of its outputs and last states h and c, its kernel,
             recurrent kernel and bias, and what ``forward`` kept.
-        cell, x, mask, reverse, zero_masked, threads: as ``forward`` had them.
+        cell, x, mask, reverse, zero_masked, threads, joined: as ``forward`` had them.
 
     Returns:
         For each layer the gradients of the gates' sums, for ``inputs_gradient``; and of what
@@ -140,11 +147,13 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
     lstm, gru, number = cell == "lstm", cell == "gru", len(reverse)
     units, columns = layers[4].shape
     work = 3 * batch * steps * (inputs + units) * columns * number
-    parts = _parts(batch, work, threads // number)
-    jobs, results, totals = [], [], []
-    for layer, back in zip(_groups(layers, 7), reverse, strict=True):
+    size = _size_of_part(batch, work, threads // number)
+    parts = -(-batch // size) or 1
+    all_loops, results, totals = [], [], []
+    for index, (layer, back) in enumerate(zip(_groups(layers, 7), reverse, strict=True)):
         d_output, d_h, d_c, kernel, recurrent, bias, kept = layer
         units = recurrent.shape[0]
+        d_output = layers[0] if joined else d_output
         sequences = d_output.ndim == 3
         d_gates = _empty(batch, steps, -(-units // _PANEL) * GATES[cell] * _PANEL)
         arrays = {
@@ -161,15 +170,15 @@ def backward(cell, x, mask, *layers, reverse, zero_masked, threads):
             "d_h0": _empty(batch, units),
             "d_c0": _empty(batch, units) if lstm else _NONE,
         }
-        sums = [_empty(len(parts), *weights.shape) for weights in (kernel, recurrent, bias)]
-        of_parts = dict(zip(("d_w", "d_u", "d_bias"), sums, strict=True))
+        sums = [_empty(parts, *weights.shape) for weights in (kernel, recurrent, bias)]
+        arrays |= {"d_w": sums[0], "d_u": sums[1], "d_bias": sums[2]}
         if gru and bias.ndim == 2:
-            of_parts |= {"d_bias": sums[2][:, 0], "d_state_bias": sums[2][:, 1]}
-        sizes = (steps, inputs, units, back, zero_masked)
-        jobs.append(_job(cell, True, arrays, sizes, of_parts))
+            arrays |= {"d_bias": sums[2][0, 0], "d_state_bias": sums[2][0, 1]}
+        place = (number if joined else 1, joined and index)
+        all_loops.append(_loop(arrays, batch, steps, inputs, units, back, zero_masked, *place))
         totals.append(sums)
         results.append((d_gates, arrays["d_h0"], arrays["d_c0"]))
-    _share(jobs, parts, threads)
+    _run(cell, True, all_loops, size, threads)
     return [
         array
         for (d_gates, d_h0, d_c0), sums in zip(results, totals, strict=True)
@@ -183,16 +192,14 @@ def inputs_gradient(cell, *layers, threads):
     layers: for each layer that gradient, and its kernel.
     """
     (batch, steps, columns), inputs = layers[0].shape, layers[1].shape[0]
+    rows, d_gates, kernels = batch * steps, layers[::2], layers[1::2]
+    number = len(kernels)
     d_x = _empty(batch, steps, inputs)
-
-    def run(_, start, stop):
-        for number, (d_gates, kernel) in enumerate(_groups(layers, 2)):
-            units = kernel.shape[1] // GATES[cell]
-            sizes = ((stop - start) * steps, inputs, units, GATES[cell], number > 0)
-            arrays = (_address(d_gates[start:stop]), _address(kernel))
-            _check(library().kerasrnn_inputs(_address(d_x[start:stop]), *sizes, *arrays))
-
-    _share([run], _parts(batch, d_x.size * columns, threads), threads)
+    units = (ctypes.c_int64 * number)(*(kernel.shape[1] // GATES[cell] for kernel in kernels))
+    of_layers = [(ctypes.c_void_p * number)(*map(_address, each)) for each in (d_gates, kernels)]
+    size = _size_of_part(rows, d_x.size * columns * number, threads)
+    sizes, how = (rows, inputs, units, GATES[cell]), (number, size, threads)
+    _check(library().kerasrnn_inputs(_address(d_x), *sizes, *of_layers, *how))
     return d_x
 
 
@@ -210,23 +217,20 @@ def _weights(kernel, recurrent, bias, cell):
     }
 
 
-def _job(cell, back, arrays, sizes, of_parts=None):
-    """A function of part, start and stop: the loop on these rows.
+def _loop(arrays, *sizes):
+    """What C reads of one layer."""
+    loop = _Loop(*sizes)
+    loop.alive = arrays  # as long as the loop is
+    for name, array in arrays.items():
+        if array.size:
+            setattr(loop, name, _address(array))
+    return loop
 
-    of_parts: arrays that have one of their own for each part.
-    """
 
-    def run(part, start, stop):
-        loop = _Loop(stop - start, *sizes)
-        for name, array in arrays.items():
-            if array.size:
-                offset = 0 if name in _OF_ALL_ROWS else start * array.strides[0]
-                setattr(loop, name, _address(array) + offset)
-        for name, array in (of_parts or {}).items():
-            setattr(loop, name, _address(array[part]))
-        _check(library().kerasrnn_loop(loop, CELLS[cell], back))
-
-    return run
+def _run(cell, back, all_loops, size, threads):
+    """The loops of all layers, in parts of so many rows."""
+    together = (_Loop * len(all_loops))(*all_loops)
+    _check(library().kerasrnn_loops(together, len(all_loops), size, CELLS[cell], back, threads))
 
 
 def _total(of_parts):
@@ -263,32 +267,11 @@ def _check_shapes(x, mask, kernel, recurrent, bias, h0, c0, cell):
             raise ValueError(f"{name} of shape {found}, expected {expected[0]}")
 
 
-def _parts(batch, work, threads):
-    """Rows for each thread, as (start, stop), in fours where there are several parts."""
-    number = max(1, min(threads, batch // 4, work // _WORTH_A_THREAD))
-    size = -(-batch // number)
-    size += -size % 4 if number > 1 else 0
-    parts = [(start, min(start + size, batch)) for start in range(0, batch, max(size, 1))]
-    return parts or [(0, 0)]
-
-
-def _share(jobs, parts, threads):
-    """Call each job for each part, in a pool where there are several."""
-    calls = [(job, part, *rows) for job in jobs for part, rows in enumerate(parts)]
-    if len(calls) == 1 or threads == 1:
-        for job, *arguments in calls:
-            job(*arguments)
-    else:
-        list(_pool(threads).map(lambda call: call[0](*call[1:]), calls))
-
-
-@cache
-def _pool(threads):
-    return ThreadPoolExecutor(threads, thread_name_prefix="kerasrnn-loop")
-
-
-if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+def _size_of_part(rows, work, threads):
+    """Rows for each thread, in fours where there are several parts."""
+    number = max(1, min(threads, rows // 4, work // _WORTH_A_THREAD))
+    size = -(-rows // number)
+    return max(1, size + (-size % 4 if number > 1 else 0))
 
 
 def cores() -> int:

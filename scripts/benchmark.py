@@ -189,7 +189,13 @@ def dataset(arrays, batch_size):
 
 
 def compare(work, verb, batches, rounds):
-    """Seconds of a batch, in ``rounds`` turns, for each contender; and memory they added."""
+    """Seconds of a batch, in ``rounds`` turns, for each contender; and memory they added.
+
+    Prediction by ``models.compiled``, with which taggers and infillers predict; Keras's
+    ``model.predict`` of the same model, with which classifiers do, is a contender of its own.
+    """
+    from kerasrnn import models
+
     x, y = arrays(work, batches)
     data = {"step": (x, y), "predict": (x,)}[verb]
     calls, added = {}, {}
@@ -200,6 +206,10 @@ def compare(work, verb, batches, rounds):
             calls[name] = partial(call, *data, batch_size=work.batch)
         else:
             calls[name] = partial(call, dataset(data, work.batch).prefetch(2), verbose=0)
+        if name == "kerasrnn" and verb == "predict":
+            own = partial(predict_batches, models.compiled(model), x, work.batch)
+            calls = {"kerasrnn": own, "kerasrnn, model.predict": calls[name]}
+            calls["kerasrnn, model.predict"]()
         calls[name]()
         added[name] = resident() - before
     times = {name: [] for name in calls}
@@ -209,6 +219,12 @@ def compare(work, verb, batches, rounds):
     return times, added
 
 
+def predict_batches(predict, x, batch_size):
+    """All batches of x by a function of ``models.compiled``."""
+    for start in range(0, len(x), batch_size):
+        predict([x[start : start + batch_size]])
+
+
 def report(work, verb, times, added):
     """Print what was measured."""
     limit = product_speed()
@@ -216,11 +232,12 @@ def report(work, verb, times, added):
     click.echo(f"\n{work.cell} {work.name}: limit {limit / 1e9:,.0f} GF/s")
     for name, values in times.items():
         reached = passes * work.operations() / min(values) / limit
+        memory = f"{added[name] / 2**20:>5,.0f} MiB" if name in added else ""
         ratios = [other / own for other, own in zip(values, times["kerasrnn"], strict=True)]
         click.echo(
-            f"  {name:<9} minimum {min(values) * 1e3:>8.2f} ms  median "
+            f"  {name:<23} minimum {min(values) * 1e3:>8.2f} ms  median "
             f"{statistics.median(values) * 1e3:>8.2f} ms  {statistics.median(ratios):>5.2f}× of "
-            f"kerasrnn's time  {reached:>4.0%} of the limit  {added[name] / 2**20:>5,.0f} MiB"
+            f"kerasrnn's time  {reached:>4.0%} of the limit  {memory}"
         )
 
 
@@ -286,7 +303,7 @@ def step(cell, rounds, batches):
 @ROUNDS
 @BATCHES
 def predict(cell, rounds, batches):
-    """A batch of ``predict``, of 64 and of 1."""
+    """A batch of prediction, of 64 and of 1."""
     for kind, work, size in itertools.product(cell, WORK, (64, 1)):
         name = work.name.replace(f"batch {work.batch}", f"batch {size}")
         work = replace(work, cell=kind, batch=size, name=name)

@@ -337,3 +337,20 @@ def test_a_few_epochs_on_digits_lie_on_those_of_keras():
         history = model.fit(x, y, epochs=3, batch_size=64, shuffle=False, verbose=0)
         losses.append(history.history["loss"])
     np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+@NATIVE
+def test_two_directions_of_different_widths():
+    x = tf.constant(np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32"))
+    results = []
+    for kind, joined in ((layers.LSTM, layers.Bidirectional), (keras.layers.LSTM, Both)):
+        keras.utils.set_random_seed(0)
+        options = {"return_sequences": True, "recurrent_initializer": "glorot_uniform"}
+        layer = joined(kind(7, **options), backward_layer=kind(12, go_backwards=True, **options))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = layer(x, training=True)
+            loss = tf.reduce_sum(output * tf.cos(output))
+        results.append([output, *tape.gradient(loss, [x, *layer.trainable_variables])])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)

@@ -1,3 +1,4 @@
+import os
 import resource
 import sys
 
@@ -116,3 +117,15 @@ def test_ten_thousand_steps_take_no_more_memory_than_a_few():
 
     before = steps(500)
     assert steps(10_000) - before < 5 * 1024
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
+    arrays = problem("lstm", batch=37, units=20)
+    expected = forward("lstm", arrays, threads=2)[0]
+    child = os.fork()
+    if not child:
+        os._exit(not np.array_equal(forward("lstm", arrays, threads=2)[0], expected))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
