@@ -25,6 +25,7 @@ from kerasrnn.models import (
     build_generator,
     build_infiller,
     build_tagger,
+    compiled,
 )
 from kerasrnn.sentences import Sentences, load_sentences
 from kerasrnn.tagging import predict_labels
@@ -139,8 +140,12 @@ def predict(model, x, lengths=None) -> np.ndarray:
         )
     if wants_lengths and lengths is None:
         lengths = np.full(len(x), x.shape[1], "int32")
-    inputs = [x, lengths] if wants_lengths else x
-    return model.predict(inputs, batch_size=_PREDICT_BATCH, verbose=0)
+    inputs = [np.asarray(x, "float32")]
+    if wants_lengths:
+        inputs.append(np.asarray(lengths, "int32"))
+    rows = range(0, max(len(x), 1), _PREDICT_BATCH)
+    batches = ([array[row : row + _PREDICT_BATCH] for array in inputs] for row in rows)
+    return np.concatenate([compiled(model)(batch) for batch in batches])
 
 
 def _predict_part(model, part):

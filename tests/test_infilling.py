@@ -96,3 +96,10 @@ def test_the_loss_is_that_of_the_hidden_tokens_only():
     assert hidden_loss(model, ids, steps, 0.3, 2) == pytest.approx(np.mean(losses), rel=1e-5)
     with pytest.raises(InputError, match="a validation text shorter than a window: found 83"):
         hidden_loss(model, ids, 100, 0.3, 2)
+
+
+def test_the_space_after_a_blank_stays_in_cleaned_text():
+    vocabulary = Vocabulary("the im", reserved=[BLANK])
+    infiller = Infiller(build_infiller(len(vocabulary), units=4), vocabulary, classic=True)
+    text = infiller.fill("Th_  TIME, th_m!")[0]
+    assert [text[:2], text[3:11], text[12:]] == ["th", " time th", "m"]
