@@ -24,7 +24,7 @@ _HOMES = {
     "load_model": "models",
     "recurrent_stack": "models",
     "step_model": "models",
-    "load_export": "export",
+    "load_export": "exported",
     "Tagger": "tagging",
     "load_tagger": "tagging",
     "Infiller": "infilling",

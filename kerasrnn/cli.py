@@ -407,7 +407,7 @@ def predict(path, inputs, output, as_json):
     from kerasrnn.runs import write_text
 
     if exported:
-        from kerasrnn.export import load_export
+        from kerasrnn.exported import load_export
 
         source = load_export(path)
     text = _PREDICTIONS[source.task](source, inputs, as_json)
@@ -419,25 +419,38 @@ def predict(path, inputs, output, as_json):
 
 
 def _predict_labels(source, inputs, as_json):
-    import numpy as np
-
-    from kerasrnn.datasets import load_sequences
-    from kerasrnn.models import load_model
     from kerasrnn.runs import Run
-    from kerasrnn.tasks import predict as predict_sequences
 
     if isinstance(source, Run):
-        labels, classify = source.labels(), partial(predict_sequences, load_model(source.path))
+        labels, probabilities = _classify(source, inputs)
+    elif source.takes("text"):
+        labels, probabilities = source.labels, source.ask(text=inputs)["probabilities"]
     else:
-        labels, classify = source.labels, source.classify
-    probabilities = np.concatenate([classify(*load_sequences(input)) for input in inputs])
+        labels, probabilities = source.labels, _of_files(source.classify, inputs)
+    return (_as_json if as_json else _as_csv)(labels, probabilities)
+
+
+def _classify(run, inputs):
+    from kerasrnn.models import load_model
+    from kerasrnn.tasks import predict as predict_sequences
+
+    labels = run.labels()
+    probabilities = _of_files(partial(predict_sequences, load_model(run.path)), inputs)
     if probabilities.shape[1] != len(labels):
         raise InputError(
-            f"labels.json of {source} does not match its model",
+            f"labels.json of {run} does not match its model",
             found=f"{len(labels)} labels",
             expected=probabilities.shape[1],
         )
-    return (_as_json if as_json else _as_csv)(labels, probabilities)
+    return labels, probabilities
+
+
+def _of_files(classify, inputs):
+    import numpy as np
+
+    from kerasrnn.datasets import load_sequences
+
+    return np.concatenate([classify(*load_sequences(input)) for input in inputs])
 
 
 def _standard_input():
@@ -541,7 +554,7 @@ def export(run, output, **options):
     run = _open(run)
     _import_keras()
     from kerasrnn.export import export as export_run
-    from kerasrnn.export import read_about
+    from kerasrnn.exported import read_about
 
     path = export_run(run, output, **options)
     about = read_about(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from importlib.util import find_spec
 
 import keras
@@ -16,9 +17,47 @@ import tensorflow as tf
 
 from kerasrnn import layers
 from kerasrnn.errors import InputError
+from kerasrnn.generation import gives_logits
+from kerasrnn.serving import Servable, output_names
 
 _OPSET = 17  # tf2onnx 1.17 writes up to 18
 _AXES = ("batch", "time", "characters")
+
+
+def core(servable, rows) -> Servable:
+    """A ``Servable`` of the model alone: its own inputs → ``probabilities``.
+
+    Of a generator it is one step, with states in and out. rows: of the example.
+    """
+    model = servable.core or servable.model
+    inputs = [tf.TensorSpec(i.shape, i.dtype, i.name) for i in model.inputs]
+    states = [f"{spec.name}_next" for spec in inputs[1:] if servable.core]
+    if servable.task == "model":
+        names = output_names(model)
+    else:
+        names = ["logits" if gives_logits(servable.model) else "probabilities", *states]
+    given = [_core_input(servable, spec, rows) for spec in inputs]
+    found = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
+    example = (
+        "serving_default",
+        {spec.name: value for spec, value in zip(inputs, given, strict=True)},
+        {name: np.asarray(value) for name, value in zip(names, found, strict=True)},
+    )
+    signatures = {"serving_default": (model, inputs)}
+    return replace(servable, model=model, signatures=signatures, examples=[example])
+
+
+def _core_input(servable, spec, rows):
+    """Values for an input of the model: those of the first example where it has some."""
+    known = servable.examples[0][1]
+    if spec.name in known and servable.task in ("classifier", "model"):
+        return np.asarray(known[spec.name])[:rows]
+    rng = np.random.default_rng(0)
+    shape = [rows, *(size or 5 for size in spec.shape[1:])]
+    if spec.dtype.is_floating:
+        return rng.normal(0, 0.5, shape).astype("float32")
+    first, vocabulary = servable.vocabularies[spec.name]
+    return rng.integers(first, first + len(vocabulary), shape, "int32")
 
 
 def write_onnx(model, names, place):

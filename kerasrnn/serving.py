@@ -7,7 +7,7 @@ never changes a result. Tokens that a vocabulary lacks are read as the unknown o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -412,7 +412,7 @@ def serve_model(model) -> Servable:
     Stock recurrent layers become this package's, which run on any device.
     """
     model = layers.adopt(model)
-    names = _output_names(model)
+    names = output_names(model)
     inputs = [tf.TensorSpec([None, *i.shape[1:]], i.dtype, i.name) for i in model.inputs]
 
     def call(*given):
@@ -436,47 +436,9 @@ def serve_model(model) -> Servable:
     return Servable("model", model, {"serving_default": (call, inputs)}, [example])
 
 
-def _output_names(model):
+def output_names(model) -> list[str]:
+    """Names for the outputs of a Keras model."""
     return model.output_names if len(model.outputs) > 1 else ["outputs"]
-
-
-# --- the model alone ----------------------------------------------------------------------
-
-
-def core(servable, rows) -> Servable:
-    """A servable without strings and loops: the model's own inputs → ``probabilities``.
-
-    Of a generator one step, with states in and out. rows: of the example.
-    """
-    model = servable.core or servable.model
-    inputs = [tf.TensorSpec(i.shape, i.dtype, i.name) for i in model.inputs]
-    states = [f"{spec.name}_next" for spec in inputs[1:] if servable.core]
-    if servable.task == "model":
-        names = _output_names(model)
-    else:
-        names = ["logits" if gives_logits(servable.model) else "probabilities", *states]
-    given = [_core_input(servable, spec, rows) for spec in inputs]
-    found = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
-    example = (
-        "serving_default",
-        {spec.name: value for spec, value in zip(inputs, given, strict=True)},
-        {name: np.asarray(value) for name, value in zip(names, found, strict=True)},
-    )
-    signatures = {"serving_default": (model, inputs)}
-    return replace(servable, model=model, signatures=signatures, examples=[example])
-
-
-def _core_input(servable, spec, rows):
-    """Values for an input of the model: those of the first example where it has some."""
-    known = servable.examples[0][1]
-    if spec.name in known and servable.task in ("classifier", "model"):
-        return np.asarray(known[spec.name])[:rows]
-    rng = np.random.default_rng(0)
-    shape = [rows, *(size or 5 for size in spec.shape[1:])]
-    if spec.dtype.is_floating:
-        return rng.normal(0, 0.5, shape).astype("float32")
-    first, vocabulary = servable.vocabularies[spec.name]
-    return rng.integers(first, first + len(vocabulary), shape, "int32")
 
 
 def _check_labels(model, labels):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
-from test_serving import LABELS, some_tagger, some_writer
+from test_serving import LABELS, WORDS, some_tagger, some_writer
 
 from kerasrnn import InputError, load, load_export, load_model, models
 from kerasrnn.cli import main
@@ -147,6 +147,16 @@ def test_exports_of_texts_take_texts(workplace):
     assert text == "abc" + writer.write("abc", 500)[0]
     filled = invoke("predict", "infiller", "ab_d", "_a").stdout.splitlines()
     assert filled == [infiller.fill(text)[0] for text in ("ab_d", "_a")]
+
+
+def test_a_classifier_of_texts_takes_texts(workplace):
+    model = models.build_classifier(vocabulary_size=len(WORDS) + 1, num_classes=3, units=6)
+    export(model, "moods", labels=LABELS, vocabulary=WORDS, check=False)
+    rows = json.loads(invoke("predict", "moods", "the cat", "sat zebra", "", "--json").stdout)
+    ids = np.array([[2, 3], [4, 1], [0, 0]])  # the unknown word is 1, padding 0
+    for row, expected in zip(rows, model(ids).numpy(), strict=True):
+        np.testing.assert_allclose([*row["probabilities"].values()], expected, atol=1e-5)
+        assert row["label"] == LABELS[expected.argmax()]
 
 
 def refused(*words):

@@ -11,9 +11,9 @@ import kerasrnn
 # Imports go downwards in this order only; it has the places of modules to come. plotting is
 # above runs, whose atomic writes it uses; generation is below training, which prints samples.
 ORDER = (  # noqa: SIM905
-    "cli report export cards conversion serving training tasks infilling tagging generation "
-    "batches datasets sentences corpora models layers devices loops strings text downloads "
-    "formats plotting runs evaluation options errors"
+    "cli report export exported cards conversion serving training tasks infilling tagging "
+    "generation batches datasets sentences corpora models layers devices loops strings text "
+    "downloads formats plotting runs evaluation options errors"
 ).split()
 WITHOUT_KERAS = {
     "cards",
