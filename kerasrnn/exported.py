@@ -164,11 +164,8 @@ def _check_about(about):
     sides = [one[side] for one in signatures for side in ("inputs", "outputs")]
     proper = [about["task"] in _TASKS, about["kind"] in FORMATS, *map(_is_text, about["labels"])]
     proper += [about["unit"] in (None, *UNITS), *map(_is_text, about["files"].values())]
-    proper += [
-        _is_text(spec["dtype"]) and isinstance(spec["shape"], list)
-        for side in sides
-        for spec in side.values()
-    ]
+    for spec in (spec for side in sides for spec in side.values()):
+        tf.TensorSpec(spec["shape"], spec["dtype"])
     if not all(proper):
         raise ValueError
 

@@ -201,6 +201,7 @@ def test_a_failed_export_leaves_the_old_one(copy, digit_run, monkeypatch):
 
 ABOUT = {"format": 1, "kind": "saved_model", "task": "classifier", "labels": ["a"]}
 ABOUT |= {"unit": None, "signatures": {}, "files": {}}
+SIDES = {"inputs": {"x": {"dtype": "float23", "shape": [None]}}, "outputs": {}}
 
 
 def damage(copy, how):
@@ -237,6 +238,7 @@ def damage(copy, how):
         (json.dumps({**ABOUT, "task": "sorter"}), "broken signature.json"),
         (json.dumps({**ABOUT, "labels": [1]}), "broken signature.json"),
         (json.dumps({**ABOUT, "files": ["a"]}), "broken signature.json"),
+        (json.dumps({**ABOUT, "signatures": {"a": SIDES}}), "broken signature.json"),
         (json.dumps(ABOUT), "no such signature: found serving_default; expected"),
     ],
 )

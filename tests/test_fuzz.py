@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_formats import CONLLU, HEADER, ROWS, idx
 
-from kerasrnn import InputError, load, open_run
+from kerasrnn import InputError, load, load_export, open_run
 from kerasrnn.formats import read_conll, read_conllu, read_idx, read_ts
 
 
@@ -24,6 +24,9 @@ def npz_bytes():
 IDX, NPZ = idx(np.zeros((5, 2, 2), "u1")), npz_bytes()
 INFO = {"format": 1, "task": "classifier", "created": "", "data": {}, "options": {}, "seed": 0}
 JSON = json.dumps(INFO).encode()
+SPEC = {"dtype": "float32", "shape": [None, 3]}
+ABOUT = {"format": 1, "kind": "saved_model", "task": "tagger", "labels": ["a"], "unit": "word"}
+ABOUT |= {"signatures": {"s": {"inputs": {"x": SPEC}, "outputs": {"y": SPEC}}}, "files": {"a": ""}}
 CONLL = b"-DOCSTART- -X- O\n\n# text\nNew\tNNP B-LOC\n# # O\n\n\xc3\xa9 NN\tO\n"
 
 
@@ -78,6 +81,13 @@ def test_ts(data):
 @given(mutations(JSON))
 def test_run_json(data):
     survives(lambda path: open_run(path.parent), "run.json", data)
+
+
+@fuzz
+@given(mutations(json.dumps(ABOUT).encode()))
+def test_signature_json(data):
+    """The file that an export named in it lacks, at the latest, is missed."""
+    survives(lambda path: load_export(path.parent), "signature.json", data)
 
 
 @fuzz
