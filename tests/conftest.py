@@ -88,14 +88,16 @@ def tiny_exports(tmp_path_factory):
     tagger = build_tagger(None, 2, vocabulary_size=len(words) + 1, **tiny)
     hidden = Vocabulary([UNKNOWN, BLANK, *"abcdef "])
     subjects = {
-        "plain": build_classifier((4, 2), 3, **tiny),
-        "lengths": build_classifier((None, 2), 3, lengths=True, **tiny),
+        "gestures": build_classifier((4, 2), 3, **tiny),
+        "strokes": build_classifier((None, 2), 3, lengths=True, **tiny),
         "moods": build_classifier(None, 3, vocabulary_size=len(words) + 1, **tiny),
         "tagger": Tagger(tagger, ("N", "V"), words, None),
         "writer": Writer(build_generator(len(letters), **tiny), letters),
         "infiller": Infiller(build_infiller(len(hidden), **tiny), hidden),
     }
-    options = {name: {"labels": ["no", "maybe", "ja, ✓"]} for name in ("plain", "lengths", "moods")}
+    options = {
+        name: {"labels": ["no", "maybe", "ja, ✓"]} for name in ("gestures", "strokes", "moods")
+    }
     options["moods"] |= {"vocabulary": words}
     for name, subject in subjects.items():
         export(subject, folder / name, check=False, **options.get(name, {}))

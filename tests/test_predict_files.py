@@ -52,8 +52,8 @@ def numbers(*shape):
 def test_labels_of_an_npz_file_are_those_of_the_export(tiny_exports, tmp_path, save):
     x = numbers(10, 4, 2)
     save(tmp_path / "in.npz", x=x)
-    run(tiny_exports / "plain", tmp_path / "in.npz", tmp_path / "out.jsonl", "--batch-size", 4)
-    expected = ask(tiny_exports / "plain", x=x)
+    run(tiny_exports / "gestures", tmp_path / "in.npz", tmp_path / "out.jsonl", "--batch-size", 4)
+    expected = ask(tiny_exports / "gestures", x=x)
     found = records(tmp_path / "out.jsonl")
     assert [row["index"] for row in found] == list(range(10))
     assert [row["label"] for row in found] == expected["label"].tolist()
@@ -63,15 +63,15 @@ def test_labels_of_an_npz_file_are_those_of_the_export(tiny_exports, tmp_path, s
 
 def test_padding_beyond_the_lengths_counts_for_nothing(tiny_exports, tmp_path):
     x, lengths = numbers(6, 5, 2), np.array([5, 1, 2, 3, 4, 1])
-    expected = ask(tiny_exports / "lengths", x=x, lengths=lengths)
+    expected = ask(tiny_exports / "strokes", x=x, lengths=lengths)
     x[np.arange(5) >= lengths[:, None]] = np.nan
     np.savez(tmp_path / "in.npz", x=x, lengths=lengths)
-    run(tiny_exports / "lengths", tmp_path / "in.npz", tmp_path / "out.jsonl", "--batch-size", 4)
+    run(tiny_exports / "strokes", tmp_path / "in.npz", tmp_path / "out.jsonl", "--batch-size", 4)
     found = [row["probability"] for row in records(tmp_path / "out.jsonl")]
     np.testing.assert_allclose(found, expected["probabilities"].max(1), atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["plain", "lengths"])
+@pytest.mark.parametrize("name", ["gestures", "strokes"])
 def test_a_csv_file_holds_sequences_of_any_lengths(tiny_exports, tmp_path, name):
     sequences = [numbers(time, 2) for time in (3, 3, 1, 2)]
     lines = [",".join(map(str, x.ravel().tolist())) for x in sequences]
@@ -80,7 +80,7 @@ def test_a_csv_file_holds_sequences_of_any_lengths(tiny_exports, tmp_path, name)
     )
     run(tiny_exports / name, tmp_path / "in.csv", tmp_path / "out.jsonl")
     for x, row in zip(sequences, records(tmp_path / "out.jsonl"), strict=True):
-        inputs = {"x": x[None]} | ({"lengths": [len(x)]} if name == "lengths" else {})
+        inputs = {"x": x[None]} | ({"lengths": [len(x)]} if name == "strokes" else {})
         expected = ask(tiny_exports / name, **inputs)["probabilities"].max()
         assert row["probability"] == pytest.approx(expected, abs=2e-6)
 
@@ -174,34 +174,39 @@ def test_a_shard_without_rows_still_has_the_header(tiny_exports, tmp_path):
 
 
 BAD = {
-    "no file": ("plain", "none.npz", None, "no file"),
+    "no file": ("gestures", "none.npz", None, "no file"),
     "not an export": (".", "in.npz", {"x": numbers(2, 4, 2)}, "is not an export"),
-    "features": ("plain", "in.npz", {"x": numbers(2, 4, 3)}, "takes (n, time, 2)"),
-    "no x": ("plain", "in.npz", {"y": numbers(2)}, "no array x, found y"),
-    "strings": ("plain", "in.npz", {"x": np.full((2, 4, 2), "a")}, "expected numbers"),
-    "objects": ("plain", "in.npz", {"x": np.array([[[{}, 1]]])}, "expected an array of numbers"),
-    "order": ("plain", "in.npz", {"x": numbers(2, 4, 3).T}, "C order"),
-    "infinite": ("plain", "in.npz", {"x": np.full((2, 4, 2), 1e39)}, "rows 0 to 1: values that"),
+    "features": ("gestures", "in.npz", {"x": numbers(2, 4, 3)}, "takes (n, time, 2)"),
+    "no x": ("gestures", "in.npz", {"y": numbers(2)}, "no array x, found y"),
+    "strings": ("gestures", "in.npz", {"x": np.full((2, 4, 2), "a")}, "expected numbers"),
+    "objects": ("gestures", "in.npz", {"x": np.array([[[{}, 1]]])}, "expected an array of numbers"),
+    "order": ("gestures", "in.npz", {"x": numbers(2, 4, 3).T}, "C order"),
+    "infinite": ("gestures", "in.npz", {"x": np.full((2, 4, 2), 1e39)}, "rows 0 to 1: values that"),
     "lengths": (
-        "lengths",
+        "strokes",
         "in.npz",
         {"x": numbers(2, 4, 2), "lengths": np.array([4, 5])},
         "length 5 of row 1; expected 1 to 4",
     ),
     "few lengths": (
-        "lengths",
+        "strokes",
         "in.npz",
         {"x": numbers(2, 4, 2), "lengths": np.array([4])},
         "lengths is (1,); expected (2,)",
     ),
-    "text for numbers": ("plain", "in.txt", b"hello", "an .npz, .npy or .csv file"),
+    "text for numbers": ("gestures", "in.txt", b"hello", "an .npz, .npy or .csv file"),
     "numbers for text": ("moods", "in.npz", {"x": numbers(2)}, "a .csv or text file"),
-    "a word among numbers": ("plain", "in.csv", b"1,2\n3,four\n", "row 1 holds 'four'"),
-    "values of a step": ("plain", "in.csv", b"1,2\n3\n", "row 1 has 1 values; expected a multiple"),
+    "a word among numbers": ("gestures", "in.csv", b"1,2\n3,four\n", "row 1 holds 'four'"),
+    "values of a step": (
+        "gestures",
+        "in.csv",
+        b"1,2\n3\n",
+        "row 1 has 1 values; expected a multiple",
+    ),
     "no column": ("moods", "in.csv", b"a,b\n1,2\n", "no column 'text', found a, b"),
     "short row": ("moods", "in.csv", b"a,text\n1\n", "no text in row 0"),
     "not UTF-8": ("moods", "in.txt", b"caf\xe9\n", "not UTF-8"),
-    "not a zip": ("plain", "in.npz", b"hello", "cannot read"),
+    "not a zip": ("gestures", "in.npz", b"hello", "cannot read"),
     "empty prompt": ("writer", "in.txt", b"ab\n\n", "[empty prompt: expected text to start from"),
 }
 
@@ -221,7 +226,7 @@ def test_bad_input_ends_with_one_line_and_leaves_nothing(tiny_exports, tmp_path,
 def test_an_array_that_ends_early_is_bad_input(tiny_exports, tmp_path):
     np.save(tmp_path / "in.npy", numbers(9, 4, 2))
     os.truncate(tmp_path / "in.npy", 300)
-    output = run(tiny_exports / "plain", tmp_path / "in.npy", tmp_path / "out.jsonl", code=2)
+    output = run(tiny_exports / "gestures", tmp_path / "in.npy", tmp_path / "out.jsonl", code=2)
     assert "ends early" in output
 
 
