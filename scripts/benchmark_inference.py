@@ -378,7 +378,7 @@ def generate(turns, length, units):
     from kerasrnn.generation import Writer
     from kerasrnn.text import Vocabulary
 
-    vocabulary = Vocabulary(map(chr, range(32, 32 + 65)))
+    vocabulary = Vocabulary(map(chr, range(32, 32 + 64)))  # and the unknown one
     writer = Writer(build_generator(len(vocabulary), units=units), vocabulary)
     with tempfile.TemporaryDirectory() as folder:
         loaded = tf.saved_model.load(export(writer, Path(folder) / "writer", check=False))
