@@ -304,7 +304,7 @@ def predict(exported, rows, batch_size, **sampling):
             numbers = sampling and sampling | {"seed": sampling["seed"] + indices[0]}
             try:
                 records = exported.answer(list(values), numbers)
-            except (ValueError, tf.errors.OpError) as error:
+            except (ValueError, TypeError, tf.errors.OpError) as error:
                 where = f"rows {indices[0]} to {indices[-1]}"
                 raise BadInput(f"{where}: {_reason(error)}") from error
             for index, record in zip(indices, records, strict=True):

@@ -282,3 +282,10 @@ def test_it_runs_without_kerasrnn(tiny_exports, tmp_path):
     arguments = [SCRIPT, tiny_exports / "moods", tmp_path / "in.txt", tmp_path / "out.csv"]
     subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True)
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("given", [("--length", 0), ("--length", 10**12), ("--top-p", 2)])
+def test_options_of_a_generator_out_of_range_are_bad_input(tiny_exports, tmp_path, given):
+    (tmp_path / "in.txt").write_text("ab\n")
+    output = run(tiny_exports / "writer", tmp_path / "in.txt", tmp_path / "out.csv", *given, code=2)
+    assert output.startswith("Error: rows 0 to 0: ") and output.count("\n") == 1
