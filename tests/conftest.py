@@ -69,6 +69,41 @@ def text_run(tmp_path_factory):
     return train(load_corpus(folder / "text.txt"), folder / "text-run", **options)
 
 
+@pytest.fixture(scope="session")
+def tiny_exports(tmp_path_factory):
+    """A folder with a tiny export of each kind; tests only read it."""
+    import keras
+
+    from kerasrnn import build_classifier, build_generator, build_infiller, build_tagger
+    from kerasrnn.export import export
+    from kerasrnn.generation import Writer
+    from kerasrnn.infilling import Infiller
+    from kerasrnn.tagging import Tagger
+    from kerasrnn.text import BLANK, UNKNOWN, Vocabulary
+
+    keras.utils.set_random_seed(0)
+    folder, tiny = tmp_path_factory.mktemp("exports"), {"units": 3}
+    words = Vocabulary([UNKNOWN, "good", "bad", "day"])
+    letters = Vocabulary(["?", *"abcdef "])
+    tagger = build_tagger(None, 2, vocabulary_size=len(words) + 1, **tiny)
+    hidden = Vocabulary([UNKNOWN, BLANK, *"abcdef "])
+    subjects = {
+        "gestures": build_classifier((4, 2), 3, **tiny),
+        "strokes": build_classifier((None, 2), 3, lengths=True, **tiny),
+        "moods": build_classifier(None, 3, vocabulary_size=len(words) + 1, **tiny),
+        "tagger": Tagger(tagger, ("N", "V"), words, None),
+        "writer": Writer(build_generator(len(letters), **tiny), letters),
+        "infiller": Infiller(build_infiller(len(hidden), **tiny), hidden),
+    }
+    options = {
+        name: {"labels": ["no", "maybe", "ja, ✓"]} for name in ("gestures", "strokes", "moods")
+    }
+    options["moods"] |= {"vocabulary": words}
+    for name, subject in subjects.items():
+        export(subject, folder / name, check=False, **options.get(name, {}))
+    return folder
+
+
 @pytest.fixture
 def ragged(tmp_path):
     """An .npz of sequences of unequal length: noise around +1 or -1 in each of two features."""
