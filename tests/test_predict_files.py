@@ -39,7 +39,7 @@ def records(path):
 
 
 def ask(path, **inputs):
-    from kerasrnn.export import load_export
+    from kerasrnn import load_export
 
     return load_export(path).ask(**inputs)
 
