@@ -133,7 +133,7 @@ def _raw_values(model, shape):
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):
             values = values * np.sqrt(layer.variance) + layer.mean
-    return np.asarray(values, "float32")
+    return np.array(values, "float32")  # a copy: what a tensor gives cannot be written to
 
 
 def _one_step_at_least(x):

@@ -53,6 +53,9 @@ def subjects():
                 yield f"infiller-{name}", some_infiller(**stack), {}
                 yield f"tagger-{name}", some_tagger(**stack), {}
         yield f"generator-{cell}", some_writer(cell=cell), {}
+    scaling = keras.layers.Normalization(mean=[5.0, -1, 0], variance=[2.0, 1, 1])
+    scaled = models.build_classifier((None, 3), 3, units=6, lengths=True, scaling=scaling)
+    yield "classifier-scaled", scaled, {"labels": LABELS}
     yield "generator-lines", some_writer(lines=True, cell="gru", tied=True), {}
     words = {"tokens": ["the", "cat", "sat", ".", "("], "unit": "word", "classic": True}
     yield "generator-words", some_writer(**words), {}
