@@ -34,7 +34,7 @@ typedef struct { /* weights as Keras has them, [rows][gates][units] */
     const float *state_bias; /* of the state's product, GRU only, or NULL for none */
     const float *h0, *c0;    /* [rows][units] */
     float *out;              /* [rows][steps][joined][units] in the order of reading, or NULL */
-    float *last, *h, *c;     /* [rows][units]: the last output, the last states */
+    float *last, *h, *c;     /* [rows][units]: the last output, or NULL, and the last states */
     float *kept;             /* [rows][steps][panels][KEPT][8] for the way back, or NULL */
     const float *d_out, *d_last; /* gradients of out or of last, the other is NULL */
     const float *d_h, *d_c;      /* gradients of the last states, [rows][units] */
@@ -442,7 +442,7 @@ INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, c
         float *swap = s.h;
         s.h = s.h_new, s.h_new = swap;
     }
-    narrow(p->last, p->mask || !p->steps ? s.shown : s.h, p->rows, p->units);
+    if (p->last) narrow(p->last, p->mask || !p->steps ? s.shown : s.h, p->rows, p->units);
     narrow(p->h, s.h, p->rows, p->units);
     if (cell == LSTM) narrow(p->c, s.c, p->rows, p->units);
     free(memory);

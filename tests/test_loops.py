@@ -96,7 +96,8 @@ def test_threads_change_nothing_and_neither_does_a_second_time(cell, monkeypatch
 
 @pytest.mark.parametrize("units", [1, 7, 8, 17])
 @pytest.mark.parametrize("batch", [0, 1, 3, 14])
-def test_two_layers_at_once_equal_each_alone(units, batch):
+def test_two_layers_at_once_equal_each_alone(units, batch, monkeypatch):
+    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
     one, two = (problem("lstm", batch=batch, units=units, seed=seed) for seed in (0, 1))
     two[0] = one[0]
     both = forward("lstm", [*one, *two[1:]], reverse=(False, True), threads=2)
