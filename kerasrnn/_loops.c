@@ -1,7 +1,8 @@
 /* LSTM, GRU and simple recurrent layers on a CPU: the loops over time, forward and backward.
  *
- * Inputs and states are multiplied step by step, and the gates are applied while the products
- * are still in registers; the gradients of the weights are products over all steps at once.
+ * Inputs (but those of few rows) and states are multiplied step by step, and the gates are applied
+ * while the products are still in registers; the gradients of the weights are products over all
+ * steps at once.
  * Inside, units come in panels of 8, padded with zeros: a row of gates is [panels][gates][8],
  * "columns" numbers in all, and a row of states [panels][8]. Rows of a batch know nothing of each
  * other, so they are shared out among threads.
@@ -18,6 +19,7 @@ typedef int32_t i8 __attribute__((vector_size(32)));
 
 enum { SIMPLE, GRU, LSTM };
 enum { AT_ONCE = 128 }; /* rows or columns multiplied at a time: they stay in cache */
+enum { FEW_ROWS = 4 };  /* so many, not more, have their input multiplied before the loop */
 
 typedef struct { /* weights as Keras has them, [rows][gates][units] */
     int64_t rows, steps, inputs, units;
@@ -32,7 +34,7 @@ typedef struct { /* weights as Keras has them, [rows][gates][units] */
     const float *state_bias; /* of the state's product, GRU only, or NULL for none */
     const float *h0, *c0;    /* [rows][units] */
     float *out;              /* [rows][steps][joined][units] in the order of reading, or NULL */
-    float *last, *h, *c;     /* [rows][units]: the last output, the last states */
+    float *last, *h, *c;     /* [rows][units]: the last output, or NULL, and the last states */
     float *kept;             /* [rows][steps][panels][KEPT][8] for the way back, or NULL */
     const float *d_out, *d_last; /* gradients of out or of last, the other is NULL */
     const float *d_h, *d_c;      /* gradients of the last states, [rows][units] */
@@ -240,12 +242,18 @@ INLINE void weights_gradient(const int avx2, const int R, const int G, float *to
 
 /* --- weights, as Keras has them and as the products want them --------------------------------- */
 
-/* Weights [rows][gates][units] as [panels][rows][gates][8], for the way forward. */
+/* A panel of weights [rows][gates][units] as [rows][gates][8], for the way forward. */
+INLINE void pack_panel(float *to, const float *from, int64_t rows, int64_t gates, int64_t units,
+                       int64_t panel) {
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t g = 0; g < gates; g++, to += 8)
+            store(to, load_some(from + (row * gates + g) * units + 8 * panel, units - 8 * panel));
+}
+
+/* All panels, one after the other. */
 static void pack(float *to, const float *from, int64_t rows, int64_t gates, int64_t units) {
     for (int64_t panel = 0; panel < panels_of(units); panel++)
-        for (int64_t row = 0; row < rows; row++)
-            for (int64_t g = 0; g < gates; g++, to += 8)
-                store(to, load_some(from + (row * gates + g) * units + 8 * panel, units - 8 * panel));
+        pack_panel(to + panel * rows * gates * 8, from, rows, gates, units, panel);
 }
 
 /* Weights [rows][gates][units] as [panels of rows][columns][8], for the way back. */
@@ -272,9 +280,35 @@ static void unpack(float *to, const float *from, int64_t rows, int64_t gates, in
 /* --- forward ------------------------------------------------------------------------------ */
 
 typedef struct {
-    float *h, *h_new, *c, *shown;       /* of one step, [rows][panels][8] */
+    float *h, *h_new, *c, *shown;     /* of one step, [rows][panels][8] */
     float *w, *u, *bias, *state_bias; /* packed */
+    float *sums;                      /* see few_rows, else NULL */
 } Forward;
+
+/* Bias and product of the input for AT_ONCE steps, [rows][AT_ONCE][columns] from this step on: with
+ * few rows the weights would be read anew from a slow cache at every step. s->w is for a panel. */
+INLINE void few_rows(const int avx2, const Loop *p, const int G, const int R, int64_t step,
+                     const Forward *s) {
+    const int64_t panels = panels_of(p->units), columns = 8 * G * panels;
+    const int64_t number = least(AT_ONCE, p->steps - step);
+    const int64_t further = p->reverse ? -p->inputs : p->inputs;
+    for (int64_t panel = 0; panel < panels; panel++) {
+        pack_panel(s->w, p->w, p->inputs, G, p->units, panel);
+        for (int64_t row = 0; row < p->rows; row++) {
+            const float *x = p->x + (row * p->steps + time_of(p, step)) * p->inputs;
+            float *to = s->sums + row * AT_ONCE * columns + panel * 8 * G;
+            for (int64_t i = 0; i < number; i++)
+                memcpy(to + i * columns, s->bias + panel * 8 * G, G * sizeof(v8));
+            int64_t i = 0;
+#define ALONG(R)                                                                                \
+    for (; i + R <= number; i += R)                                                             \
+        tile(avx2, R, G, to + i * columns, columns, 8 * G, x + i * further, further, 1,         \
+             p->inputs, s->w, 8 * G, 8, 1);
+            ALONG(R)
+            ALONG(1)
+        }
+    }
+}
 
 INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const int G, const int R,
                          int64_t row, int64_t panel, int64_t step, const Forward *s) {
@@ -285,11 +319,14 @@ INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const in
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 16
         for (int g = 0; g < G; g++) {
-            sums[r * G + g] = load(s->bias + (panel * G + g) * 8);
+            const int64_t then = ((row + r) * AT_ONCE + step % AT_ONCE) * panels;
+            sums[r * G + g] = load(s->sums ? s->sums + ((then + panel) * G + g) * 8
+                                           : s->bias + (panel * G + g) * 8);
             if (cell == GRU) state[r * G + g] = load(s->state_bias + (panel * G + g) * 8);
         }
-    product(avx2, R, G, sums, p->x + (row * p->steps + t) * p->inputs, p->steps * p->inputs, 1,
-            p->inputs, s->w + panel * p->inputs * G * 8, 8 * G, 8);
+    if (!s->sums)
+        product(avx2, R, G, sums, p->x + (row * p->steps + t) * p->inputs, p->steps * p->inputs, 1,
+                p->inputs, s->w + panel * p->inputs * G * 8, 8 * G, 8);
     product(avx2, R, G, cell == GRU ? state : sums, s->h + row * width, width, 1, p->units,
             s->u + panel * p->units * G * 8, 8 * G, 8);
 #pragma GCC unroll 16
@@ -375,20 +412,23 @@ static void pass_over(const Loop *p, int cell, int64_t step, int64_t t, const Fo
 INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
     const int64_t panels = panels_of(p->units), width = 8 * panels, size = p->rows * width;
     const int64_t columns = G * width;
-    float *memory = calloc(4 * size + (p->inputs + p->units + 2) * columns, sizeof(float));
+    const int few = p->rows && p->rows <= FEW_ROWS && p->steps > 1;
+    const int64_t kernel = p->inputs * (few ? 8 * G : columns);
+    const int64_t sums = few ? ((p->rows - 1) * AT_ONCE + least(p->steps, AT_ONCE)) * columns : 0;
+    float *memory = calloc(4 * size + (p->units + 2) * columns + kernel + sums, sizeof(float));
     if (!memory) return 1;
-    float *packed = memory + 4 * size;
-    Forward s = {memory, memory + size, memory + 2 * size, memory + 3 * size, packed,
-                 packed + p->inputs * columns, packed + (p->inputs + p->units) * columns,
-                 packed + (p->inputs + p->units + 1) * columns};
-    pack(s.w, p->w, p->inputs, G, p->units);
+    float *u = memory + 4 * size, *bias = u + p->units * columns, *w = bias + 2 * columns;
+    Forward s = {memory, memory + size, memory + 2 * size, memory + 3 * size, w, u, bias,
+                 bias + columns, few ? w + kernel : NULL};
     pack(s.u, p->u, p->units, G, p->units);
     pack(s.bias, p->bias, 1, G, p->units);
     if (p->state_bias) pack(s.state_bias, p->state_bias, 1, G, p->units);
+    if (!few) pack(s.w, p->w, p->inputs, G, p->units);
     widen(s.h, p->h0, p->rows, p->units);
     if (cell == LSTM) widen(s.c, p->c0, p->rows, p->units);
     for (int64_t step = 0; step < p->steps; step++) {
         const int64_t t = time_of(p, step);
+        if (few && step % AT_ONCE == 0) few_rows(avx2, p, G, R, step, &s);
         if (!any_real(p, t)) {
             pass_over(p, cell, step, t, &s);
             continue;
@@ -402,7 +442,7 @@ INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, c
         float *swap = s.h;
         s.h = s.h_new, s.h_new = swap;
     }
-    narrow(p->last, p->mask || !p->steps ? s.shown : s.h, p->rows, p->units);
+    if (p->last) narrow(p->last, p->mask || !p->steps ? s.shown : s.h, p->rows, p->units);
     narrow(p->h, s.h, p->rows, p->units);
     if (cell == LSTM) narrow(p->c, s.c, p->rows, p->units);
     free(memory);

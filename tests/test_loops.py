@@ -96,7 +96,8 @@ def test_threads_change_nothing_and_neither_does_a_second_time(cell, monkeypatch
 
 @pytest.mark.parametrize("units", [1, 7, 8, 17])
 @pytest.mark.parametrize("batch", [0, 1, 3, 14])
-def test_two_layers_at_once_equal_each_alone(units, batch):
+def test_two_layers_at_once_equal_each_alone(units, batch, monkeypatch):
+    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
     one, two = (problem("lstm", batch=batch, units=units, seed=seed) for seed in (0, 1))
     two[0] = one[0]
     both = forward("lstm", [*one, *two[1:]], reverse=(False, True), threads=2)
@@ -129,3 +130,20 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch):
     if not child:
         os._exit(not np.array_equal(forward("lstm", arrays, threads=2)[0], expected))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("steps", [6, 300])
+@pytest.mark.parametrize("units", [1, 7, 8, 50])
+@pytest.mark.parametrize("cell", CELLS)
+def test_few_rows_give_what_they_give_among_many(cell, units, steps):
+    arrays = problem(cell, batch=14, steps=steps, inputs=11, units=units)
+    mask = np.random.default_rng(1).random((14, steps)) > 0.3
+    for options in ({}, {"zero_masked": True, "mask": mask}, {"reverse": (True,), "mask": mask}):
+        options["keep"] = False  # nothing is kept of steps at which no row is real
+        together = forward(cell, arrays, **options)
+        for start, stop in ((0, 1), (1, 3), (3, 7), (7, 12), (12, 14)):
+            part = [array[start:stop] for array in arrays]
+            some = [part[0], *arrays[1:4], *part[4:]]
+            mine = {**options, "mask": mask[start:stop]} if "mask" in options else options
+            for one, all_rows in zip(forward(cell, some, **mine), together, strict=True):
+                np.testing.assert_array_equal(one, all_rows[start:stop])
