@@ -266,7 +266,9 @@ def serve_generator(writer: Writer) -> Servable:
         seeds = tf.stack([seed, 0])
 
         def write(used, batch):
-            rows = [tf.ensure_shape(t, (batch, t.shape[1])) for t in (scores, *states, written)]
+            rows = [tf.identity(tensor) for tensor in (scores, *states, written)]
+            for tensor in rows:  # not ensure_shape, which is run whatever branch is taken
+                tensor.set_shape((batch, None))
             given = (rows[0], rows[1:-1], rows[-1], length, seeds, numbers, used)
             return writer.write_tokens(*given)[0]
 

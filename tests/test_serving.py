@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import keras
 import numpy as np
@@ -103,9 +104,14 @@ def graphs(servable):
 SAMPLING = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
 
 
-def generate(writer, prompts, length, **given):
+@cache  # tracing the loops takes seconds
+def writer_and_graph(lines=False):
+    writer = some_writer(lines=lines)
+    return writer, graphs(serving.serve_generator(writer))["generate"]
+
+
+def generate(ask, prompts, length, **given):
     given = SAMPLING | given
-    ask = graphs(serving.serve_generator(writer))["generate"]
     kinds = {"temperature": tf.float32, "top_k": tf.int32, "top_p": tf.float32, "seed": tf.int64}
     numbers = [tf.constant(given[name], kind) for name, kind in kinds.items()]
     found = ask(tf.constant(prompts), tf.constant(length), *numbers)["text"]
@@ -117,28 +123,28 @@ def generate(writer, prompts, length, **given):
     [{}, {"temperature": 0.0}, {"top_k": 3}, {"top_p": 0.5}, {"top_k": 4, "top_p": 0.9, "seed": 9}],
 )
 def test_the_same_seed_gives_the_text_of_the_writer(given):
-    writer = some_writer()
-    assert generate(writer, ["abc"], 60, **given) == writer.write("abc", 60, **SAMPLING | given)
+    writer, ask = writer_and_graph()
+    assert generate(ask, ["abc"], 60, **given) == writer.write("abc", 60, **SAMPLING | given)
     three = writer.write("abc", 20, samples=3, **SAMPLING | given)
-    assert generate(writer, ["abc"] * 3, 20, **given) == three
+    assert generate(ask, ["abc"] * 3, 20, **given) == three
 
 
 def test_prompts_of_a_batch_do_not_change_one_another():
-    writer = some_writer()
+    _, ask = writer_and_graph()
     greedy = {"temperature": 0.0}
-    alone = [generate(writer, [prompt], 20, **greedy)[0] for prompt in ("a", "bcdefgh", "ab")]
-    assert generate(writer, ["a", "bcdefgh", "ab"], 20, **greedy) == alone
+    alone = [generate(ask, [prompt], 20, **greedy)[0] for prompt in ("a", "bcdefgh", "ab")]
+    assert generate(ask, ["a", "bcdefgh", "ab"], 20, **greedy) == alone
 
 
 def test_independent_lines_end_and_need_no_prompt():
-    writer = some_writer(lines=True)
+    writer, ask = writer_and_graph(lines=True)
     for seed in range(5):
-        assert generate(writer, [""], 50, seed=seed) == writer.write("", 50, seed=seed)
+        assert generate(ask, [""], 50, seed=seed) == writer.write("", 50, seed=seed)
 
 
 def test_unknown_tokens_are_read_as_the_unknown_one():
-    writer = some_writer()
-    assert generate(writer, ["aXc"], 9) == writer.write("aXc", 9, unknown="unk", seed=3)
+    writer, ask = writer_and_graph()
+    assert generate(ask, ["aXc"], 9) == writer.write("aXc", 9, unknown="unk", seed=3)
     tagger, text = some_tagger(), "the zebra 'd sat, émile!"
     found = graphs(serving.serve_tagger(tagger))["serving_default"](tf.constant([text]))
     (expected,) = tagger.tag_text(text)
@@ -157,7 +163,7 @@ def test_unknown_tokens_are_read_as_the_unknown_one():
 )
 def test_bad_numbers_are_refused_by_the_graph(prompts, given, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        generate(some_writer(), prompts, 5, **given)
+        generate(writer_and_graph()[1], prompts, 5, **given)
 
 
 def test_texts_of_a_batch_are_filled_one_by_one():
