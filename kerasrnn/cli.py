@@ -94,6 +94,7 @@ def main():
     kerasrnn plot --show           its curves in a window
     kerasrnn train shakespeare     a character generator
     kerasrnn generate --prompt "ROMEO:"
+    kerasrnn export                the newest run as a SavedModel for CPU and GPU
 
     A run is one directory; every verb but 'train' takes one, by default the newest.
     """

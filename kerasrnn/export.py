@@ -228,5 +228,5 @@ def _check(place):
         command, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     )
     if done.returncode:
-        said = (done.stdout.strip() or done.stderr.strip() or "nothing").splitlines()
+        said = done.stdout.splitlines()[:1] or done.stderr.splitlines()[-1:] or ["nothing"]
         raise InputError("the export does not answer as the Keras model does", found=said[0])

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 from keras import ops
+from keras.src.models.functional import Functional
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 from kerasrnn import devices, loops
@@ -293,7 +294,8 @@ class Bidirectional(keras.layers.Bidirectional):
             states = [state for layer in layers for state in layer.get_initial_state(batch)]
         half = len(states) // 2
         halves = [states[:half], states[half:]]
-        joined = self.return_sequences and self.merge_mode == "concat" and _as_wide(*layers)
+        joined = self.return_sequences and self.merge_mode == "concat"
+        joined = joined and self.forward_layer.units == self.backward_layer.units
         results = _loop(layers, sequences, halves, mask, training, joined)
         (forward, *states), (backward, *more) = results
         output = forward if joined else self._merge(forward, backward)
@@ -313,10 +315,6 @@ class Bidirectional(keras.layers.Bidirectional):
             return forward * backward
         total = forward + backward
         return total / 2 if self.merge_mode == "ave" else total
-
-
-def _as_wide(forward, backward):
-    return forward.units == backward.units
 
 
 def _alike(forward, backward):
@@ -345,7 +343,7 @@ def adopt(model) -> keras.Model:
     stock = (*twins, keras.layers.Bidirectional)
     if not any(type(layer) in stock for layer in model._flatten_layers()):
         return model
-    if not isinstance(model, (keras.Sequential, keras.src.Functional)):
+    if not isinstance(model, (keras.Sequential, Functional)):
         return model
     clone = keras.models.clone_model(model, clone_function=twin, recursive=True)
     clone.set_weights(model.get_weights())
