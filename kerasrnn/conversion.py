@@ -21,6 +21,7 @@ from kerasrnn.generation import gives_logits
 from kerasrnn.serving import Servable, output_names
 
 _OPSET = 17  # tf2onnx 1.17 writes up to 18
+_LITERT_NEEDS = (3, 15)  # before, its converter fails on loops
 _AXES = ("batch", "time", "characters")
 
 
@@ -106,6 +107,8 @@ def write_litert(model, names, place):
 
     names: those of its outputs. Raises ``InputError`` where the converter fails.
     """
+    if tuple(map(int, keras.__version__.split(".")[:2])) < _LITERT_NEEDS:
+        raise InputError("LiteRT needs Keras 3.15 or newer", found=keras.__version__)
     model = keras.Model(model.inputs, dict(zip(names, model.outputs, strict=True)))
     specs = [tf.TensorSpec((1, *x.shape[1:]), x.dtype, name=x.name) for x in model.inputs]
     with _refusing("LiteRT"), contextlib.redirect_stdout(io.StringIO()):
