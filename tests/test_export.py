@@ -107,7 +107,8 @@ def test_saved_model_cli_runs_it(tmp_path):
         line.replace("CLI", tool), shell=True, cwd=tmp_path, capture_output=True, text=True
     )
     example = json.loads((made / "examples.json").read_text())[0]
-    assert example["outputs"]["text"][0] in done.stdout, done.stderr
+    (text,) = example["outputs"]["text"]
+    assert str(text.encode()) in done.stdout, done.stderr  # bytes, as it prints them
 
 
 def test_two_exports_live_in_one_process(tmp_path):
