@@ -42,9 +42,7 @@ def model_card(name, about, examples, metrics) -> str:
     call = {"saved_model": _call_saved_model, "onnx": _call_onnx, "litert": _call_litert}
     parts = [
         f"# {name}",
-        f"A {about['task']} made by kerasrnn {about['versions'].get('kerasrnn', '')} with "
-        f"TensorFlow {about['versions']['tensorflow']} and Keras {about['versions']['keras']}. "
-        + _MEANING[about["task"]],
+        f"A {about['task']} made by {_made_by(about['versions'])}. " + _MEANING[about["task"]],
         _KIND[about["kind"]],
         *_measured(metrics),
         *_labels(about["labels"]),
@@ -56,6 +54,12 @@ def model_card(name, about, examples, metrics) -> str:
         "those of the Keras model; `signature.json` has the SHA-256 of every file.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _made_by(versions):
+    """Those that are known: another build of TensorFlow has another name."""
+    names = [name for name in ("kerasrnn", "tensorflow", "keras") if name in versions]
+    return ", ".join(f"{name} {versions[name]}" for name in names) or "kerasrnn"
 
 
 def _measured(metrics):

@@ -1,7 +1,7 @@
 """What ``text`` does with strings, inside a graph, with tensors of strings.
 
-Regular expressions are RE2's, which has no lookahead; the numbers of letters, digits and white
-space are Python's (``str.isspace``), not ASCII's.
+Regular expressions are RE2's, which has no lookahead; what is a letter, a digit or white space
+is as in Python, not in ASCII alone.
 """
 
 from __future__ import annotations
