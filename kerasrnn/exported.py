@@ -13,12 +13,12 @@ import tensorflow as tf
 from kerasrnn.errors import InputError
 from kerasrnn.serving import fill
 from kerasrnn.tagging import Tagger, in_groups
+from kerasrnn.tasks import in_batches
 from kerasrnn.text import UNITS
 
 FORMAT = 1  # of signature.json
 FORMATS = ("saved_model", "onnx", "litert")
 _TASKS = ("classifier", "tagger", "generator", "infiller", "model")
-_BATCH = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,14 @@ class Export:
 
     def classify(self, x, lengths=None) -> np.ndarray:
         """Probabilities (n, classes) of sequences x (n, time, features), as ``tasks.predict``."""
-        rows = range(0, max(len(x), 1), _BATCH)
         if self.takes("lengths") and lengths is None:
             lengths = np.full(len(x), x.shape[1], "int32")
         inputs = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
-        batches = [{name: a[row : row + _BATCH] for name, a in inputs.items()} for row in rows]
-        return np.concatenate([self.ask(**batch)["probabilities"] for batch in batches])
+
+        def answer(batch):
+            return self.ask(**dict(zip(inputs, batch, strict=True)))["probabilities"]
+
+        return in_batches([*inputs.values()], answer)
 
     def tagger(self) -> Tagger:
         """A ``Tagger`` that asks this export of one."""

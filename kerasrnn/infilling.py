@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from kerasrnn.batches import hide
@@ -12,7 +10,7 @@ from kerasrnn.errors import InputError
 from kerasrnn.generation import check_positive, check_vocabulary, load_vocabulary, reading
 from kerasrnn.models import compiled, load_model
 from kerasrnn.runs import Run
-from kerasrnn.text import BLANK, detokenize, known, tokenize
+from kerasrnn.text import BLANK, clean, detokenize, known, tokenize
 
 _BATCH = 64
 
@@ -84,7 +82,7 @@ class Infiller:
 
     def _tokens(self, text, unknown):
         if self.classic:
-            text = re.sub("[^A-Za-z_]+", " ", text).strip().lower()
+            text = clean(text, "_")
         tokens = tokenize(text, self.unit)
         tokens = [BLANK if token.strip("_") == "" else token for token in tokens]
         return known(tokens, self.vocabulary, unknown)

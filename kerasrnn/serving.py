@@ -137,7 +137,9 @@ def _raw_values(model, shape):
 
 
 def _one_step_at_least(x):
-    return tf.pad(x, [[0, 0], [0, tf.cast(tf.shape(x)[1] == 0, tf.int32)], [0, 0]])
+    """x (batch, time, …), with a step of zeros or empty strings where it has none."""
+    missing = tf.cast(tf.shape(x)[1] == 0, tf.int32)
+    return tf.pad(x, [[0, 0], [0, missing], *[[0, 0]] * (x.shape.rank - 2)])
 
 
 def _reads_tokens(model, answer, vocabulary, unit):
@@ -201,7 +203,7 @@ def serve_tagger(tagger: Tagger) -> Servable:
         return tag(*strings.padded(split, ""))
 
     def tag_tokens(tokens):
-        tokens = tf.pad(tokens, [[0, 0], [0, tf.cast(tf.shape(tokens)[1] == 0, tf.int32)]])
+        tokens = _one_step_at_least(tokens)
         return tag(tokens, tf.reduce_sum(tf.cast(tokens != "", tf.int32), 1))
 
     first = 1 if len(tagger.vocabulary) > 1 else 0
@@ -379,7 +381,7 @@ def serve_infiller(infiller: Infiller) -> Servable:
         here = tf.one_hot(surest, tf.shape(ids)[1], True, False, dtype=tf.bool) & blank
         return tf.where(here, token[:, None], ids), lengths
 
-    def fill(text):
+    def fill_all(text):
         text = strings.clean(text, "_") if infiller.classic else text
         tokens, lengths = strings.padded(strings.tokenize(text, infiller.unit), "")
         tokens = strings.blanks(tokens)
@@ -392,7 +394,7 @@ def serve_infiller(infiller: Infiller) -> Servable:
 
     texts = [_with_blanks(vocabulary, infiller.unit, number) for number in (12, 5)]
     example = {"text": texts}, {"text": [infiller.fill(text)[0] for text in texts]}
-    signatures = {"serving_default": (fill, [_strings("text")])}
+    signatures = {"serving_default": (fill_all, [_strings("text")])}
     examples = [("serving_default", *example)]
     return Servable(
         "infiller",

@@ -143,9 +143,14 @@ def predict(model, x, lengths=None) -> np.ndarray:
     inputs = [np.asarray(x, "float32")]
     if wants_lengths:
         inputs.append(np.asarray(lengths, "int32"))
-    rows = range(0, max(len(x), 1), _PREDICT_BATCH)
+    return in_batches(inputs, compiled(model))
+
+
+def in_batches(inputs, answer) -> np.ndarray:
+    """What a function of a list of arrays gives, asked for some of their rows at a time."""
+    rows = range(0, max(len(inputs[0]), 1), _PREDICT_BATCH)
     batches = ([array[row : row + _PREDICT_BATCH] for array in inputs] for row in rows)
-    return np.concatenate([compiled(model)(batch) for batch in batches])
+    return np.concatenate([answer(batch) for batch in batches])
 
 
 def _predict_part(model, part):

@@ -25,13 +25,13 @@ NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 NO_SPACE_AFTER = set("([{$‘“")
 
 
-def clean(text) -> str:
-    """Letters A to Z only, lower-cased; every other run of characters is one space.
+def clean(text, kept="") -> str:
+    """Letters A to Z and ``kept`` only, lower-cased; all other runs of characters are one space.
 
     The classic cleaning of *Dive into Deep Learning* (Zhang et al.), which applies it to each
     line and strips the line.
     """
-    return re.sub("[^A-Za-z]+", " ", text).strip().lower()
+    return re.sub(f"[^A-Za-z{kept}]+", " ", text).strip().lower()
 
 
 def tokenize(text, unit="char") -> list[str]:

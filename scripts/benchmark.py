@@ -191,8 +191,8 @@ def dataset(arrays, batch_size):
 def compare(work, verb, batches, rounds):
     """Seconds of a batch, in ``rounds`` turns, for each contender; and memory they added.
 
-    Prediction by ``models.compiled``, with which taggers and infillers predict; Keras's
-    ``model.predict`` of the same model, with which classifiers do, is a contender of its own.
+    Prediction by ``models.compiled``, as the package predicts; Keras's ``model.predict`` of the
+    same model is a contender of its own.
     """
     from kerasrnn import models
 

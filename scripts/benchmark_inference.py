@@ -31,6 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import click
 import numpy as np
 
+from kerasrnn.loops import cores
+
 SHAPES = {"digits": (8, 8), "mnist": (28, 28)}
 BATCHES = (1, 8, 64, 512)
 TOLERANCE = 1e-5
@@ -273,10 +275,6 @@ def draw(rows, output):
         panel.grid(alpha=0.3)
     figure.legend(*latency.get_legend_handles_labels(), loc="outside right center")
     figure.savefig(output, dpi=120)
-
-
-def cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 # --- command line -------------------------------------------------------------------------
