@@ -7,48 +7,18 @@
  * "columns" numbers in all, and a row of states [panels][8]. Rows of a batch know nothing of each
  * other, so they are shared out among threads.
  */
+#include "_loops.h"
+
 #include <pthread.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef float v8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
-#define INLINE static inline __attribute__((always_inline))
 
-enum { SIMPLE, GRU, LSTM };
 enum { AT_ONCE = 128 }; /* rows or columns multiplied at a time: they stay in cache */
 enum { FEW_ROWS = 4 };  /* so many, not more, have their input multiplied before the loop */
-
-typedef struct { /* weights as Keras has them, [rows][gates][units] */
-    int64_t rows, steps, inputs, units;
-    int32_t reverse;     /* read from the last step to the first */
-    int32_t zero_masked; /* a masked step gives zeros, else what the step before gave */
-    int32_t joined;      /* loops whose outputs lie beside each other, 1 or 2 */
-    int32_t second;      /* the second of them, whose outputs are in the reverse order */
-    const uint8_t *mask; /* [rows][steps], 0 where masked, or NULL */
-    const float *x;      /* [rows][steps][inputs] */
-    const float *w, *u;  /* kernel [inputs][gates][units], recurrent kernel [units][gates][units] */
-    const float *bias;   /* [gates][units] */
-    const float *state_bias; /* of the state's product, GRU only, or NULL for none */
-    const float *h0, *c0;    /* [rows][units] */
-    float *out;              /* [rows][steps][joined][units] in the order of reading, or NULL */
-    float *last, *h, *c;     /* [rows][units]: the last output, or NULL, and the last states */
-    float *kept;             /* [rows][steps][panels][KEPT][8] for the way back, or NULL */
-    const float *d_out, *d_last; /* gradients of out or of last, the other is NULL */
-    const float *d_h, *d_c;      /* gradients of the last states, [rows][units] */
-    float *d_gates;       /* [rows][steps][columns], of the sums that the gates are of */
-    float *d_state;       /* GRU: the same of the state's product */
-    float *d_h0, *d_c0;   /* [rows][units] */
-    float *d_w, *d_u, *d_bias, *d_state_bias; /* [parts] of them, of the rows of each */
-} Loop;
-
-/* What is kept of a unit and step: gates, then h before the step and, of LSTM, c before it. */
-INLINE int kept_of(int cell) { return cell == LSTM ? 6 : cell == GRU ? 5 : 2; }
-INLINE int gates_of(int cell) { return cell == LSTM ? 4 : cell == GRU ? 3 : 1; }
-
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+enum { WORTH_A_THREAD = 2000000 }; /* multiplications; less is done sooner than handed over */
 
 /* Where in time the step lies that is read so many steps after the first. */
 INLINE int64_t time_of(const Loop *p, int64_t step) {
@@ -60,8 +30,6 @@ INLINE int64_t out_of(const Loop *p, int64_t row, int64_t step) {
     const int64_t place = p->second ? p->steps - 1 - step : step;
     return ((row * p->steps + place) * p->joined + p->second) * p->units;
 }
-
-INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
 
 /* Room for a row of so many, in eights: no power of two, which caches bear badly. */
 INLINE int64_t row_of(int64_t number) { return 8 * panels_of(number) + 24; }
@@ -663,10 +631,24 @@ typedef struct {
     int cell, back;
 } Loops;
 
+/* Gradients of weights, [inputs][gates][units] and so on, and their sizes. */
+typedef struct {
+    float *of[4];
+    int64_t size[4];
+} Weights;
+
+static Weights weights_of(const Loop *p, int cell) {
+    const int64_t bias = gates_of(cell) * p->units;
+    return (Weights){{p->d_w, p->d_u, p->d_bias, p->d_state_bias},
+                     {p->inputs * bias, p->units * bias, bias, p->d_state_bias ? bias : 0}};
+}
+
+static int64_t number_of(Weights w) { return w.size[0] + w.size[1] + w.size[2] + w.size[3]; }
+
 /* The loop on the rows of one part. */
 static Loop part_of(const Loops *s, const Loop *p, int64_t part) {
     const int64_t start = part * s->size, steps = p->steps, units = p->units, G = gates_of(s->cell);
-    const int64_t panels = panels_of(units), biases = p->state_bias ? 2 : 1;
+    const int64_t panels = panels_of(units);
     Loop q = *p;
     q.rows = least(s->size, p->rows - start);
 #define MOVE(array, number) (q.array = q.array ? q.array + (number) : NULL)
@@ -679,9 +661,29 @@ static Loop part_of(const Loops *s, const Loop *p, int64_t part) {
     MOVE(d_c, start * units), MOVE(d_c0, start * units);
     MOVE(kept, start * steps * panels * kept_of(s->cell) * 8);
     MOVE(d_gates, start * steps * panels * G * 8), MOVE(d_state, start * steps * panels * G * 8);
-    MOVE(d_w, part * p->inputs * G * units), MOVE(d_u, part * units * G * units);
-    MOVE(d_bias, part * biases * G * units), MOVE(d_state_bias, part * biases * G * units);
+    const int64_t weights = part * number_of(weights_of(p, s->cell));
+    MOVE(d_w, weights), MOVE(d_u, weights), MOVE(d_bias, weights), MOVE(d_state_bias, weights);
     return q;
+}
+
+/* Where the parts of a loop leave their gradients of the weights, all of a part together; back to
+ * what they were when these are added up. NULL where memory is short. */
+static float *apart(Loop *p, int cell, int64_t parts) {
+    const Weights w = weights_of(p, cell);
+    float *memory = malloc(sizeof(float) * parts * number_of(w));
+    p->d_w = memory, p->d_u = p->d_w + w.size[0], p->d_bias = p->d_u + w.size[1];
+    p->d_state_bias = w.size[3] ? p->d_bias + w.size[2] : NULL;
+    return memory;
+}
+
+static void add_up(Weights total, const float *of_parts, int64_t parts) {
+    const int64_t number = number_of(total);
+    for (int i = 0; i < 4; of_parts += total.size[i++])
+        for (int64_t at = 0; at < total.size[i]; at++) {
+            float sum = of_parts[at];
+            for (int64_t part = 1; part < parts; part++) sum += of_parts[part * number + at];
+            total.of[i][at] = sum;
+        }
 }
 
 static int run_part(const void *what, int64_t job) {
@@ -692,9 +694,9 @@ static int run_part(const void *what, int64_t job) {
 
 typedef struct {
     float *d_x;
-    int64_t rows, inputs, size, columns[2];
+    int64_t rows, inputs, size, columns[MOST_LAYERS];
     const float *const *d_gates; /* of each layer */
-    float *packed[2];
+    float *packed[MOST_LAYERS];
     int layers;
 } Inputs;
 
@@ -713,28 +715,56 @@ static int run_inputs(const void *what, int64_t part) {
 
 /* --- what the library gives --------------------------------------------------------------- */
 
-/* All steps of so many layers of as many rows, forward or back, in parts of so many rows. 0, or 1
- * where memory is short. */
-int kerasrnn_loops(const Loop *loops, int layers, int64_t size, int cell, int back, int threads) {
-    const int64_t parts = loops->rows ? (loops->rows + size - 1) / size : 1;
-    const Loops all = {loops, size, parts, cell, back};
-    return share(run_part, &all, layers * parts, threads);
+/* Threads that so much work is worth. */
+static int worth(int64_t work, int threads) {
+    const int64_t number = least(work / WORTH_A_THREAD, threads);
+    return number > 1 ? (int)number : 1;
 }
 
-/* The gradient of x, [rows][inputs]: the sum over at most two layers of d_gates [rows][columns] by
- * the kernel. */
+/* Rows of a part for so many threads, in fours where there are several parts. */
+static int64_t size_of_part(int64_t rows, int64_t threads) {
+    const int64_t number = least(threads, rows / 4);
+    return number > 1 ? (rows + 4 * number - 1) / (4 * number) * 4 : rows ? rows : 1;
+}
+
+int kerasrnn_loops(const Loop *loops, int layers, int cell, int back, int threads) {
+    int64_t work = 0;
+    for (const Loop *p = loops; p < loops + layers; p++)
+        work += (back ? 3 : 1) * p->rows * p->steps * (p->inputs + p->units) * p->units;
+    threads = worth(work * gates_of(cell), threads);
+    const int64_t size = size_of_part(loops->rows, threads / layers);
+    const int64_t parts = loops->rows ? (loops->rows + size - 1) / size : 1;
+    Loop of_parts[MOST_LAYERS];
+    float *memory[MOST_LAYERS] = {NULL};
+    int failed = 0;
+    for (int i = 0; i < layers; i++) {
+        of_parts[i] = loops[i];
+        if (back && parts > 1) failed |= !(memory[i] = apart(of_parts + i, cell, parts));
+    }
+    const Loops all = {of_parts, size, parts, cell, back};
+    if (!failed) failed = share(run_part, &all, layers * parts, threads);
+    for (int i = 0; i < layers; i++) {
+        if (!failed && memory[i]) add_up(weights_of(loops + i, cell), memory[i], parts);
+        free(memory[i]);
+    }
+    return failed;
+}
+
 int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, const int64_t *units, int64_t gates,
                     const float *const *d_gates, const float *const *kernels, int layers,
-                    int64_t size, int threads) {
-    Inputs all = {d_x, rows, inputs, size, {0}, d_gates, {NULL}, layers};
+                    int threads) {
+    Inputs all = {d_x, rows, inputs, 0, {0}, d_gates, {NULL}, layers};
+    int64_t work = 0;
     int failed = 0;
     for (int i = 0; i < layers; i++) {
         all.columns[i] = panels_of(units[i]) * gates * 8;
+        work += rows * inputs * all.columns[i];
         all.packed[i] = malloc(sizeof(float) * 8 * panels_of(inputs) * all.columns[i]);
         if (all.packed[i]) pack_back(all.packed[i], kernels[i], inputs, gates, units[i]);
         else failed = 1;
     }
-    if (!failed) failed = share(run_inputs, &all, (rows + size - 1) / size, threads);
-    free(all.packed[0]), free(all.packed[1]);
+    threads = worth(work, threads), all.size = size_of_part(rows, threads);
+    if (!failed) failed = share(run_inputs, &all, (rows + all.size - 1) / all.size, threads);
+    for (int i = 0; i < layers; i++) free(all.packed[i]);
     return failed;
 }

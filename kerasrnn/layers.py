@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -56,7 +55,7 @@ def _obstacle(layer):
     if keras.backend.backend() != "tensorflow":
         return f"the Keras backend is {keras.backend.backend()}"
     if loops.library() is None:
-        return "the native loop was not built: no compiler when kerasrnn was installed"
+        return "no native loop: no compiler at the installation, or another TensorFlow"
     if tf.config.list_logical_devices("GPU"):
         return "there is a GPU"
     if layer.use_cudnn is True:
@@ -187,11 +186,10 @@ def _loop(layers, sequences, states, mask, training, joined=False):
     }
     mask = tf.zeros(0, bool) if mask is None else tf.cast(keras.tree.flatten(mask)[0], bool)
     given = [array for pair in zip(layers, states, strict=True) for array in _given(*pair)]
+    of_all = layers[0].return_sequences
 
     def forward(x, given, keep):
-        sequences = layers[0].return_sequences
-        function = partial(loops.forward, cell, **how, sequences=sequences, keep=keep)
-        return _numpy_operation(function, [x, mask, *given], 4 * len(layers))
+        return loops.forward(cell, x, mask, given, **how, sequences=of_all, keep=keep)
 
     def gradient(x, given, kept, d_results):
         # without training nothing is kept: it is seldom that such a gradient is asked for
@@ -199,11 +197,10 @@ def _loop(layers, sequences, states, mask, training, joined=False):
         flat = []
         for one, array in enumerate(kept):
             flat += [*d_results[3 * one : 3 * one + 3], *given[5 * one : 5 * one + 3], array]
-        function = partial(loops.backward, cell, **how)
-        found = _numpy_operation(function, [x, mask, *flat], 6 * len(layers))
+        found = loops.backward(cell, x, mask, flat, **how)
         # an operation of its own, left out where nobody asks for the gradient of the input
         sums = [array for pair in zip(found[::6], given[::5], strict=True) for array in pair]
-        d_x = _numpy_operation(partial(loops.inputs_gradient, cell, threads=threads), sums, 1)
+        d_x = loops.inputs_gradient(cell, sums, threads=threads)
         gradients = [d_x, *(array for index, array in enumerate(found) if index % 6)]
         for value, like in zip(gradients, [x, *given], strict=True):
             value.set_shape(like.shape)
@@ -215,14 +212,22 @@ def _loop(layers, sequences, states, mask, training, joined=False):
         kept = results[3::4]
         results = [array for index, array in enumerate(results) if index % 4 < 3]
         for index, array in enumerate(results):
-            of_all = (x.shape[1],) if layers[0].return_sequences and index % 3 == 0 else ()
+            time = (x.shape[1],) if of_all and index % 3 == 0 else ()
             width = layers[index // 3].units * (2 if joined and index == 0 else 1)
             if not (index % 3 == 2 and cell != "lstm") and not (joined and index == 3):
-                array.set_shape((x.shape[0], *of_all, width))
+                array.set_shape((x.shape[0], *time, width))
         return results, lambda *d_results: gradient(x, given, kept, d_results)
 
     results = run(sequences, *given)
     return [results[index : index + 1 + number] for index in range(0, len(results), 3)]
+
+
+@tf.RegisterGradient("KerasrnnBackward")
+@tf.RegisterGradient("KerasrnnInputsGradient")
+def _second_derivatives(*_):
+    raise NotImplementedError(
+        "second derivatives of a recurrent layer: call it within layers.portable()"
+    )
 
 
 def _number_of_states(layer):
@@ -239,24 +244,6 @@ def _given(layer, states):
     c = states[1] if len(states) == 2 else tf.zeros(0)
     given = (cell.kernel, cell.recurrent_kernel, bias, states[0], c)
     return [tf.convert_to_tensor(array) for array in given]
-
-
-def _numpy_operation(function, inputs, number):
-    """A function of NumPy arrays as an operation with so many float32 outputs."""
-    types = [tf.float32] * number if number > 1 else tf.float32
-
-    @tf.custom_gradient
-    def run(*inputs):
-        outputs = tf.numpy_function(function, inputs, types, stateful=False)
-
-        def gradient(*_):
-            raise NotImplementedError(
-                "second derivatives of a recurrent layer: call it within layers.portable()"
-            )
-
-        return outputs, gradient
-
-    return run(*inputs)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import reference
+import tensorflow as tf
 
 from kerasrnn import loops
 
@@ -25,15 +26,18 @@ def problem(cell, batch=5, steps=4, inputs=3, units=9, seed=0):
 def forward(cell, arrays, mask=np.zeros(0, bool), reverse=(False,), threads=1, **options):  # noqa: B008
     x, *layer = arrays
     options = {"zero_masked": False, "sequences": True, "keep": True, **options}
-    return loops.forward(cell, x, mask, *layer, reverse=reverse, threads=threads, **options)
+    found = loops.forward(cell, x, mask, layer, reverse=reverse, threads=threads, **options)
+    return [array.numpy() for array in found]
 
 
 def backward(cell, arrays, kept, d_results, reverse=(False,), threads=1):
     x, *layer = arrays
     none = np.zeros(0, bool)
     how = {"reverse": reverse, "zero_masked": False, "threads": threads}
-    d_gates, *found = loops.backward(cell, x, none, *d_results, *layer[:3], kept, **how)
-    return [loops.inputs_gradient(cell, d_gates, layer[0], threads=threads), *found]
+    layers = [*d_results, *layer[:3], kept]
+    d_gates, *found = loops.backward(cell, x, none, layers, **how)
+    d_x = loops.inputs_gradient(cell, [d_gates, layer[0]], threads=threads)
+    return [array.numpy() for array in (d_x, *found)]
 
 
 def scan(cell, arrays, back):
@@ -80,9 +84,8 @@ def test_it_equals_the_equations_and_its_gradient_their_differences(cell, back):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_threads_change_nothing_and_neither_does_a_second_time(cell, monkeypatch):
-    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
-    arrays = problem(cell, batch=37, steps=5, inputs=11, units=20)
+def test_threads_change_nothing_and_neither_does_a_second_time(cell):
+    arrays = problem(cell, batch=37, steps=100, inputs=11, units=40)  # work for three threads
     one, several, again = (forward(cell, arrays, threads=n) for n in (1, 3, 3))
     for a, b, c in zip(one, several, again, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -90,20 +93,47 @@ def test_threads_change_nothing_and_neither_does_a_second_time(cell, monkeypatch
     d_results = [np.ones_like(array) for array in one[:3]]
     one, several, again = (backward(cell, arrays, one[3], d_results, threads=n) for n in (1, 3, 3))
     for a, b, c in zip(one, several, again, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * abs(b).max(initial=0))
         np.testing.assert_array_equal(b, c)
 
 
 @pytest.mark.parametrize("units", [1, 7, 8, 17])
 @pytest.mark.parametrize("batch", [0, 1, 3, 14])
-def test_two_layers_at_once_equal_each_alone(units, batch, monkeypatch):
-    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
-    one, two = (problem("lstm", batch=batch, units=units, seed=seed) for seed in (0, 1))
+def test_two_layers_at_once_equal_each_alone(units, batch):
+    one, two = (problem("lstm", batch, steps=1000, units=units, seed=seed) for seed in (0, 1))
     two[0] = one[0]
     both = forward("lstm", [*one, *two[1:]], reverse=(False, True), threads=2)
     alone = [*forward("lstm", one), *forward("lstm", two, reverse=(True,))]
     for a, b in zip(both, alone, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_shapes_that_do_not_fit_are_refused(cell):
+    names = ("x", "kernel", "recurrent kernel", "bias", "state h", "state c")
+    arrays = problem(cell)
+    for index, name in enumerate(names):
+        wrong = [*arrays]
+        wrong[index] = np.append(arrays[index], arrays[index][..., :1], axis=-1)
+        if name == "state c" and cell != "lstm":
+            wrong[index] = arrays[4]
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=r"of shape \(.*expected \("
+        ) as said:
+            forward(cell, wrong)
+        assert (name if name != "x" else "kernel") in str(said.value)
+    for mask in (np.ones((5, 3), bool), np.ones((4, 4), bool), np.ones((5, 4, 1), bool)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"mask .*expected \(5, 4\)"):
+            forward(cell, arrays, mask)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="2 dimensions of x"):
+        forward(cell, [arrays[0][0], *arrays[1:]])
+    d_results = [np.ones((5, 4, 9), "float32"), arrays[4], arrays[5]]
+    kept = forward(cell, arrays)[3]
+    backward(cell, arrays, kept, d_results)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="what is kept of shape"):
+        backward(cell, arrays, kept[:, 1:], d_results)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="gradient of outputs of shape"):
+        backward(cell, arrays, kept, [d_results[0][:, 1:], *d_results[1:]])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss in KiB")
@@ -122,9 +152,8 @@ def test_ten_thousand_steps_take_no_more_memory_than_a_few():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_has_threads_of_its_own(monkeypatch):
-    monkeypatch.setattr(loops, "_WORTH_A_THREAD", 1)
-    arrays = problem("lstm", batch=37, units=20)
+def test_a_forked_process_has_threads_of_its_own():
+    arrays = problem("lstm", batch=37, steps=100, units=40)
     expected = forward("lstm", arrays, threads=2)[0]
     child = os.fork()
     if not child:
