@@ -9,7 +9,8 @@
  */
 #include "_loops.h"
 
-#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +18,10 @@ typedef float v8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
 
 enum { AT_ONCE = 128 }; /* rows or columns multiplied at a time: they stay in cache */
-enum { FEW_ROWS = 4 };  /* so many, not more, have their input multiplied before the loop */
+enum { FEW_ROWS = 4 };  /* so many, not more, have a loop of their own */
+enum { CHUNKS = 4 };    /* of the panels, for each thread that shares a step */
 enum { WORTH_A_THREAD = 2000000 }; /* multiplications; less is done sooner than handed over */
+enum { WORTH_A_STEP = 30000 };     /* of a step, for each thread that shares it */
 
 /* Where in time the step lies that is read so many steps after the first. */
 INLINE int64_t time_of(const Loop *p, int64_t step) {
@@ -112,8 +115,10 @@ INLINE void in_registers(const int R, const int G, PARAMETERS) {
 
 #if defined(__x86_64__)
 #define AVX2 __attribute__((target("avx2,fma")))
+INLINE void relax(void) { __builtin_ia32_pause(); }
 #else
 #define AVX2
+INLINE void relax(void) {}
 #endif
 #define APART static __attribute__((noinline))
 #define SHAPE(R, G)                                                              \
@@ -248,35 +253,13 @@ static void unpack(float *to, const float *from, int64_t rows, int64_t gates, in
 /* --- forward ------------------------------------------------------------------------------ */
 
 typedef struct {
-    float *h, *h_new, *c, *shown;     /* of one step, [rows][panels][8] */
-    float *w, *u, *bias, *state_bias; /* packed */
-    float *sums;                      /* see few_rows, else NULL */
+    float *h, *h_new, *c, *shown;    /* of one step, [rows][panels][8] */
+    float *bias, *state_bias;        /* packed */
+    const float *w, *u;              /* packed, or as Keras has them */
+    int64_t panel_of_u, along, across; /* from a panel, unit and gate of u to the next */
+    float *sums;                     /* see input_products, else NULL */
+    float *memory;                   /* of all that lies here */
 } Forward;
-
-/* Bias and product of the input for AT_ONCE steps, [rows][AT_ONCE][columns] from this step on: with
- * few rows the weights would be read anew from a slow cache at every step. s->w is for a panel. */
-INLINE void few_rows(const int avx2, const Loop *p, const int G, const int R, int64_t step,
-                     const Forward *s) {
-    const int64_t panels = panels_of(p->units), columns = 8 * G * panels;
-    const int64_t number = least(AT_ONCE, p->steps - step);
-    const int64_t further = p->reverse ? -p->inputs : p->inputs;
-    for (int64_t panel = 0; panel < panels; panel++) {
-        pack_panel(s->w, p->w, p->inputs, G, p->units, panel);
-        for (int64_t row = 0; row < p->rows; row++) {
-            const float *x = p->x + (row * p->steps + time_of(p, step)) * p->inputs;
-            float *to = s->sums + row * AT_ONCE * columns + panel * 8 * G;
-            for (int64_t i = 0; i < number; i++)
-                memcpy(to + i * columns, s->bias + panel * 8 * G, G * sizeof(v8));
-            int64_t i = 0;
-#define ALONG(R)                                                                                \
-    for (; i + R <= number; i += R)                                                             \
-        tile(avx2, R, G, to + i * columns, columns, 8 * G, x + i * further, further, 1,         \
-             p->inputs, s->w, 8 * G, 8, 1);
-            ALONG(R)
-            ALONG(1)
-        }
-    }
-}
 
 INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const int G, const int R,
                          int64_t row, int64_t panel, int64_t step, const Forward *s) {
@@ -296,7 +279,7 @@ INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const in
         product(avx2, R, G, sums, p->x + (row * p->steps + t) * p->inputs, p->steps * p->inputs, 1,
                 p->inputs, s->w + panel * p->inputs * G * 8, 8 * G, 8);
     product(avx2, R, G, cell == GRU ? state : sums, s->h + row * width, width, 1, p->units,
-            s->u + panel * p->units * G * 8, 8 * G, 8);
+            s->u + panel * s->panel_of_u, s->along, s->across);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
         const int64_t i = row + r, there = i * width + 8 * panel, then = i * p->steps + t;
@@ -365,40 +348,65 @@ static int any_real(const Loop *p, int64_t t) {
     return 0;
 }
 
-/* A step at which no row has anything to read. */
-static void pass_over(const Loop *p, int cell, int64_t step, int64_t t, const Forward *s) {
-    const int64_t width = 8 * panels_of(p->units), kept = width * kept_of(cell);
-    if (p->zero_masked) memset(s->shown, 0, sizeof(float) * p->rows * width);
-    for (int64_t row = 0; row < p->rows; row++) {
-        if (p->kept) memset(p->kept + (row * p->steps + t) * kept, 0, sizeof(float) * kept);
-        if (p->out)
-            memcpy(p->out + out_of(p, row, step), s->shown + row * width,
-                   sizeof(float) * p->units);
-    }
+/* A step at which no row has anything to read, for some panels. */
+static void pass_over(const Loop *p, int cell, int64_t step, const Forward *s, int64_t from,
+                      int64_t to) {
+    const int64_t panels = panels_of(p->units), K = kept_of(cell);
+    for (int64_t row = 0; row < p->rows; row++)
+        for (int64_t panel = from; panel < to; panel++) {
+            const int64_t there = (row * panels + panel) * 8;
+            const int64_t then = row * p->steps + time_of(p, step);
+            const v8 shown = p->zero_masked ? (v8){} : load(s->shown + there);
+            store(s->shown + there, shown);
+            store(s->h_new + there, load(s->h + there));
+            if (p->kept) memset(p->kept + (then * panels + panel) * K * 8, 0, K * sizeof(v8));
+            if (p->out)
+                store_some(p->out + out_of(p, row, step) + 8 * panel, shown, p->units - 8 * panel);
+        }
+}
+
+/* Room for the states and biases, for as many other numbers, and what both begin with. NULL where
+ * memory is short. */
+static float *begin(const Loop *p, const int cell, int64_t others, Forward *s) {
+    const int64_t panels = panels_of(p->units), G = gates_of(cell), columns = G * panels * 8;
+    const int64_t size = p->rows * panels * 8, number = 4 * size + 2 * columns;
+    float *memory = malloc(sizeof(float) * (number + others));
+    if (!memory) return NULL;
+    memset(memory, 0, sizeof(float) * number);
+    s->memory = s->h = memory, s->h_new = s->h + size, s->c = s->h_new + size, s->shown = s->c + size;
+    s->bias = s->shown + size, s->state_bias = s->bias + columns;
+    pack(s->bias, p->bias, 1, G, p->units);
+    if (p->state_bias) pack(s->state_bias, p->state_bias, 1, G, p->units);
+    widen(s->h, p->h0, p->rows, p->units);
+    if (cell == LSTM) widen(s->c, p->c0, p->rows, p->units);
+    s->panel_of_u = p->units * G * 8, s->along = 8 * G, s->across = 8;
+    return s->state_bias + columns;
+}
+
+/* What is given after the last step. */
+static void finish(const Loop *p, const int cell, const Forward *s) {
+    if (p->last) narrow(p->last, p->mask || !p->steps ? s->shown : s->h, p->rows, p->units);
+    narrow(p->h, s->h, p->rows, p->units);
+    if (cell == LSTM) narrow(p->c, s->c, p->rows, p->units);
+    free(s->memory);
+}
+
+INLINE void next_step(Forward *s) {
+    float *swap = s->h;
+    s->h = s->h_new, s->h_new = swap;
 }
 
 INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, const int R) {
-    const int64_t panels = panels_of(p->units), width = 8 * panels, size = p->rows * width;
-    const int64_t columns = G * width;
-    const int few = p->rows && p->rows <= FEW_ROWS && p->steps > 1;
-    const int64_t kernel = p->inputs * (few ? 8 * G : columns);
-    const int64_t sums = few ? ((p->rows - 1) * AT_ONCE + least(p->steps, AT_ONCE)) * columns : 0;
-    float *memory = calloc(4 * size + (p->units + 2) * columns + kernel + sums, sizeof(float));
-    if (!memory) return 1;
-    float *u = memory + 4 * size, *bias = u + p->units * columns, *w = bias + 2 * columns;
-    Forward s = {memory, memory + size, memory + 2 * size, memory + 3 * size, w, u, bias,
-                 bias + columns, few ? w + kernel : NULL};
-    pack(s.u, p->u, p->units, G, p->units);
-    pack(s.bias, p->bias, 1, G, p->units);
-    if (p->state_bias) pack(s.state_bias, p->state_bias, 1, G, p->units);
-    if (!few) pack(s.w, p->w, p->inputs, G, p->units);
-    widen(s.h, p->h0, p->rows, p->units);
-    if (cell == LSTM) widen(s.c, p->c0, p->rows, p->units);
-    for (int64_t step = 0; step < p->steps; step++) {
-        const int64_t t = time_of(p, step);
-        if (few && step % AT_ONCE == 0) few_rows(avx2, p, G, R, step, &s);
-        if (!any_real(p, t)) {
-            pass_over(p, cell, step, t, &s);
+    const int64_t panels = panels_of(p->units), columns = G * 8 * panels;
+    Forward s = {0};
+    float *u = begin(p, cell, (p->units + p->inputs) * columns, &s);
+    if (!u) return 1;
+    float *w = u + p->units * columns;
+    pack(u, p->u, p->units, G, p->units), s.u = u;
+    pack(w, p->w, p->inputs, G, p->units), s.w = w;
+    for (int64_t step = 0; step < p->steps; step++, next_step(&s)) {
+        if (!any_real(p, time_of(p, step))) {
+            pass_over(p, cell, step, &s, 0, panels);
             continue;
         }
         for (int64_t panel = 0; panel < panels; panel++) {
@@ -407,14 +415,123 @@ INLINE int forward(const int avx2, const Loop *p, const int cell, const int G, c
                 forward_tile(avx2, p, cell, G, R, row, panel, step, &s);
             for (; row < p->rows; row++) forward_tile(avx2, p, cell, G, 1, row, panel, step, &s);
         }
-        float *swap = s.h;
-        s.h = s.h_new, s.h_new = swap;
     }
-    if (p->last) narrow(p->last, p->mask || !p->steps ? s.shown : s.h, p->rows, p->units);
-    narrow(p->h, s.h, p->rows, p->units);
-    if (cell == LSTM) narrow(p->c, s.c, p->rows, p->units);
-    free(memory);
+    finish(p, cell, &s);
     return 0;
+}
+
+/* --- forward, few rows ------------------------------------------------------------------------
+ *
+ * Few rows cannot share the reading of the weights, which decides. So the inputs of many steps are
+ * multiplied at once, and threads share the panels of each step: each has its own, whose weights
+ * stay in its cache, and takes those of others when it is done, since a thread may be late. */
+
+typedef struct {
+    _Alignas(64) _Atomic int64_t begun; /* steps of these panels that some thread has begun */
+} Chunk;
+
+typedef struct {
+    Loop p;
+    Forward s;
+    int cell;
+    float *u, *w;         /* room for u, and for a panel of w of each thread */
+    int64_t seats, number; /* threads, chunks of panels */
+    Chunk *chunks;
+    _Atomic int64_t done; /* chunks of all steps */
+} Few;
+
+/* Of a single step nothing is packed, where every panel is full. */
+INLINE int as_it_is(const Loop *p) { return p->steps == 1 && p->units % 8 == 0; }
+
+/* Bias and product of the input for AT_ONCE steps of a panel, [rows][AT_ONCE][columns] from this
+ * step on: one by one the steps would read the weights anew from a slow cache. */
+INLINE void input_products(const int avx2, const Few *f, const int G, const int R, int64_t seat,
+                           int64_t panel, int64_t step) {
+    const Loop *p = &f->p;
+    const int64_t columns = 8 * G * panels_of(p->units);
+    const int64_t number = least(AT_ONCE, p->steps - step);
+    const int64_t further = p->reverse ? -p->inputs : p->inputs;
+    float *packed = f->w + seat * p->inputs * G * 8;
+    const int direct = as_it_is(p);
+    if (!direct) pack_panel(packed, p->w, p->inputs, G, p->units, panel);
+    const float *w = direct ? p->w + 8 * panel : packed;
+    const int64_t along = direct ? f->s.along : 8 * G, across = direct ? f->s.across : 8;
+    for (int64_t row = 0; row < p->rows; row++) {
+        const float *x = p->x + (row * p->steps + time_of(p, step)) * p->inputs;
+        float *to = f->s.sums + row * AT_ONCE * columns + panel * 8 * G;
+        for (int64_t i = 0; i < number; i++)
+            memcpy(to + i * columns, f->s.bias + panel * 8 * G, G * sizeof(v8));
+        int64_t i = 0;
+#define ALONG(R)                                                                            \
+    for (; i + R <= number; i += R)                                                         \
+        tile(avx2, R, G, to + i * columns, columns, 8 * G, x + i * further, further, 1,     \
+             p->inputs, w, along, across, 1);
+        ALONG(R)
+        ALONG(1)
+    }
+}
+
+INLINE void few_panels(const int avx2, const Few *f, const int cell, const int G, const int R,
+                       int64_t seat, int64_t chunk, int64_t step) {
+    const Loop *p = &f->p;
+    const int64_t panels = panels_of(p->units);
+    const int64_t from = chunk * panels / f->number, to = (chunk + 1) * panels / f->number;
+    const int real = any_real(p, time_of(p, step));
+    Forward s = f->s;
+    if (step % 2) next_step(&s);
+    for (int64_t panel = from; panel < to; panel++) {
+        if (step == 0 && !as_it_is(p))
+            pack_panel(f->u + panel * s.panel_of_u, p->u, p->units, G, p->units, panel);
+        if (step % AT_ONCE == 0) input_products(avx2, f, G, R, seat, panel, step);
+        int64_t row = real ? 0 : p->rows;
+        for (; row + R <= p->rows; row += R)
+            forward_tile(avx2, p, cell, G, R, row, panel, step, &s);
+        for (; row < p->rows; row++) forward_tile(avx2, p, cell, G, 1, row, panel, step, &s);
+    }
+    if (!real) pass_over(p, cell, step, &s, from, to);
+}
+
+/* All steps, with whoever else is there. */
+INLINE int few_rows(const int avx2, Few *f, const int cell, const int G, const int R,
+                    int64_t seat) {
+    const int64_t number = f->number;
+    for (int64_t step = atomic_load(&f->done) / number; step < f->p.steps; step++) {
+        for (int64_t i = 0; i < number; i++) {
+            const int64_t chunk = (seat * number / f->seats + i) % number;
+            int64_t begun = atomic_load(&f->chunks[chunk].begun);
+            if (begun != step) continue;
+            if (!atomic_compare_exchange_strong(&f->chunks[chunk].begun, &begun, step + 1)) continue;
+            few_panels(avx2, f, cell, G, R, seat, chunk, step);
+            atomic_fetch_add(&f->done, 1);
+        }
+        for (int times = 1; atomic_load(&f->done) < (step + 1) * number; times++)
+            if (times % 1024 == 0) sched_yield();
+            else relax();
+    }
+    return 0;
+}
+
+/* As many chunks as all threads have to do; 0, or 1 where memory is short. */
+static int begin_few(Few *f, const Loop *p, int cell, int64_t seats) {
+    const int64_t G = gates_of(cell), panels = panels_of(p->units), columns = G * panels * 8;
+    const int64_t rows = (p->rows - 1) * AT_ONCE + least(p->steps, AT_ONCE);
+    const int64_t u = p->units * columns, w = seats * p->inputs * G * 8;
+    *f = (Few){.p = *p, .cell = cell, .seats = seats};
+    f->number = seats == 1 ? 1 : least(CHUNKS * seats, panels);
+    f->chunks = aligned_alloc(64, f->number * sizeof(Chunk));
+    f->u = begin(p, cell, u + w + rows * columns, &f->s);
+    if (!f->chunks || !f->u) return 1;
+    for (int64_t i = 0; i < f->number; i++) atomic_init(&f->chunks[i].begun, 0);
+    f->w = f->u + u, f->s.sums = f->w + w;
+    f->s.u = as_it_is(p) ? p->u : f->u;
+    if (as_it_is(p)) f->s.panel_of_u = 8, f->s.along = G * p->units, f->s.across = p->units;
+    return 0;
+}
+
+static void finish_few(Few *f) {
+    if (f->p.steps % 2) next_step(&f->s);
+    if (f->s.memory) finish(&f->p, f->cell, &f->s);
+    free(f->chunks);
 }
 
 /* --- backward ----------------------------------------------------------------------------- */
@@ -525,7 +642,7 @@ INLINE int backward(const int avx2, const Loop *p, const int cell, const int G, 
     return 0;
 }
 
-/* --- either way, for the machine at hand -------------------------------------------------- */
+/* --- for the machine at hand --------------------------------------------------------------- */
 
 INLINE int run(const int avx2, const Loop *p, int cell, int back) {
     switch (cell * 2 + back) {
@@ -538,8 +655,18 @@ INLINE int run(const int avx2, const Loop *p, int cell, int back) {
     }
 }
 
+INLINE int run_few(const int avx2, Few *f, int64_t seat) {
+    switch (f->cell) {
+        case LSTM: return few_rows(avx2, f, LSTM, 4, 3, seat);
+        case GRU: return few_rows(avx2, f, GRU, 3, 3, seat);
+        default: return few_rows(avx2, f, SIMPLE, 1, 6, seat);
+    }
+}
+
 static int run_anywhere(const Loop *p, int cell, int back) { return run(0, p, cell, back); }
 AVX2 static int run_avx2(const Loop *p, int cell, int back) { return run(1, p, cell, back); }
+static int run_few_anywhere(Few *f, int64_t seat) { return run_few(0, f, seat); }
+AVX2 static int run_few_avx2(Few *f, int64_t seat) { return run_few(1, f, seat); }
 
 static int has_avx2(void) {
 #if defined(__x86_64__)
@@ -549,81 +676,7 @@ static int has_avx2(void) {
 #endif
 }
 
-/* --- threads ------------------------------------------------------------------------------ */
-
-/* Threads that wait for work, since a new one waits its turn where the cores are busy. Whoever has
- * work takes part in it, and waits for none that has not begun. */
-typedef struct Crew {
-    int (*run)(const void *what, int64_t job);
-    const void *what;
-    int64_t jobs, next;
-    int seats, inside, failed; /* threads that may join, and that have */
-    struct Crew *other;
-} Crew;
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
-static Crew *crews;
-static int threads_there;
-
-/* Run jobs until none is left. The lock is held before and after. */
-static void take_jobs(Crew *crew) {
-    while (crew->next < crew->jobs) {
-        const int64_t job = crew->next++;
-        pthread_mutex_unlock(&lock);
-        const int failed = crew->run(crew->what, job);
-        pthread_mutex_lock(&lock);
-        crew->failed |= failed;
-    }
-}
-
-static void *wait_for_work(void *unused) {
-    pthread_mutex_lock(&lock);
-    for (;;) {
-        Crew *crew = crews;
-        while (crew && !(crew->seats && crew->next < crew->jobs)) crew = crew->other;
-        if (!crew) {
-            pthread_cond_wait(&work, &lock);
-            continue;
-        }
-        crew->seats--, crew->inside++;
-        take_jobs(crew);
-        if (!--crew->inside) pthread_cond_broadcast(&done);
-    }
-    return unused;
-}
-
-/* A child has none of its parent's threads. */
-static void after_fork(void) {
-    pthread_mutex_init(&lock, NULL), pthread_cond_init(&work, NULL), pthread_cond_init(&done, NULL);
-    crews = NULL, threads_there = 0;
-}
-
-__attribute__((constructor)) static void at_first(void) { pthread_atfork(NULL, NULL, after_fork); }
-
-static void start_threads(int number) {
-    pthread_t one;
-    while (threads_there < number && !pthread_create(&one, NULL, wait_for_work, NULL)) {
-        pthread_detach(one);
-        threads_there++;
-    }
-}
-
-/* Run so many jobs on so many threads, this one among them. 0, or 1 where one of them failed. */
-static int share(int (*run)(const void *, int64_t), const void *what, int64_t jobs, int threads) {
-    Crew crew = {run, what, jobs, 0, (int)least(threads, jobs) - 1, 0, 0, NULL};
-    pthread_mutex_lock(&lock);
-    start_threads(crew.seats);
-    crew.other = crews, crews = &crew;
-    if (crew.seats > 0) pthread_cond_broadcast(&work);
-    take_jobs(&crew);
-    Crew **at = &crews;
-    while (*at != &crew) at = &(*at)->other;
-    *at = crew.other;
-    while (crew.inside) pthread_cond_wait(&done, &lock);
-    pthread_mutex_unlock(&lock);
-    return crew.failed;
-}
+/* --- parts of a batch ---------------------------------------------------------------------- */
 
 typedef struct {
     const Loop *loops;
@@ -715,6 +768,13 @@ static int run_inputs(const void *what, int64_t part) {
 
 /* --- what the library gives --------------------------------------------------------------- */
 
+static int run_seat(const void *what, int64_t job) {
+    Few *const *all = what;
+    const int layers = all[1] ? 2 : 1;
+    Few *f = all[job % layers];
+    return has_avx2() ? run_few_avx2(f, job / layers) : run_few_anywhere(f, job / layers);
+}
+
 /* Threads that so much work is worth. */
 static int worth(int64_t work, int threads) {
     const int64_t number = least(work / WORTH_A_THREAD, threads);
@@ -727,11 +787,28 @@ static int64_t size_of_part(int64_t rows, int64_t threads) {
     return number > 1 ? (rows + 4 * number - 1) / (4 * number) * 4 : rows ? rows : 1;
 }
 
+/* Few rows, forward. */
+static int few_loops(const Loop *loops, int layers, int cell, int threads) {
+    Few few[MOST_LAYERS], *all[MOST_LAYERS + 1] = {NULL};
+    const int64_t step = loops->rows * loops->units * loops->units * gates_of(cell);
+    const int seats = (int)least(threads, step / WORTH_A_STEP);
+    int failed = 0;
+    for (int i = 0; i < layers; i++) {
+        all[i] = few + i;
+        failed |= begin_few(few + i, loops + i, cell, seats > 1 ? seats : 1);
+    }
+    if (!failed) failed = share(run_seat, all, layers * few->seats, threads);
+    for (int i = 0; i < layers; i++) finish_few(few + i);
+    return failed;
+}
+
 int kerasrnn_loops(const Loop *loops, int layers, int cell, int back, int threads) {
     int64_t work = 0;
     for (const Loop *p = loops; p < loops + layers; p++)
         work += (back ? 3 : 1) * p->rows * p->steps * (p->inputs + p->units) * p->units;
     threads = worth(work * gates_of(cell), threads);
+    if (!back && loops->rows && loops->rows <= FEW_ROWS)
+        return few_loops(loops, layers, cell, threads);
     const int64_t size = size_of_part(loops->rows, threads / layers);
     const int64_t parts = loops->rows ? (loops->rows + size - 1) / size : 1;
     Loop of_parts[MOST_LAYERS];
