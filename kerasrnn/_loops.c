@@ -115,10 +115,8 @@ INLINE void in_registers(const int R, const int G, PARAMETERS) {
 
 #if defined(__x86_64__)
 #define AVX2 __attribute__((target("avx2,fma")))
-INLINE void relax(void) { __builtin_ia32_pause(); }
 #else
 #define AVX2
-INLINE void relax(void) {}
 #endif
 #define APART static __attribute__((noinline))
 #define SHAPE(R, G)                                                              \
@@ -797,7 +795,7 @@ static int few_loops(const Loop *loops, int layers, int cell, int threads) {
         all[i] = few + i;
         failed |= begin_few(few + i, loops + i, cell, seats > 1 ? seats : 1);
     }
-    if (!failed) failed = share(run_seat, all, layers * few->seats, threads);
+    if (!failed) failed = share(run_seat, all, layers * few->seats, threads, 1);
     for (int i = 0; i < layers; i++) finish_few(few + i);
     return failed;
 }
@@ -819,7 +817,7 @@ int kerasrnn_loops(const Loop *loops, int layers, int cell, int back, int thread
         if (back && parts > 1) failed |= !(memory[i] = apart(of_parts + i, cell, parts));
     }
     const Loops all = {of_parts, size, parts, cell, back};
-    if (!failed) failed = share(run_part, &all, layers * parts, threads);
+    if (!failed) failed = share(run_part, &all, layers * parts, threads, 0);
     for (int i = 0; i < layers; i++) {
         if (!failed && memory[i]) add_up(weights_of(loops + i, cell), memory[i], parts);
         free(memory[i]);
@@ -841,7 +839,7 @@ int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, const int64_t *uni
         else failed = 1;
     }
     threads = worth(work, threads), all.size = size_of_part(rows, threads);
-    if (!failed) failed = share(run_inputs, &all, (rows + all.size - 1) / all.size, threads);
+    if (!failed) failed = share(run_inputs, &all, (rows + all.size - 1) / all.size, threads, 0);
     for (int i = 0; i < layers; i++) free(all.packed[i]);
     return failed;
 }

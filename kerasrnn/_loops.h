@@ -41,8 +41,17 @@ INLINE int64_t panels_of(int64_t units) { return (units + 7) / 8; }
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Run so many jobs on so many threads, this one among them. 0, or 1 where one of them failed. */
-int share(int (*run)(const void *what, int64_t job), const void *what, int64_t jobs, int threads);
+/* Run so many jobs on so many threads, this one among them. brief: they take less than it takes to
+ * wake a thread, and more are soon to come. 0, or 1 where one of them failed. */
+int share(int (*run)(const void *what, int64_t job), const void *what, int64_t jobs, int threads,
+          int brief);
+
+/* What a thread does while it waits for another without sleeping. */
+INLINE void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 /* All steps of so many layers of as many rows, forward or back. 0, or 1 where memory is short. */
 int kerasrnn_loops(const Loop *loops, int layers, int cell, int back, int threads);

@@ -4,12 +4,19 @@
 #include "_loops.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+/* A sleeping thread takes 50 to 100 microseconds to wake, longer than a loop of few rows. */
+enum { AWAKE = 2000000 }; /* nanoseconds that a thread looks out for more work after a brief one */
+enum { A_MOMENT = 2000 }; /* looks at the others, before the one that called them sleeps */
 
 typedef struct Crew {
     int (*run)(const void *what, int64_t job);
     const void *what;
     int64_t jobs, next;
-    int seats, inside, failed; /* threads that may join, and that have */
+    int brief, seats, failed; /* seats: threads that may join */
+    _Atomic int inside;       /* that have joined */
     struct Crew *other;
 } Crew;
 
@@ -17,6 +24,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
 static Crew *crews;
 static int threads_there;
+static _Atomic unsigned calls; /* for threads */
 
 /* Run jobs until none is left. The lock is held before and after. */
 static void take_jobs(Crew *crew) {
@@ -29,17 +37,38 @@ static void take_jobs(Crew *crew) {
     }
 }
 
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+}
+
+/* Look out for the next call, without the lock, and let others have the core. */
+static void stay_awake(void) {
+    const unsigned before = calls;
+    pthread_mutex_unlock(&lock);
+    for (const int64_t end = nanoseconds() + AWAKE; calls == before && nanoseconds() < end;) {
+        for (int i = 0; i < 64 && calls == before; i++) relax();
+        sched_yield();
+    }
+    pthread_mutex_lock(&lock);
+}
+
 static void *wait_for_work(void *unused) {
+    int brief = 0; /* the last work */
     pthread_mutex_lock(&lock);
     for (;;) {
         Crew *crew = crews;
         while (crew && !(crew->seats && crew->next < crew->jobs)) crew = crew->other;
         if (!crew) {
-            pthread_cond_wait(&work, &lock);
+            if (brief) stay_awake();
+            else pthread_cond_wait(&work, &lock);
+            brief = 0;
             continue;
         }
         crew->seats--, crew->inside++;
         take_jobs(crew);
+        brief = crew->brief; /* the crew is gone with its last thread */
         if (!--crew->inside) pthread_cond_broadcast(&done);
     }
     return unused;
@@ -61,16 +90,25 @@ static void start_threads(int number) {
     }
 }
 
-int share(int (*run)(const void *, int64_t), const void *what, int64_t jobs, int threads) {
-    Crew crew = {run, what, jobs, 0, (int)least(threads, jobs) - 1, 0, 0, NULL};
+int share(int (*run)(const void *, int64_t), const void *what, int64_t jobs, int threads,
+          int brief) {
+    Crew crew = {run, what, jobs, 0, brief, (int)least(threads, jobs) - 1, 0, 0, NULL};
     pthread_mutex_lock(&lock);
     start_threads(crew.seats);
     crew.other = crews, crews = &crew;
-    if (crew.seats > 0) pthread_cond_broadcast(&work);
+    if (crew.seats > 0) {
+        calls++;
+        pthread_cond_broadcast(&work);
+    }
     take_jobs(&crew);
     Crew **at = &crews;
     while (*at != &crew) at = &(*at)->other;
     *at = crew.other;
+    if (crew.inside) {
+        pthread_mutex_unlock(&lock);
+        for (int i = 0; i < A_MOMENT && crew.inside; i++) relax();
+        pthread_mutex_lock(&lock);
+    }
     while (crew.inside) pthread_cond_wait(&done, &lock);
     pthread_mutex_unlock(&lock);
     return crew.failed;

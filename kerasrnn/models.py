@@ -485,7 +485,7 @@ def compiled(model):
 
     def predict(inputs):
         pairs = zip(inputs, signature, strict=True)
-        return traced(*(tf.convert_to_tensor(array, spec.dtype) for array, spec in pairs)).numpy()
+        return traced(*(tf.constant(array, spec.dtype) for array, spec in pairs)).numpy()
 
     return predict
 
