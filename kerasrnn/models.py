@@ -481,11 +481,14 @@ def compiled(model):
         input_signature=signature,
         autograph=False,
     )
-    traced = graph.get_concrete_function()  # called with tensors, 0.3 ms sooner than the function
+    traced = graph.get_concrete_function()
+    call, variables = traced.inference_fn.call_flat, traced.captured_inputs
 
     def predict(inputs):
+        # nothing of tf.function but the call: it takes as long as a small model
         pairs = zip(inputs, signature, strict=True)
-        return traced(*(tf.constant(array, spec.dtype) for array, spec in pairs)).numpy()
+        (output,) = call(*(tf.constant(array, spec.dtype) for array, spec in pairs), *variables)
+        return output.numpy()
 
     return predict
 
