@@ -161,7 +161,7 @@ def test_a_forked_process_has_threads_of_its_own():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.parametrize("steps", [6, 300])
+@pytest.mark.parametrize("steps", [1, 6, 300])
 @pytest.mark.parametrize("units", [1, 7, 8, 50])
 @pytest.mark.parametrize("cell", CELLS)
 def test_few_rows_give_what_they_give_among_many(cell, units, steps):
@@ -176,3 +176,21 @@ def test_few_rows_give_what_they_give_among_many(cell, units, steps):
             mine = {**options, "mask": mask[start:stop]} if "mask" in options else options
             for one, all_rows in zip(forward(cell, some, **mine), together, strict=True):
                 np.testing.assert_array_equal(one, all_rows[start:stop])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_threads_that_share_the_steps_of_few_rows_change_nothing(cell, batch):
+    one, two = (problem(cell, batch, 150, 11, 300, seed) for seed in (0, 1))  # work for several
+    one[2:3], two[2:3] = [one[2] / 9], [two[2] / 9]
+    mask = np.random.default_rng(1).random((batch, 150)) > 0.3
+    for mask in (np.zeros(0, bool), mask):
+        both = [*one, *two[1:]]
+        options = {"mask": mask, "keep": False, "reverse": (False, True)}
+        alone = forward(cell, both, **options)
+        for threads in (2, 3, 8):
+            for _ in range(5):
+                for a, b in zip(
+                    forward(cell, both, threads=threads, **options), alone, strict=True
+                ):
+                    np.testing.assert_array_equal(a, b)
