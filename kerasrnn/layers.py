@@ -39,7 +39,7 @@ def which_path(layer) -> Path:
 
     ``"native"`` is the loop of ``_loops.c``; ``"keras"`` is Keras's own, cuDNN on a GPU. The
     numbers are the same. A layer takes its path when it is traced: a function that was traced
-    for training runs only where kerasrnn is imported, one that is traced for an export anywhere.
+    for training runs only after ``kerasrnn.loops.library()``, one traced for an export anywhere.
 
     Args:
         layer: a layer of this module, or ``Bidirectional`` around one.

@@ -485,7 +485,7 @@ def compiled(model):
     call, variables = traced.inference_fn.call_flat, traced.captured_inputs
 
     def predict(inputs):
-        # nothing of tf.function but the call: it takes as long as a small model
+        # nothing of the traced function but its call: the rest takes as long as a small model
         pairs = zip(inputs, signature, strict=True)
         (output,) = call(*(tf.constant(array, spec.dtype) for array, spec in pairs), *variables)
         return output.numpy()

@@ -183,8 +183,8 @@ def test_few_rows_give_what_they_give_among_many(cell, units, steps):
 def test_threads_that_share_the_steps_of_few_rows_change_nothing(cell, batch):
     one, two = (problem(cell, batch, 150, 11, 300, seed) for seed in (0, 1))  # work for several
     one[2:3], two[2:3] = [one[2] / 9], [two[2] / 9]
-    mask = np.random.default_rng(1).random((batch, 150)) > 0.3
-    for mask in (np.zeros(0, bool), mask):
+    some = np.random.default_rng(1).random((batch, 150)) > 0.3
+    for mask in (np.zeros(0, bool), some):
         both = [*one, *two[1:]]
         options = {"mask": mask, "keep": False, "reverse": (False, True)}
         alone = forward(cell, both, **options)

@@ -1,3 +1,5 @@
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from kerasrnn import (
     recurrent_stack,
     step_model,
 )
-from kerasrnn.models import CarriedState
+from kerasrnn.models import CarriedState, compiled
 
 LENGTHS = np.array([7, 3, 1, 5], "int32")
 TOKENS = np.random.default_rng(3).integers(1, 9, (4, 7)) * (np.arange(7) < LENGTHS[:, None])
@@ -484,3 +486,14 @@ def test_code_in_an_archive_is_not_run(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)]).save(path)
     with pytest.raises(InputError, match="cannot load the model"):
         load_model(path)
+
+
+def test_a_compiled_model_lives_as_long_as_it_is_called():
+    model = build_classifier((5, 3), 2, units=(4,))
+    x = np.ones((2, 5, 3), "float32")
+    expected = np.array(model(x))
+    predict = compiled(model)
+    del model
+    compiled.cache_clear()
+    gc.collect()
+    np.testing.assert_allclose(predict([x.astype("float64")]), expected, atol=1e-6)
