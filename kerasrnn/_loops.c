@@ -251,12 +251,12 @@ static void unpack(float *to, const float *from, int64_t rows, int64_t gates, in
 /* --- forward ------------------------------------------------------------------------------ */
 
 typedef struct {
-    float *h, *h_new, *c, *shown;    /* of one step, [rows][panels][8] */
-    float *bias, *state_bias;        /* packed */
-    const float *w, *u;              /* packed, or as Keras has them */
-    int64_t panel_of_u, along, across; /* from a panel, unit and gate of u to the next */
-    float *sums;                     /* see input_products, else NULL */
-    float *memory;                   /* of all that lies here */
+    float *memory;                /* of all that lies here */
+    float *h, *h_new, *c, *shown; /* of one step, [rows][panels][8] */
+    float *bias, *state_bias;     /* packed */
+    const float *w, *u;           /* packed, or as Keras has them */
+    int64_t panel_of_u, along, across; /* from a panel, a unit and a gate of u to the next */
+    float *sums; /* few rows: bias and product of the input, [rows][AT_ONCE][columns], else NULL */
 } Forward;
 
 INLINE void forward_tile(const int avx2, const Loop *p, const int cell, const int G, const int R,
@@ -441,8 +441,8 @@ typedef struct {
 /* Of a single step nothing is packed, where every panel is full. */
 INLINE int as_it_is(const Loop *p) { return p->steps == 1 && p->units % 8 == 0; }
 
-/* Bias and product of the input for AT_ONCE steps of a panel, [rows][AT_ONCE][columns] from this
- * step on: one by one the steps would read the weights anew from a slow cache. */
+/* The sums of a panel for AT_ONCE steps from this one on: one by one the steps would read the
+ * weights anew from a slow cache. */
 INLINE void input_products(const int avx2, const Few *f, const int G, const int R, int64_t seat,
                            int64_t panel, int64_t step) {
     const Loop *p = &f->p;
@@ -509,10 +509,10 @@ INLINE int few_rows(const int avx2, Few *f, const int cell, const int G, const i
     return 0;
 }
 
-/* As many chunks as all threads have to do; 0, or 1 where memory is short. */
+/* What the threads of a layer share, before the first step. 0, or 1 where memory is short. */
 static int begin_few(Few *f, const Loop *p, int cell, int64_t seats) {
     const int64_t G = gates_of(cell), panels = panels_of(p->units), columns = G * panels * 8;
-    const int64_t rows = (p->rows - 1) * AT_ONCE + least(p->steps, AT_ONCE);
+    const int64_t rows = (p->rows - 1) * AT_ONCE + least(p->steps, AT_ONCE); /* of sums */
     const int64_t u = p->units * columns, w = seats * p->inputs * G * 8;
     *f = (Few){.p = *p, .cell = cell, .seats = seats};
     f->number = seats == 1 ? 1 : least(CHUNKS * seats, panels);
