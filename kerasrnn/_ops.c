@@ -159,10 +159,9 @@ static const char *text_of(Shape shape, char text[128]) {
     return text;
 }
 
-/* The values of an input that must have this shape, since the loops read as much. NULL where it
- * has another, or none to read. */
-static const void *input(Call *call, int index, const char *name, Shape expected) {
-    TF_Tensor *found = tensor(call, index);
+/* The values of a tensor that must have this shape, since the loops read as much. NULL where it has
+ * another, or none to read. */
+static const void *values(Call *call, const TF_Tensor *found, const char *name, Shape expected) {
     char one[128], other[128];
     if (!found) return NULL;
     if (!same(shape_of(found), expected)) {
@@ -171,6 +170,10 @@ static const void *input(Call *call, int index, const char *name, Shape expected
         return NULL;
     }
     return expected.of[0] ? TF_TensorData(found) : NULL;
+}
+
+static const void *input(Call *call, int index, const char *name, Shape expected) {
+    return values(call, tensor(call, index), name, expected);
 }
 
 /* Room for an output. NULL after an error, and where there is nothing to write. */
@@ -199,24 +202,28 @@ static Loop what_is_read(Call *call, const int64_t *how) {
     }
     p.rows = TF_Dim(x, 0), p.steps = TF_Dim(x, 1), p.inputs = TF_Dim(x, 2);
     p.x = TF_TensorData(x);
-    p.mask = same(shape_of(mask), NONE) ? NULL : input(call, 1, "mask", SHAPE(p.rows, p.steps));
+    p.mask = same(shape_of(mask), NONE) ? NULL : values(call, mask, "mask", SHAPE(p.rows, p.steps));
     return p;
 }
 
-/* The weights of a layer, three inputs from this one on. */
-static void read_weights(Call *call, Loop *p, int cell, int index) {
-    TF_Tensor *recurrent = tensor(call, index + 1), *bias = tensor(call, index + 2);
-    if (!good(call)) return;
-    p->units = TF_NumDims(recurrent) ? TF_Dim(recurrent, 0) : 0;
-    const int64_t columns = gates_of(cell) * p->units;
-    p->w = input(call, index, "kernel", SHAPE(p->inputs, columns));
-    p->u = input(call, index + 1, "recurrent kernel", SHAPE(p->units, columns));
+/* What layer i reads, its weights among it: three inputs from this one on. */
+static Loop layer(Call *call, const int64_t *how, Loop p, int i, int index) {
+    const int cell = (int)how[CELL];
+    TF_Tensor *kernel = tensor(call, index), *recurrent = tensor(call, index + 1);
+    TF_Tensor *bias = tensor(call, index + 2);
+    p.reverse = how[REVERSE] >> i & 1, p.second = how[JOINED] && i;
+    if (!good(call)) return p;
+    p.units = TF_NumDims(recurrent) ? TF_Dim(recurrent, 0) : 0;
+    const int64_t columns = gates_of(cell) * p.units;
+    p.w = values(call, kernel, "kernel", SHAPE(p.inputs, columns));
+    p.u = values(call, recurrent, "recurrent kernel", SHAPE(p.units, columns));
     if (cell == GRU && TF_NumDims(bias) == 2) {
-        p->bias = input(call, index + 2, "bias", SHAPE(2, columns));
-        if (p->bias) p->state_bias = p->bias + columns;
+        p.bias = values(call, bias, "bias", SHAPE(2, columns));
+        if (p.bias) p.state_bias = p.bias + columns;
     } else {
-        p->bias = input(call, index + 2, "bias", SHAPE(columns));
+        p.bias = values(call, bias, "bias", SHAPE(columns));
     }
+    return p;
 }
 
 static Shape states(const Loop *p) { return SHAPE(p->rows, p->units); }
@@ -249,14 +256,13 @@ static void forward(void *attributes, Context *context) {
     Loop loops[MOST_LAYERS];
     for (int i = 0; i < layers; i++) {
         Loop *p = loops + i;
-        const int in = 2 + 5 * i, out = 4 * i, again = how[JOINED] && i;
-        *p = read;
-        p->reverse = how[REVERSE] >> i & 1, p->second = again;
-        read_weights(&call, p, cell, in);
+        const int in = 2 + 5 * i, out = 4 * i;
+        *p = layer(&call, how, read, i, in);
         p->h0 = input(&call, in + 3, "state h", states(p));
         p->c0 = input(&call, in + 4, "state c", c_states(p, cell));
-        float *shown = output(&call, out, again ? NONE : how[SEQUENCES] ? outputs(p) : states(p));
-        if (how[SEQUENCES]) p->out = again ? loops[0].out : shown;
+        const Shape all = how[SEQUENCES] ? outputs(p) : states(p);
+        float *shown = output(&call, out, p->second ? NONE : all);
+        if (how[SEQUENCES]) p->out = p->second ? loops[0].out : shown;
         else p->last = shown;
         p->h = output(&call, out + 1, states(p));
         p->c = output(&call, out + 2, c_states(p, cell));
@@ -277,14 +283,12 @@ static void backward(void *attributes, Context *context) {
     float *d_states[MOST_LAYERS] = {NULL};
     for (int i = 0; i < layers; i++) {
         Loop *p = loops + i;
-        const int in = 2 + 7 * i, out = 6 * i, again = how[JOINED] && i;
-        *p = read;
-        p->reverse = how[REVERSE] >> i & 1, p->second = again;
-        read_weights(&call, p, cell, in + 3);
-        const Shape found = shape_of(tensor(&call, again ? 2 : in));
-        const bool sequences = found.rank == 3;
-        const float *d_shown =
-            input(&call, again ? 2 : in, "gradient of outputs", sequences ? outputs(p) : states(p));
+        const int in = 2 + 7 * i, out = 6 * i;
+        *p = layer(&call, how, read, i, in + 3);
+        const TF_Tensor *gradient = tensor(&call, p->second ? 2 : in);
+        const bool sequences = shape_of(gradient).rank == 3;
+        const float *d_shown = values(&call, gradient, "gradient of outputs",
+                                      sequences ? outputs(p) : states(p));
         if (sequences) p->d_out = d_shown;
         else p->d_last = d_shown;
         p->d_h = input(&call, in + 1, "gradient of state h", states(p));

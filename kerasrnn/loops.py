@@ -1,9 +1,9 @@
 """The loops over time of recurrent layers as operations of TensorFlow, on several cores.
 
-The operations are in a library of C, ``_loops.c`` and ``_ops.c``. It is built when the package is
-installed, where there is a compiler; ``library()`` is None without it. Weights are laid out as
-Keras has them: kernel (inputs, gates · units), recurrent kernel (units, gates · units), bias
-(gates · units,), a GRU's (2, gates · units). All arrays are float32, masks bool.
+The operations are in a library of C: ``_loops.c``, ``_threads.c`` and ``_ops.c``. It is built when
+the package is installed, where there is a compiler; ``library()`` is None without it. Weights are
+laid out as Keras has them: kernel (inputs, gates · units), recurrent kernel (units, gates · units),
+bias (gates · units,), a GRU's (2, gates · units). All arrays are float32, masks bool.
 """
 
 from __future__ import annotations
@@ -60,11 +60,7 @@ def forward(cell, x, mask, layers, *, reverse, zero_masked, sequences, keep, thr
         mask=mask,
         layers=layers,
         results=4 * len(reverse),
-        cell=CELLS[cell],
-        threads=threads,
-        reverse=_bits(reverse),
-        zero_masked=int(zero_masked),
-        joined=int(joined),
+        **_shared(cell, reverse, zero_masked, threads, joined),
         sequences=int(sequences),
         keep=int(keep),
     )
@@ -87,11 +83,7 @@ def backward(cell, x, mask, layers, *, reverse, zero_masked, threads, joined=Fal
         mask=mask,
         layers=layers,
         results=6 * len(reverse),
-        cell=CELLS[cell],
-        threads=threads,
-        reverse=_bits(reverse),
-        zero_masked=int(zero_masked),
-        joined=int(joined),
+        **_shared(cell, reverse, zero_masked, threads, joined),
     )
 
 
@@ -103,9 +95,15 @@ def inputs_gradient(cell, layers, *, threads):
     return library().kerasrnn_inputs_gradient(layers=layers, cell=CELLS[cell], threads=threads)
 
 
-def _bits(reverse):
-    """Bit i tells of layer i."""
-    return sum(1 << index for index, back in enumerate(reverse) if back)
+def _shared(cell, reverse, zero_masked, threads, joined):
+    """The attributes of both operations; bit i of reverse tells of layer i."""
+    return {
+        "cell": CELLS[cell],
+        "threads": threads,
+        "reverse": sum(1 << index for index, back in enumerate(reverse) if back),
+        "zero_masked": int(zero_masked),
+        "joined": int(joined),
+    }
 
 
 def cores() -> int:

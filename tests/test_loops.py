@@ -86,6 +86,7 @@ def test_it_equals_the_equations_and_its_gradient_their_differences(cell, back):
 @pytest.mark.parametrize("cell", CELLS)
 def test_threads_change_nothing_and_neither_does_a_second_time(cell):
     arrays = problem(cell, batch=37, steps=100, inputs=11, units=40)  # work for three threads
+    arrays[2] /= 9  # so that gradients do not explode over the steps
     one, several, again = (forward(cell, arrays, threads=n) for n in (1, 3, 3))
     for a, b, c in zip(one, several, again, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -93,7 +94,7 @@ def test_threads_change_nothing_and_neither_does_a_second_time(cell):
     d_results = [np.ones_like(array) for array in one[:3]]
     one, several, again = (backward(cell, arrays, one[3], d_results, threads=n) for n in (1, 3, 3))
     for a, b, c in zip(one, several, again, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * abs(b).max(initial=0))
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
         np.testing.assert_array_equal(b, c)
 
 
