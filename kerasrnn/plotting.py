@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerasrnn.errors import InputError
-from kerasrnn.runs import atomic
+from kerasrnn.files import atomic
 
 _NAMES = {"loss": "loss (nats)", "accuracy": "accuracy", "learning_rate": "learning rate"}
 _NOT_CURVES = (

@@ -20,7 +20,7 @@ import io
 import json
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -28,44 +28,13 @@ from itertools import count
 from pathlib import Path
 
 from kerasrnn.errors import InputError
+from kerasrnn.files import write_json, write_text
 
 FORMAT = 1
 ROOT = Path("runs")
 _INTEGERS = {"epoch"}
 _INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
 _LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
-
-
-@contextmanager
-def atomic(path):
-    """Yield a temporary path beside ``path`` (same suffix) and move it there on success.
-
-    Raises ``InputError`` where the place cannot be written (full or read-only disk).
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}",
-            found=error.strerror or str(error),
-            fix="free space or choose another place",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path, text):
-    """Write ``text`` to ``path`` atomically, as UTF-8."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path, value):
-    """Write ``value`` to ``path`` atomically, as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)

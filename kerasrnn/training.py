@@ -15,8 +15,10 @@ import numpy as np
 
 from kerasrnn import plotting
 from kerasrnn.errors import InputError
-from kerasrnn.models import CarriedState, load_model
-from kerasrnn.runs import Run, atomic, create_run, write_json
+from kerasrnn.files import atomic, write_json
+from kerasrnn.inference.loading import load_model
+from kerasrnn.inference.states import CarriedState
+from kerasrnn.runs import Run, create_run
 from kerasrnn.tasks import TASKS
 
 OPTIMIZERS = {

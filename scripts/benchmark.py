@@ -365,8 +365,8 @@ def generate(run, rounds, length, long):
     import numpy as np
 
     from kerasrnn import build_generator, load_model, open_run
-    from kerasrnn.generation import Writer, load_vocabulary
     from kerasrnn.options import MODEL
+    from kerasrnn.tasks.generator import Writer, load_vocabulary
     from kerasrnn.text import Vocabulary
 
     if run:

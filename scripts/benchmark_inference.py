@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import click
 import numpy as np
 
-from kerasrnn.loops import cores
+from kerasrnn.engine.native import cores
 
 SHAPES = {"digits": (8, 8), "mnist": (28, 28)}
 BATCHES = (1, 8, 64, 512)
@@ -84,7 +84,7 @@ def _as_keras_layer(item):
 
 def contenders(model, folder):
     """All that can take part, Keras's ``predict`` first."""
-    from kerasrnn.models import compiled
+    from kerasrnn.inference.calling import compiled
 
     twin, graph = stock(model), compiled(model)
     yield Contender(REFERENCE, lambda x: twin.predict(x, batch_size=len(x), verbose=0))
@@ -373,7 +373,7 @@ def generate(turns, length, units):
 
     from kerasrnn import build_generator
     from kerasrnn.export import export
-    from kerasrnn.generation import Writer
+    from kerasrnn.tasks.generator import Writer
     from kerasrnn.text import Vocabulary
 
     vocabulary = Vocabulary(map(chr, range(32, 32 + 64)))  # and the unknown one

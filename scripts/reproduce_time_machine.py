@@ -65,7 +65,7 @@ LENGTH = 50
 def main(model, schedule, epochs, seed, out):
     """Train the published models and print perplexity, tokens per second and text."""
     from kerasrnn import load_corpus, train
-    from kerasrnn.generation import load_writer
+    from kerasrnn.tasks.generator import load_writer
 
     corpus = load_corpus("time-machine", classic=True, max_tokens=10_000, validation_split=0)
     whole = load_corpus("time-machine", classic=True, validation_split=0)

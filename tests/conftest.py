@@ -76,9 +76,9 @@ def tiny_exports(tmp_path_factory):
 
     from kerasrnn import build_classifier, build_generator, build_infiller, build_tagger
     from kerasrnn.export import export
-    from kerasrnn.generation import Writer
-    from kerasrnn.infilling import Infiller
-    from kerasrnn.tagging import Tagger
+    from kerasrnn.tasks.generator import Writer
+    from kerasrnn.tasks.infiller import Infiller
+    from kerasrnn.tasks.tagger import Tagger
     from kerasrnn.text import BLANK, UNKNOWN, Vocabulary
 
     keras.utils.set_random_seed(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, load, load_corpus
-from kerasrnn.batches import HiddenTokens, Sequences, Windows, hide
+from kerasrnn.data.batches import HiddenTokens, Sequences, Windows, hide
 
 
 def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():

@@ -339,7 +339,7 @@ def test_every_option_of_the_other_verbs_works(trained, line):
 
 
 def test_choices_are_those_of_the_library():
-    from kerasrnn.batches import SAMPLINGS
+    from kerasrnn.data.batches import SAMPLINGS
     from kerasrnn.models import CELLS, POOLINGS
     from kerasrnn.tasks import TASKS
     from kerasrnn.text import UNITS, UNKNOWN_CHOICES
@@ -375,8 +375,8 @@ def test_defaults_are_those_of_the_library():
         recurrent_stack,
         text,
     )
-    from kerasrnn.generation import Writer, _check_sampling
     from kerasrnn.options import DATA, MODEL
+    from kerasrnn.tasks.generator import Writer, _check_sampling
 
     def library(*functions):
         return {

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from test_formats import idx, ts
 
-from kerasrnn import InputError, datasets, load
+from kerasrnn import InputError, load
+from kerasrnn.data import sequences as datasets
 
 
 def save(path, **arrays):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasrnn import build_classifier, build_infiller, devices, layers
+from kerasrnn import build_classifier, build_infiller, layers
+from kerasrnn.engine import portable as devices
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 7, 3)).astype("float32")

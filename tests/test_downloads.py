@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from kerasrnn import InputError, downloads, load
+from kerasrnn import InputError, load
+from kerasrnn.data import downloads
 
 
 class _Files(http.server.BaseHTTPRequestHandler):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError
-from kerasrnn.formats import (
+from kerasrnn.data.readers.formats import (
     find_idx,
     read_conll,
     read_conllu,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_formats import CONLLU, HEADER, ROWS, idx
 
 from kerasrnn import InputError, load, load_export, open_run
-from kerasrnn.formats import read_conll, read_conllu, read_idx, read_ts
+from kerasrnn.data.readers.formats import read_conll, read_conllu, read_idx, read_ts
 
 
 def npz_bytes():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, build_generator
-from kerasrnn.generation import Writer
+from kerasrnn.tasks.generator import Writer
 from kerasrnn.text import Vocabulary
 
 LETTERS = Vocabulary("abcdefgh ")

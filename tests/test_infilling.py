@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from kerasrnn import Infiller, InputError, Vocabulary, load_corpus, load_infiller, train
-from kerasrnn.batches import hide
-from kerasrnn.corpora import BLANK_ID
-from kerasrnn.infilling import hidden_loss
+from kerasrnn.data.batches import hide
+from kerasrnn.data.corpora import BLANK_ID
 from kerasrnn.models import build_infiller
+from kerasrnn.tasks.infiller import hidden_loss
 from kerasrnn.text import BLANK
 
 QUICK = {"units": 16, "epochs": 25, "steps": 12, "batch_size": 16, "learning_rate": 0.02}

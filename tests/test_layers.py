@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras.layers import Bidirectional as Both
 from sklearn.datasets import load_digits
 
-from kerasrnn import build_classifier, layers, loops
+from kerasrnn import build_classifier, layers
+from kerasrnn.engine import native as loops
 from kerasrnn.layers import FlipTime, LengthMask, MaskOf, OneHot, SequencePooling, ZeroPadding
 
 X = np.arange(24, dtype="float32").reshape(2, 4, 3) - 12

@@ -7,7 +7,7 @@ import pytest
 import reference
 import tensorflow as tf
 
-from kerasrnn import loops
+from kerasrnn.engine import native as loops
 
 pytestmark = pytest.mark.skipif(loops.library() is None, reason="the native loop was not built")
 CELLS = ("lstm", "gru", "simple")

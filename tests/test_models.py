@@ -14,7 +14,8 @@ from kerasrnn import (
     recurrent_stack,
     step_model,
 )
-from kerasrnn.models import CarriedState, compiled
+from kerasrnn.inference.calling import compiled
+from kerasrnn.inference.states import CarriedState
 
 LENGTHS = np.array([7, 3, 1, 5], "int32")
 TOKENS = np.random.default_rng(3).integers(1, 9, (4, 7)) * (np.arange(7) < LENGTHS[:, None])

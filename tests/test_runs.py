@@ -4,7 +4,8 @@ import os
 import pytest
 
 from kerasrnn import InputError, latest_run, list_runs, open_run
-from kerasrnn.runs import atomic, create_run
+from kerasrnn.files import atomic
+from kerasrnn.runs import create_run
 
 INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
 

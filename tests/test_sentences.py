@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, Vocabulary, load_sentences
+from kerasrnn.data.sentences import WORD_LENGTH, character_ids, token_kinds, word_ids
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
-from kerasrnn.sentences import WORD_LENGTH, character_ids, token_kinds, word_ids
 
 
 def columns(*sentences):

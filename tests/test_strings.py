@@ -8,7 +8,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasrnn import Vocabulary, strings, text
+from kerasrnn import Vocabulary, text
+from kerasrnn.inference import text_ops as strings
 
 CASES = [
     "",

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, load_sentences, load_tagger, train
-from kerasrnn.batches import TaggedBatches, read_sentences
+from kerasrnn.data.batches import TaggedBatches, read_sentences
 from kerasrnn.models import build_tagger
-from kerasrnn.tagging import Tagger
+from kerasrnn.tasks.tagger import Tagger
 from kerasrnn.training import load_data
 
 QUICK = {"units": 12, "epochs": 8, "batch_size": 16, "learning_rate": 0.03, "quiet": True}

@@ -3,7 +3,7 @@ import pytest
 
 from kerasrnn import InputError, evaluate, load_corpus, load_model, train
 from kerasrnn.evaluation import ngram_losses
-from kerasrnn.models import CarriedState, step_model
+from kerasrnn.inference.states import CarriedState, step_model
 from kerasrnn.options import DATA, FIT, MODEL
 from kerasrnn.tasks import TASKS
 from kerasrnn.training import load_data
@@ -53,7 +53,7 @@ def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run
 
 
 def test_many_places_read_side_by_side_give_nearly_the_loss_of_one_pass(tale):
-    from kerasrnn.generation import TextLoss
+    from kerasrnn.tasks.generator import TextLoss
 
     corpus = load_corpus(tale, validation_split=0)
     model = TASKS["generator"].build(corpus, {"units": 8, "cell": "lstm"})
@@ -63,7 +63,7 @@ def test_many_places_read_side_by_side_give_nearly_the_loss_of_one_pass(tale):
 
 
 def test_lines_are_evaluated_each_from_the_start(tmp_path):
-    from kerasrnn.generation import TextLoss
+    from kerasrnn.tasks.generator import TextLoss
 
     lines = ["ada", "constance", "bo"] * 100
     (tmp_path / "names.txt").write_text("\n".join(lines))
@@ -101,7 +101,7 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
 
 def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
     """So that rows of sequential windows do go on where they ended."""
-    from kerasrnn.batches import Windows
+    from kerasrnn.data.batches import Windows
 
     corpus = load_corpus(tale)
     seen, read = [], Windows.__getitem__

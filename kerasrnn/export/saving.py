@@ -17,19 +17,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn import serving
-from kerasrnn.cards import model_card
-from kerasrnn.conversion import core, write_litert, write_onnx
 from kerasrnn.errors import InputError
-from kerasrnn.exported import FORMAT, FORMATS, digest, is_export
-from kerasrnn.generation import Writer, load_writer
-from kerasrnn.infilling import Infiller, load_infiller
-from kerasrnn.models import load_model
+from kerasrnn.export import signatures as serving
+from kerasrnn.export.conversion import core, write_litert, write_onnx
+from kerasrnn.export.model_card import model_card
+from kerasrnn.inference.exports import FORMAT, FORMATS, digest, is_export
+from kerasrnn.inference.loading import load_model
 from kerasrnn.runs import Run, library_versions
-from kerasrnn.tagging import Tagger, load_tagger
+from kerasrnn.tasks.generator import Writer, load_writer
+from kerasrnn.tasks.infiller import Infiller, load_infiller
+from kerasrnn.tasks.tagger import Tagger, load_tagger
 
 ROOT = Path("saved_models")
-_CHECK = Path(__file__).with_name("_check.py")
+_CHECK = Path(__file__).with_name("check.py")
 
 
 def export(

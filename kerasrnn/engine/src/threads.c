@@ -1,7 +1,7 @@
 /* Threads that wait for work, since a new one waits its turn where the cores are busy. Whoever has
  * work takes part in it, and waits for none that has not begun.
  */
-#include "_loops.h"
+#include "loops.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from kerasrnn import formats
+from kerasrnn.data.readers import formats
 from kerasrnn.errors import InputError
 
 TEXTS = {

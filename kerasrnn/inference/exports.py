@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.errors import InputError
-from kerasrnn.serving import fill
-from kerasrnn.tagging import Tagger, in_groups
-from kerasrnn.tasks import in_batches
+from kerasrnn.export.signatures import fill
+from kerasrnn.inference.calling import in_batches, in_groups
+from kerasrnn.tasks.tagger import Tagger
 from kerasrnn.text import UNITS
 
 FORMAT = 1  # of signature.json

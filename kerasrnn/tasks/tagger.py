@@ -6,15 +6,14 @@ from itertools import islice
 
 import numpy as np
 
-from kerasrnn.batches import read_sentences
+from kerasrnn.data.batches import read_sentences
+from kerasrnn.data.sentences import split_source
 from kerasrnn.errors import InputError
-from kerasrnn.generation import load_vocabulary
-from kerasrnn.models import compiled, load_model
+from kerasrnn.inference.calling import compiled, in_groups
+from kerasrnn.inference.loading import load_model
 from kerasrnn.runs import Run
-from kerasrnn.sentences import split_source
+from kerasrnn.tasks.generator import load_vocabulary
 from kerasrnn.text import split_words
-
-_BATCH_TOKENS = 1 << 13  # in a batch of sentences, padding included
 
 
 class Tagger:
@@ -84,31 +83,6 @@ def predict_labels(model, sentences, data) -> np.ndarray:
         return compiled(model)(read_sentences(sentences, data, spelled).values())
 
     return in_groups(sentences, model.output_shape[-1], answer)
-
-
-def in_groups(sentences, width, answer) -> np.ndarray:
-    """Probabilities (tokens, width) for sentences, asked for in batches of about one length.
-
-    answer: a function of a batch of sentences that gives (n, time, width).
-    """
-    lengths = np.array([len(sentence) for sentence in sentences], int)
-    results = [np.zeros((0, width), "float32")] * (len(sentences) or 1)
-    for group in _groups(lengths):
-        rows = answer([sentences[index] for index in group])
-        for index, row in zip(group, rows, strict=True):
-            results[index] = row[: lengths[index]]
-    return np.concatenate(results)
-
-
-def _groups(lengths):
-    """Indices of sentences of about one length, so many that a batch fits into memory."""
-    order = [index for index in np.argsort(lengths, kind="stable") if lengths[index]]
-    while order:
-        size = max(1, _BATCH_TOKENS // lengths[order[0]])
-        while size > 1 and size * lengths[order[min(size, len(order)) - 1]] > _BATCH_TOKENS:
-            size //= 2
-        yield order[:size]
-        order = order[size:]
 
 
 def _joined(pairs):

@@ -13,25 +13,19 @@ import keras
 import numpy as np
 
 from kerasrnn import evaluation, options, plotting
-from kerasrnn.batches import HiddenTokens, Sequences, TaggedBatches, Windows
-from kerasrnn.corpora import load_corpus
-from kerasrnn.datasets import Dataset, load
+from kerasrnn.data.batches import HiddenTokens, Sequences, TaggedBatches, Windows
+from kerasrnn.data.corpora import load_corpus
+from kerasrnn.data.sentences import Sentences, load_sentences
+from kerasrnn.data.sequences import Dataset, load
 from kerasrnn.errors import InputError
-from kerasrnn.generation import TextLoss, Writer
-from kerasrnn.infilling import hidden_loss
-from kerasrnn.models import (
-    CarriedState,
-    build_classifier,
-    build_generator,
-    build_infiller,
-    build_tagger,
-    compiled,
-)
-from kerasrnn.sentences import Sentences, load_sentences
-from kerasrnn.tagging import predict_labels
+from kerasrnn.inference.calling import compiled, in_batches
+from kerasrnn.inference.states import CarriedState
+from kerasrnn.models import build_classifier, build_generator, build_infiller, build_tagger
+from kerasrnn.tasks.generator import TextLoss, Writer
+from kerasrnn.tasks.infiller import hidden_loss
+from kerasrnn.tasks.tagger import predict_labels
 from kerasrnn.text import detokenize
 
-_PREDICT_BATCH = 256
 _SAMPLE_LENGTH = 200  # tokens written while training
 _SAMPLE_LINES = 5
 _PROMPT_LENGTH = 20
@@ -144,13 +138,6 @@ def predict(model, x, lengths=None) -> np.ndarray:
     if wants_lengths:
         inputs.append(np.asarray(lengths, "int32"))
     return in_batches(inputs, compiled(model))
-
-
-def in_batches(inputs, answer) -> np.ndarray:
-    """What a function of a list of arrays gives, asked for some of their rows at a time."""
-    rows = range(0, max(len(inputs[0]), 1), _PREDICT_BATCH)
-    batches = ([array[row : row + _PREDICT_BATCH] for array in inputs] for row in rows)
-    return np.concatenate([answer(batch) for batch in batches])
 
 
 def _predict_part(model, part):

@@ -1,11 +1,11 @@
-/* Operations of TensorFlow for the loops of _loops.c, by TensorFlow's interface for C.
+/* Operations of TensorFlow for the loops of loops.c, by TensorFlow's interface for C.
  *
  * Its functions are looked up when tf.load_op_library loads this library, so that it is built
  * without TensorFlow; where one of them is missing there are no operations. What they are given
  * and give stands in loops.py.
  */
 #define _GNU_SOURCE /* RTLD_DEFAULT */
-#include "_loops.h"
+#include "loops.h"
 
 #include <dlfcn.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
  * "columns" numbers in all, and a row of states [panels][8]. Rows of a batch know nothing of each
  * other, so they are shared out among threads.
  */
-#include "_loops.h"
+#include "loops.h"
 
 #include <sched.h>
 #include <stdatomic.h>

@@ -14,13 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn import layers, strings
-from kerasrnn.corpora import BLANK_ID
+from kerasrnn import layers
+from kerasrnn.data.corpora import BLANK_ID
+from kerasrnn.data.sentences import WORD_LENGTH
 from kerasrnn.errors import InputError
-from kerasrnn.generation import Writer, gives_logits
-from kerasrnn.infilling import Infiller
-from kerasrnn.sentences import WORD_LENGTH
-from kerasrnn.tagging import Tagger
+from kerasrnn.inference import text_ops as strings
+from kerasrnn.inference.calling import gives_logits
+from kerasrnn.tasks.generator import Writer
+from kerasrnn.tasks.infiller import Infiller
+from kerasrnn.tasks.tagger import Tagger
 from kerasrnn.text import LINE_END, Vocabulary, split_words, tokenize
 
 _SAMPLED = ("temperature",)

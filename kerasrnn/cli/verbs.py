@@ -65,7 +65,7 @@ class _Data(click.ParamType):
     def shell_complete(self, ctx, param, incomplete):
         from click.shell_completion import CompletionItem
 
-        from kerasrnn.datasets import CORPORA, NAMES
+        from kerasrnn.data.sequences import CORPORA, NAMES
 
         names = [CompletionItem(name) for name in NAMES + CORPORA if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
@@ -227,7 +227,7 @@ def train(data, task, out, seed, quiet, as_json, layers, stacked, **options):
     data = data or ("digits",)
     given = {name: value for name, value in options.items() if value is not None}
     _import_keras()
-    from kerasrnn.datasets import task_of
+    from kerasrnn.data.sequences import task_of
     from kerasrnn.tasks import TASKS
     from kerasrnn.training import train as train_run
 
@@ -405,10 +405,10 @@ def predict(path, inputs, output, as_json):
     exported = any((Path(path) / n).is_file() for n in ("signature.json", "saved_model.pb"))
     source = None if exported else _open(path, "classifier", "tagger")
     _import_keras()
-    from kerasrnn.runs import write_text
+    from kerasrnn.files import write_text
 
     if exported:
-        from kerasrnn.exported import load_export
+        from kerasrnn.inference.exports import load_export
 
         source = load_export(path)
     text = _PREDICTIONS[source.task](source, inputs, as_json)
@@ -432,7 +432,7 @@ def _predict_labels(source, inputs, as_json):
 
 
 def _classify(run, inputs):
-    from kerasrnn.models import load_model
+    from kerasrnn.inference.loading import load_model
     from kerasrnn.tasks import predict as predict_sequences
 
     labels = run.labels()
@@ -449,7 +449,7 @@ def _classify(run, inputs):
 def _of_files(classify, inputs):
     import numpy as np
 
-    from kerasrnn.datasets import load_sequences
+    from kerasrnn.data.sequences import load_sequences
 
     return np.concatenate([classify(*load_sequences(input)) for input in inputs])
 
@@ -467,7 +467,7 @@ def _standard_input():
 
 def _tag(source, inputs, as_json):
     from kerasrnn.runs import Run
-    from kerasrnn.tagging import load_tagger
+    from kerasrnn.tasks.tagger import load_tagger
 
     tagger = load_tagger(source) if isinstance(source, Run) else source.tagger()
     blocks = [block for input in inputs for block in _tag_input(tagger, input)]
@@ -481,7 +481,7 @@ def _tag(source, inputs, as_json):
 
 
 def _tag_input(tagger, input):
-    from kerasrnn.formats import read_conllu, read_text
+    from kerasrnn.data.readers.formats import read_conllu, read_text
 
     try:
         is_file = Path(input).is_file()
@@ -555,7 +555,7 @@ def export(run, output, **options):
     run = _open(run)
     _import_keras()
     from kerasrnn.export import export as export_run
-    from kerasrnn.exported import read_about
+    from kerasrnn.inference.exports import read_about
 
     path = export_run(run, output, **options)
     about = read_about(path)
@@ -604,7 +604,7 @@ def generate(run, prompt, as_json, samples, beams, **options):
     """
     run = _open(run, "generator")
     _import_keras()
-    from kerasrnn.generation import load_writer
+    from kerasrnn.tasks.generator import load_writer
 
     writer = load_writer(run)
     if beams is None:
@@ -659,7 +659,7 @@ def infill(run, text, alternatives, unknown, as_json):
     """
     run = _open(run, "infiller")
     _import_keras()
-    from kerasrnn.infilling import load_infiller
+    from kerasrnn.tasks.infiller import load_infiller
 
     filled, blanks = load_infiller(run).fill(text, alternatives=alternatives, unknown=unknown)
     if as_json:

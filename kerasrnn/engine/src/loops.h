@@ -1,4 +1,4 @@
-/* What the loops of _loops.c read and give. */
+/* What the loops of loops.c read and give. */
 #ifndef KERASRNN_LOOPS_H
 #define KERASRNN_LOOPS_H
 

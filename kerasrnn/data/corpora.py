@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn import downloads, formats
+from kerasrnn.data import downloads
+from kerasrnn.data.readers import formats
 from kerasrnn.errors import InputError
 from kerasrnn.text import BLANK, LINE_END, Vocabulary, encode_corpus
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasrnn.batches import hide
-from kerasrnn.corpora import BLANK_ID
+from kerasrnn.data.batches import hide
+from kerasrnn.data.corpora import BLANK_ID
 from kerasrnn.errors import InputError
-from kerasrnn.generation import check_positive, check_vocabulary, load_vocabulary, reading
-from kerasrnn.models import compiled, load_model
+from kerasrnn.inference.calling import compiled
+from kerasrnn.inference.loading import load_model
 from kerasrnn.runs import Run
+from kerasrnn.tasks.generator import check_positive, check_vocabulary, load_vocabulary, reading
 from kerasrnn.text import BLANK, clean, detokenize, known, tokenize
 
 _BATCH = 64

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from kerasrnn import layers
 from kerasrnn.errors import InputError
-from kerasrnn.generation import gives_logits
-from kerasrnn.serving import Servable, output_names
+from kerasrnn.export.signatures import Servable, output_names
+from kerasrnn.inference.calling import gives_logits
 
 _OPSET = 17  # tf2onnx 1.17 writes up to 18
 _LITERT_NEEDS = (3, 15)  # before, its converter fails on loops

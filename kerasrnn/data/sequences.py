@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn import downloads, formats, sentences
-from kerasrnn.corpora import CORPORA, ThreeParts, check_split
+from kerasrnn.data import downloads, sentences
+from kerasrnn.data.corpora import CORPORA, ThreeParts, check_split
+from kerasrnn.data.readers import formats
 from kerasrnn.errors import InputError
 
 NAMES = ("digits", "mnist")

@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.errors import InputError
-from kerasrnn.models import load_model, sequence_model, step_model
+from kerasrnn.inference.calling import gives_logits
+from kerasrnn.inference.loading import load_model
+from kerasrnn.inference.states import sequence_model, step_model
 from kerasrnn.runs import Run
 from kerasrnn.text import LINE_END, Vocabulary, clean_prompt, detokenize, known, tokenize
 
@@ -334,11 +336,6 @@ class TextLoss:
             targets, output, from_logits=self._gives_logits
         )
         return tf.reduce_sum(tf.where(counted, tf.cast(losses, tf.float64), 0)), states
-
-
-def gives_logits(model) -> bool:
-    """Whether a model ends without a softmax."""
-    return model.layers[-1].activation.__name__ == "linear"
 
 
 class _End:

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerasrnn import downloads, formats
-from kerasrnn.corpora import ThreeParts, check_split
+from kerasrnn.data import downloads
+from kerasrnn.data.corpora import ThreeParts, check_split
+from kerasrnn.data.readers import formats
 from kerasrnn.errors import InputError
 from kerasrnn.text import Vocabulary
 

@@ -1,9 +1,9 @@
 """The loops over time of recurrent layers as operations of TensorFlow, on several cores.
 
-The operations are in a library of C: ``_loops.c``, ``_threads.c`` and ``_ops.c``. It is built when
-the package is installed, where there is a compiler; ``library()`` is None without it. Weights are
-laid out as Keras has them: kernel (inputs, gates · units), recurrent kernel (units, gates · units),
-bias (gates · units,), a GRU's (2, gates · units). All arrays are float32, masks bool.
+The operations are in a library of C (``src/``), built when the package is installed, where there
+is a compiler; ``library()`` is None without it. Weights are laid out as Keras has them: kernel
+(inputs, gates · units), recurrent kernel (units, gates · units), bias (gates · units,), a GRU's
+(2, gates · units). All arrays are float32, masks bool.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-CELLS = {"simple": 0, "gru": 1, "lstm": 2}  # as _loops.h numbers them
+CELLS = {"simple": 0, "gru": 1, "lstm": 2}  # as loops.h numbers them
 GATES = {"simple": 1, "gru": 3, "lstm": 4}
 
 
@@ -23,7 +23,7 @@ GATES = {"simple": 1, "gru": 3, "lstm": 4}
 def library():
     """The operations, or None where they were not built or TensorFlow has no place for them."""
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        path = Path(__file__).with_name(f"_loops{suffix}")
+        path = Path(__file__).with_name(f"_native{suffix}")
         if path.exists():
             operations = tf.load_op_library(str(path))
             return operations if hasattr(operations, "kerasrnn_forward") else None

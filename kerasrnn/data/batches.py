@@ -7,9 +7,9 @@ import math
 import keras
 import numpy as np
 
-from kerasrnn.corpora import BLANK_ID, Corpus
+from kerasrnn.data.corpora import BLANK_ID, Corpus
+from kerasrnn.data.sentences import Sentences, character_ids, word_ids
 from kerasrnn.errors import InputError
-from kerasrnn.sentences import Sentences, character_ids, word_ids
 
 SAMPLINGS = ("random", "sequential")
 

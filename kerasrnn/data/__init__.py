@@ -1,0 +1,1 @@
+"""From a name, a path or arrays to checked parts and batches."""

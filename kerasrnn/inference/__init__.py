@@ -1,0 +1,1 @@
+"""Trained models as they are used: loaded, called, asked step by step."""
