@@ -172,67 +172,19 @@ class _Native:
 
 
 def _loop(layers, sequences, states, mask, training, joined=False):
-    """The native loop of layers that read the same, as one operation with a gradient.
-
-    states: the initial ones of each layer. Gives the output and the last states of each layer;
-    joined: as the first output those of both layers, the second's in the reverse order.
-    """
-    cell, number = layers[0].native_cell, _number_of_states(layers[0])
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or loops.cores()
-    how = {
-        "reverse": [layer.go_backwards for layer in layers],
-        "zero_masked": layers[0].zero_output_for_mask,
-        "threads": threads,
-        "joined": joined,
-    }
-    mask = tf.zeros(0, bool) if mask is None else tf.cast(keras.tree.flatten(mask)[0], bool)
-    given = [array for pair in zip(layers, states, strict=True) for array in _given(*pair)]
-    of_all = layers[0].return_sequences
-
-    def forward(x, given, keep):
-        return loops.forward(cell, x, mask, given, **how, sequences=of_all, keep=keep)
-
-    def gradient(x, given, kept, d_results):
-        # without training nothing is kept: it is seldom that such a gradient is asked for
-        kept = kept if training else forward(x, given, keep=True)[3::4]
-        flat = []
-        for one, array in enumerate(kept):
-            flat += [*d_results[3 * one : 3 * one + 3], *given[5 * one : 5 * one + 3], array]
-        found = loops.backward(cell, x, mask, flat, **how)
-        # an operation of its own, left out where nobody asks for the gradient of the input
-        sums = [array for pair in zip(found[::6], given[::5], strict=True) for array in pair]
-        d_x = loops.inputs_gradient(cell, sums, threads=threads)
-        gradients = [d_x, *(array for index, array in enumerate(found) if index % 6)]
-        for value, like in zip(gradients, [x, *given], strict=True):
-            value.set_shape(like.shape)
-        return gradients
-
-    @tf.custom_gradient
-    def run(x, *given):
-        results = forward(x, given, keep=bool(training))
-        kept = results[3::4]
-        results = [array for index, array in enumerate(results) if index % 4 < 3]
-        for index, array in enumerate(results):
-            time = (x.shape[1],) if of_all and index % 3 == 0 else ()
-            width = layers[index // 3].units * (2 if joined and index == 0 else 1)
-            if not (index % 3 == 2 and cell != "lstm") and not (joined and index == 3):
-                array.set_shape((x.shape[0], *time, width))
-        return results, lambda *d_results: gradient(x, given, kept, d_results)
-
-    results = run(sequences, *given)
-    return [results[index : index + 1 + number] for index in range(0, len(results), 3)]
-
-
-@tf.RegisterGradient("KerasrnnBackward")
-@tf.RegisterGradient("KerasrnnInputsGradient")
-def _second_derivatives(*_):
-    raise NotImplementedError(
-        "second derivatives of a recurrent layer: call it within layers.portable()"
+    """The output and the last states of each of the layers that read the same."""
+    results = loops.recurrence(
+        layers[0].native_cell,
+        sequences,
+        None if mask is None else tf.cast(keras.tree.flatten(mask)[0], bool),
+        [_given(*pair) for pair in zip(layers, states, strict=True)],
+        reverse=[layer.go_backwards for layer in layers],
+        zero_masked=layers[0].zero_output_for_mask,
+        return_sequences=layers[0].return_sequences,
+        training=training,
+        joined=joined,
     )
-
-
-def _number_of_states(layer):
-    return len(keras.tree.flatten(layer.cell.state_size))
+    return [result[: 1 + _number_of_states(layers[0])] for result in results]
 
 
 def _given(layer, states):
@@ -244,7 +196,11 @@ def _given(layer, states):
     bias = tf.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
     c = states[1] if len(states) == 2 else tf.zeros(0)
     given = (cell.kernel, cell.recurrent_kernel, bias, states[0], c)
-    return [tf.convert_to_tensor(array) for array in given]
+    return loops.LayerInputs(*map(tf.convert_to_tensor, given))
+
+
+def _number_of_states(layer):
+    return len(loops.CELLS[layer.native_cell].states)
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
