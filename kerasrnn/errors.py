@@ -1,6 +1,9 @@
-"""The one error that bad input raises."""
+"""The one error that bad input raises, and the checks that raise it."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -8,6 +11,10 @@ class InputError(ValueError):
 
     The message is one line: ``where: what: found …; expected …; fix``. At the command
     line it becomes that line and exit code 2; in Python it is a ``ValueError``.
+
+    >>> raise InputError("unknown cell", found="'lstn'", expected="lstm or gru")
+    Traceback (most recent call last):
+    kerasrnn.errors.InputError: unknown cell: found 'lstn'; expected lstm or gru
     """
 
     def __init__(self, what, *, found=None, expected=None, fix=None, where=None):
@@ -21,3 +28,40 @@ class InputError(ValueError):
         if where is not None:
             message = f"{where}: {message}"
         super().__init__(" ".join(message.split()))
+
+
+def check_choice(name: str, value, choices: Iterable[str]):
+    """Raise ``InputError`` unless ``value`` is one of ``choices``."""
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"unknown {name}", found=repr(value), expected=" or ".join(choices))
+
+
+def check_positive(**numbers):
+    """Raise ``InputError`` unless all are ints of 1 or more, below 2^31."""
+    for name, value in numbers.items():
+        if not _is_int(value) or not 1 <= value < 2**31:
+            raise InputError(f"{name} out of range", found=value, expected="a positive int")
+
+
+def check_range(name: str, value, low, high=math.inf, *, open_low=False, expected=None):
+    """Raise ``InputError`` unless ``value`` is a number, low ≤ (or <) value < high."""
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not real or not (low < value if open_low else low <= value) or not value < high:
+        text = f"{low} {'<' if open_low else '≤'} {name} < {high}"
+        raise InputError(f"{name} out of range", found=value, expected=expected or text)
+
+
+def check_seed(seed):
+    """Raise ``InputError`` unless ``seed`` is an int of 32 bits."""
+    if not _is_int(seed) or not 0 <= seed < 2**32:
+        raise InputError("seed out of range", found=seed, expected="an int, 0 ≤ seed < 2^32")
+
+
+def check_split(split):
+    """Raise ``InputError`` unless 0 ≤ validation split < 1."""
+    check_range("validation split", split, 0, 1)
+
+
+def _is_int(value):
+    return isinstance(value, int) and not isinstance(value, bool)
