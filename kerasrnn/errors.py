@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 
 
@@ -61,6 +62,29 @@ def check_seed(seed):
 def check_split(split):
     """Raise ``InputError`` unless 0 ≤ validation split < 1."""
     check_range("validation split", split, 0, 1)
+
+
+def check_memory(what: str, size: int):
+    """Raise ``InputError`` where ``size`` bytes are more than this process can ever have."""
+    limit = memory_limit()
+    if size > limit:
+        raise InputError(
+            f"{what} larger than the memory",
+            found=f"{size / 1e9:,.1f} GB",
+            expected=f"at most {limit / 1e9:,.1f} GB",
+            fix="choose fewer units, a smaller vocabulary or a smaller batch",
+        )
+
+
+def memory_limit() -> int:
+    """Bytes that this process can have at most: the machine's memory, or the process's limit."""
+    limits = [2**63]
+    if hasattr(os, "sysconf"):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        import resource
+
+        limits += [n for n in resource.getrlimit(resource.RLIMIT_AS) if n != resource.RLIM_INFINITY]
+    return min(limits)
 
 
 def _is_int(value):

@@ -6,9 +6,11 @@ Keras model: the Sequential and the functional style then hold the same weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, check_choice, check_memory, check_positive, check_range
 from kerasrnn.layers import (
     GRU,
     LSTM,
@@ -22,19 +24,23 @@ from kerasrnn.layers import (
     SimpleRNN,
     ZeroPadding,
 )
+from kerasrnn.options import POOLINGS
+
+Units = int | Sequence[int]
+InputShape = tuple[int | None, int] | None
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
-POOLINGS = ("last", "mean", "max")
+_MOST_LAYERS = 64
 
 
 def recurrent_stack(
-    units=50,
+    units: Units = 50,
     *,
-    cell="lstm",
-    bidirectional=True,
-    go_backwards=False,
-    dropout=0.2,
-    return_sequences=False,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    go_backwards: bool = False,
+    dropout: float = 0.2,
+    return_sequences: bool = False,
 ) -> list[keras.Layer]:
     """The layers of a recurrent stack: each cell layer, followed by its dropout.
 
@@ -49,17 +55,18 @@ def recurrent_stack(
             al. 2014, reset after the product) or ``"simple"`` (Elman 1990).
         bidirectional: read both ways and join the two (Schuster & Paliwal 1997).
         go_backwards: read from the last step to the first, in a stack of one direction.
-        dropout: share of outputs dropped after each layer while training, in [0, 1).
+        dropout: rate of outputs dropped after each layer while training, in [0, 1).
         return_sequences: give all steps of the last layer, not its last state.
 
     Raises:
-        InputError: an argument outside what is said above.
+        InputError: an argument outside what is said above, or a model larger than the memory.
+
+    >>> [layer.name for layer in recurrent_stack((64, 32), cell="gru")]
+    ['bidirectional_1', 'dropout_1', 'bidirectional_2', 'dropout_2']
     """
     units = _check_units(units)
-    if cell not in CELLS:
-        raise InputError("unknown cell", found=repr(cell), expected=" or ".join(CELLS))
-    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise InputError("dropout out of range", found=dropout, expected="0 ≤ dropout < 1")
+    check_choice("cell", cell, CELLS)
+    check_range("dropout", dropout, 0, 1)
     if bidirectional and go_backwards:
         raise InputError(
             "go_backwards in a bidirectional stack, which reads both ways already",
@@ -82,17 +89,21 @@ def recurrent_stack(
 
 
 def build_classifier(
-    input_shape=None,
-    num_classes=2,
+    input_shape: InputShape = None,
     *,
-    vocabulary_size=None,
-    embedding=64,
-    lengths=False,
-    scaling=None,
-    pooling="last",
-    activation="softmax",
-    functional=False,
-    **stack,
+    num_classes: int,
+    units: Units = 50,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    go_backwards: bool = False,
+    dropout: float = 0.2,
+    pooling: str = "last",
+    vocabulary_size: int | None = None,
+    embedding_dim: int | None = 64,
+    lengths: bool = False,
+    scaling: keras.Layer | None = None,
+    activation: str | None = "softmax",
+    functional: bool = False,
 ) -> keras.Model:
     """One label per sequence: input → recurrent stack → pooling → Dense.
 
@@ -104,7 +115,7 @@ def build_classifier(
         num_classes: number of labels, at least 2.
         vocabulary_size: for token ids (batch, time) instead of floats, padded on the right
             with id 0; ids are below ``vocabulary_size``.
-        embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
+        embedding_dim: width of the token embedding; ``None`` or 0 for one-hot vectors.
         lengths: float sequences of unequal length, padded on the right: the model then takes
             ``[x, lengths]`` with lengths int (batch,), and what the padding holds never
             counts. Two inputs make it functional, whatever ``functional`` says.
@@ -112,17 +123,26 @@ def build_classifier(
         pooling: ``"last"`` state of each direction, or ``"mean"`` or ``"max"`` over the steps.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
-            ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
 
     Raises:
         InputError: an argument outside what is said above.
+
+    >>> model = build_classifier((28, 28), num_classes=10, units=(50, 50))
+    >>> model.output_shape
+    (None, 10)
     """
     _check_classes(num_classes)
-    if pooling not in POOLINGS:
-        raise InputError("unknown pooling", found=repr(pooling), expected=" or ".join(POOLINGS))
-    inputs, layers = _read_input(input_shape, vocabulary_size, embedding, lengths, scaling)
-    layers += recurrent_stack(return_sequences=pooling != "last", **stack)
+    check_choice("pooling", pooling, POOLINGS)
+    inputs, layers = _read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling)
+    layers += recurrent_stack(
+        units,
+        cell=cell,
+        bidirectional=bidirectional,
+        go_backwards=go_backwards,
+        dropout=dropout,
+        return_sequences=pooling != "last",
+    )
     if pooling != "last":
         layers.append(SequencePooling(pooling, name="pooling"))
     layers.append(keras.layers.Dense(num_classes, activation=activation, name="head"))
@@ -130,18 +150,22 @@ def build_classifier(
 
 
 def build_tagger(
-    input_shape=None,
-    num_labels=2,
+    input_shape: InputShape = None,
     *,
-    vocabulary_size=None,
-    embedding=64,
-    characters=None,
-    character_units=64,
-    lengths=False,
-    scaling=None,
-    activation="softmax",
-    functional=False,
-    **stack,
+    num_labels: int,
+    units: Units = 50,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    go_backwards: bool = False,
+    dropout: float = 0.2,
+    vocabulary_size: int | None = None,
+    embedding_dim: int | None = 64,
+    character_vocabulary_size: int | None = None,
+    character_units: int = 64,
+    lengths: bool = False,
+    scaling: keras.Layer | None = None,
+    activation: str | None = "softmax",
+    functional: bool = False,
 ) -> keras.Model:
     """A label at each step: input → recurrent stack → Dense at each step.
 
@@ -152,33 +176,44 @@ def build_tagger(
     Args:
         input_shape: ``(time or None, features)`` of float sequences.
         num_labels: number of labels, at least 2.
-        vocabulary_size, embedding: token ids (batch, time) instead of floats, as in
+        vocabulary_size, embedding_dim: token ids (batch, time) instead of floats, as in
             ``build_classifier``.
-        characters: size of the vocabulary of characters: the model then takes ``[tokens,
+        character_vocabulary_size: number of ids of characters: the model then takes ``[tokens,
             characters]``, with the ids of each token's characters (batch, time, characters),
             padded with 0, and joins what they give (``layers.CharacterEncoder``) to the
             embedding. Two inputs make it functional, whatever ``functional`` says.
         character_units: width of a token composed from its characters.
         lengths, scaling, activation, functional: as in ``build_classifier``.
-        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
-            ``recurrent_stack``. The dropout also goes before the first layer.
+        units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
+        dropout: as there, and also before the first layer.
 
     Raises:
         InputError: an argument outside what is said above.
+
+    >>> build_tagger(num_labels=5, vocabulary_size=1000).output_shape
+    (None, None, 5)
     """
     _check_classes(num_labels)
-    if characters is not None and vocabulary_size is None:
-        raise InputError("characters without tokens", fix="give vocabulary_size too")
-    inputs, layers = _read_input(input_shape, vocabulary_size, embedding, lengths, scaling)
-    dropout = stack.get("dropout", 0.2)
-    stacked = recurrent_stack(return_sequences=True, **stack)
+    if character_vocabulary_size is not None and vocabulary_size is None:
+        raise InputError("character_vocabulary_size without tokens", fix="give vocabulary_size too")
+    inputs, layers = _read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling)
+    stacked = recurrent_stack(
+        units,
+        cell=cell,
+        bidirectional=bidirectional,
+        go_backwards=go_backwards,
+        dropout=dropout,
+        return_sequences=True,
+    )
     if dropout:
         stacked.insert(0, keras.layers.Dropout(dropout, name="dropout_0"))
     stacked.append(keras.layers.Dense(num_labels, activation=activation, name="head"))
-    if characters is None:
+    if character_vocabulary_size is None:
         return _assemble(inputs, layers + stacked, functional)
     spelling = keras.Input((None, None), dtype="int32", name="characters")
-    composed = CharacterEncoder(characters, character_units, name="spelling")(spelling)
+    composed = CharacterEncoder(character_vocabulary_size, character_units, name="spelling")(
+        spelling
+    )
     x = keras.layers.Concatenate(name="joined")([layers[0](inputs[0]), composed])
     for layer in stacked:
         x = layer(x)
@@ -186,12 +221,16 @@ def build_tagger(
 
 
 def build_infiller(
-    vocabulary_size,
+    vocabulary_size: int,
     *,
-    embedding=64,
-    activation="softmax",
-    functional=False,
-    **stack,
+    units: Units = 50,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    go_backwards: bool = False,
+    dropout: float = 0.2,
+    embedding_dim: int | None = 64,
+    activation: str | None = "softmax",
+    functional: bool = False,
 ) -> keras.Model:
     """The hidden tokens, from both sides: token ids → recurrent stack → Dense at each step.
 
@@ -202,32 +241,45 @@ def build_infiller(
 
     Args:
         vocabulary_size: number of tokens, the mask included, at least 2.
-        embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
+        embedding_dim: width of the token embedding; ``None`` or 0 for one-hot vectors.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
-            ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
 
     Raises:
         InputError: an argument outside what is said above.
+
+    >>> build_infiller(100, units=32).output_shape
+    (None, None, 100)
     """
-    inputs, layers = _read_tokens(vocabulary_size, embedding, mask_zero=False)
-    layers += recurrent_stack(return_sequences=True, **stack)
+    inputs, layers = _read_tokens(vocabulary_size, embedding_dim, mask_zero=False)
+    layers += recurrent_stack(
+        units,
+        cell=cell,
+        bidirectional=bidirectional,
+        go_backwards=go_backwards,
+        dropout=dropout,
+        return_sequences=True,
+    )
     layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
     return _assemble(inputs, layers, functional)
 
 
 def build_encoder(
-    input_shape=None,
+    input_shape: InputShape = None,
     *,
-    vocabulary_size=None,
-    embedding=64,
-    lengths=False,
-    scaling=None,
-    initial_states=False,
-    projection=None,
-    from_cells=False,
-    **stack,
+    units: Units = 50,
+    cell: str = "lstm",
+    bidirectional: bool = True,
+    go_backwards: bool = False,
+    dropout: float = 0.2,
+    vocabulary_size: int | None = None,
+    embedding_dim: int | None = 64,
+    lengths: bool = False,
+    scaling: keras.Layer | None = None,
+    initial_states: bool = False,
+    projection: int | None = None,
+    from_cells: bool = False,
 ) -> keras.Model:
     """Features of a sequence: all step outputs and the final state of every layer and direction.
 
@@ -239,7 +291,7 @@ def build_encoder(
     state is the one at step 0. Width is that of the last layer, of both directions joined.
 
     Args:
-        input_shape, vocabulary_size, embedding, lengths, scaling: see ``build_classifier``.
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling: see ``build_classifier``.
         initial_states: start from given states instead of zeros: the model then takes
             ``[x, *states]`` (or ``[x, lengths, *states]``), in the order of the final states.
         projection: width of a linear map without bias, one for each layer and direction,
@@ -247,20 +299,30 @@ def build_encoder(
             they are. ``None`` for none.
         from_cells: make the layers of Keras's cells, such as ``keras.layers.LSTMCell``, each
             wrapped in a ``keras.layers.RNN``; the weights are the same in the same order.
-        **stack: ``units``, ``cell``, ``bidirectional``, ``go_backwards``, ``dropout``: see
-            ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
 
     Raises:
         InputError: an argument outside what is said above.
+
+    >>> outputs, forward, backward = build_encoder((3, 10), cell="gru", units=20).outputs
+    >>> outputs.shape, forward.shape, backward.shape
+    ((None, 3, 40), (None, 20), (None, 20))
     """
-    if projection is not None and (not isinstance(projection, int) or projection < 1):
-        raise InputError("bad projection", found=projection, expected="a positive int, or None")
-    inputs, layers = _read_input(input_shape, vocabulary_size, embedding, lengths, scaling)
+    if projection is not None:
+        check_positive(projection=projection)
+    inputs, layers = _read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling)
     outputs, given, final = _apply(layers, inputs), [], []
     padded = lengths or vocabulary_size is not None
     # Beside initial states Keras hands a layer no mask of its own accord.
     mask = MaskOf(name="mask_of_steps")(outputs) if padded and initial_states else None
-    for layer in recurrent_stack(return_sequences=True, **stack):
+    for layer in recurrent_stack(
+        units,
+        cell=cell,
+        bidirectional=bidirectional,
+        go_backwards=go_backwards,
+        dropout=dropout,
+        return_sequences=True,
+    ):
         if not isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
             outputs = layer(outputs)
             continue
@@ -315,15 +377,17 @@ def _project(directions, width, name):
 
 
 def build_generator(
-    vocabulary_size,
+    vocabulary_size: int,
     *,
-    embedding=64,
-    tied=False,
-    activation="softmax",
-    functional=False,
-    bidirectional=False,
-    go_backwards=False,
-    **stack,
+    units: Units = 50,
+    cell: str = "lstm",
+    bidirectional: bool = False,
+    go_backwards: bool = False,
+    dropout: float = 0.2,
+    embedding_dim: int | None = 64,
+    tied: bool = False,
+    activation: str | None = "softmax",
+    functional: bool = False,
 ) -> keras.Model:
     """The next token at each step: token ids → recurrent stack → Dense at each step.
 
@@ -334,40 +398,45 @@ def build_generator(
 
     Args:
         vocabulary_size: number of tokens, at least 2.
-        embedding: width of the token embedding; ``None`` or 0 for one-hot vectors.
+        embedding_dim: width of the token embedding; ``None`` or 0 for one-hot vectors.
         tied: the head multiplies by the embedding's own matrix (Press & Wolf 2017), after a
             projection where the stack is not as wide: fewer weights where there are many
             words. Such a model is functional, whatever ``functional`` says.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
+        units, cell, dropout: see ``recurrent_stack``.
         bidirectional, go_backwards: refused, with the reason.
-        **stack: ``units``, ``cell``, ``dropout``: see ``recurrent_stack``.
 
     Raises:
         InputError: an argument outside what is said above.
+
+    >>> build_generator(65, units=256).output_shape
+    (None, None, 65)
     """
     if bidirectional or go_backwards:
         raise InputError(
             "a generator cannot read backwards: it would see the token that it is to predict",
             fix="leave the backward direction out; to fill blanks from both sides is another task",
         )
-    inputs, layers = _read_tokens(vocabulary_size, embedding, mask_zero=False)
-    layers += recurrent_stack(bidirectional=False, return_sequences=True, **stack)
+    inputs, layers = _read_tokens(vocabulary_size, embedding_dim, mask_zero=False)
+    layers += recurrent_stack(
+        units, cell=cell, bidirectional=False, dropout=dropout, return_sequences=True
+    )
     if tied:
-        return _tie(inputs[0], layers[1:], vocabulary_size, embedding, activation)
+        return _tie(inputs[0], layers[1:], vocabulary_size, embedding_dim, activation)
     layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
     return _assemble(inputs, layers, functional)
 
 
-def _tie(ids, stack, vocabulary_size, embedding, activation):
-    if not embedding:
+def _tie(ids, stack, vocabulary_size, embedding_dim, activation):
+    if not embedding_dim:
         raise InputError("a tied output without an embedding", fix="choose an embedding width")
-    matrix = keras.layers.ReversibleEmbedding(vocabulary_size, embedding, name="embedding")
+    matrix = keras.layers.ReversibleEmbedding(vocabulary_size, embedding_dim, name="embedding")
     x = matrix(ids)
     for layer in stack:
         x = layer(x)
-    if x.shape[-1] != embedding:
-        x = keras.layers.Dense(embedding, use_bias=False, name="projection")(x)
+    if x.shape[-1] != embedding_dim:
+        x = keras.layers.Dense(embedding_dim, use_bias=False, name="projection")(x)
     x = matrix(x, reverse=True)
     return keras.Model(ids, keras.layers.Activation(activation, name="head")(x))
 
@@ -381,10 +450,14 @@ def _check_units(units):
     widths = tuple(units) if isinstance(units, (tuple, list)) else (units,)
     if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise InputError("bad units", found=units, expected="a positive int, or one for each layer")
+    if len(widths) > _MOST_LAYERS:
+        raise InputError("too many layers", found=len(widths), expected=f"at most {_MOST_LAYERS}")
+    # the recurrent kernels of simple cells alone: more than that would be made in any case
+    check_memory("a model", 4 * sum(width**2 for width in widths))
     return widths
 
 
-def _read_input(input_shape, vocabulary_size, embedding, lengths, scaling):
+def _read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling):
     """The Input tensors, and the layers between them and the stack."""
     if (input_shape is None) == (vocabulary_size is None):
         raise InputError(
@@ -394,7 +467,7 @@ def _read_input(input_shape, vocabulary_size, embedding, lengths, scaling):
     if vocabulary_size is not None:
         if lengths or scaling is not None:
             raise InputError("lengths and scaling are for float input; token id 0 is padding")
-        return _read_tokens(vocabulary_size, embedding, mask_zero=True)
+        return _read_tokens(vocabulary_size, embedding_dim, mask_zero=True)
     if len(input_shape) != 2 or not input_shape[1]:
         raise InputError("bad input_shape", found=input_shape, expected="(time or None, features)")
     x = keras.Input(input_shape, name="x")
@@ -404,20 +477,20 @@ def _read_input(input_shape, vocabulary_size, embedding, lengths, scaling):
     return [x, keras.Input((), dtype="int32", name="lengths")], [*layers, LengthMask(name="mask")]
 
 
-def _read_tokens(vocabulary_size, embedding, mask_zero):
+def _read_tokens(vocabulary_size, embedding_dim, mask_zero):
     if not isinstance(vocabulary_size, int) or vocabulary_size < 2:
         raise InputError("bad vocabulary_size", found=vocabulary_size, expected="2 or more")
     ids = keras.Input((None,), dtype="int32", name="tokens")
-    if not embedding:
+    if not embedding_dim:
         return [ids], [OneHot(vocabulary_size, mask_zero, name="one_hot")]
-    if not isinstance(embedding, int) or embedding < 1:
+    if not isinstance(embedding_dim, int) or embedding_dim < 1:
         raise InputError(
-            "bad embedding", found=embedding, expected="a positive int, or None for one-hot"
+            "bad embedding_dim", found=embedding_dim, expected="a positive int, or None for one-hot"
         )
     # Keras's own initial values, within ±0.05, cost a small model its first epoch.
     layer = keras.layers.Embedding(
         vocabulary_size,
-        embedding,
+        embedding_dim,
         embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
         mask_zero=mask_zero,
         name="embedding",

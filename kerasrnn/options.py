@@ -72,6 +72,7 @@ FIT = {
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
 }
 TASKS = tuple(MODEL)
+TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
 
 
 def defaults(name: str) -> dict:

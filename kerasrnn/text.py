@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ MASK = "<blank>"  # the token that stands for a hidden one, as vocabulary.json s
 _WORD = re.compile(
     r"\w+(?=n[’']t\b)|n[’']t\b|[’'](?:s|re|ve|ll|d|m)\b|\d+(?:[.,:]\d+)+|\w+|\.{2,}|[^\w\s]", re.I
 )
+_BLOCK_LENGTH = 1000  # characters of a block of whole lines
 NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 NO_SPACE_AFTER = set("([{$‘“")
 
@@ -45,6 +47,16 @@ def split_words(text: str) -> list[str]:
     return re.findall(_WORD, text)
 
 
+def split_blocks(text: str) -> list[str]:
+    """Blocks of whole lines, of about 1,000 characters each, that together are the text."""
+    blocks = [""]
+    for line in io.StringIO(text):
+        if len(blocks[-1]) + len(line) > _BLOCK_LENGTH:
+            blocks.append("")
+        blocks[-1] += line
+    return [block for block in blocks if block]
+
+
 class CharacterTokens:
     """A token is a character, a Unicode code point."""
 
@@ -53,6 +65,8 @@ class CharacterTokens:
     bits = "bits_per_character"
     boundaries = ""  # a text may be cut anywhere
     separator = ""
+    blank = "_"
+    composed = False  # a tagger does not read the characters of a token too
 
     def split(self, text: str) -> list[str]:
         """The tokens of a text."""
@@ -65,6 +79,28 @@ class CharacterTokens:
     def clean_prompt(self, text: str) -> str:
         """Like ``clean``, but keeps a trailing space, which the text may go on from."""
         return (clean(text) + " " * (not text[-1:].isalpha())).lstrip()
+
+    def sentences(self, text: str) -> list[list[str]]:
+        """The tokens of each block of a text that is to be labelled."""
+        return [list(block) for block in split_blocks(text)]
+
+    def merge(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(token, label) pairs with neighbours of one label joined to one token.
+
+        >>> CharacterTokens().merge([("a", "name"), ("b", "name"), ("=", "operator")])
+        [('ab', 'name'), ('=', 'operator')]
+        """
+        merged = []
+        for character, label in pairs:
+            if merged and merged[-1][1] == label:
+                merged[-1] = merged[-1][0] + character, label
+            else:
+                merged.append((character, label))
+        return merged
+
+    def show(self, token: str) -> str:
+        """A token on one line, white space escaped."""
+        return json.dumps(token)[1:-1]
 
     def sequence(self, text: str, lines: bool) -> np.ndarray:
         """Code points of a piece of a corpus, uint32 (tokens,)."""
@@ -97,6 +133,8 @@ class WordTokens:
     bits = "bits_per_word"
     boundaries = " \t\n"  # a text may be cut after one of these
     separator = " "
+    blank = "____"
+    composed = True  # a tagger also reads the characters of a token
 
     def split(self, text: str) -> list[str]:
         """The tokens of a text."""
@@ -120,6 +158,18 @@ class WordTokens:
     def clean_prompt(self, text: str) -> str:
         """``clean``."""
         return clean(text)
+
+    def sentences(self, text: str) -> list[list[str]]:
+        """The words of each line of a text that is to be labelled (``split_words``)."""
+        return [words for line in text.splitlines() if (words := split_words(line))]
+
+    def merge(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(token, label) pairs as they are."""
+        return pairs
+
+    def show(self, token: str) -> str:
+        """The token."""
+        return token
 
     def sequence(self, text: str, lines: bool) -> list[str]:
         """The words of a piece of a corpus, with ``LINE_END`` after each line of ``lines``."""

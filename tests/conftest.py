@@ -75,7 +75,7 @@ def tiny_exports(tmp_path_factory):
     import keras
 
     from kerasrnn import build_classifier, build_generator, build_infiller, build_tagger
-    from kerasrnn.export import export
+    from kerasrnn.exporting import export
     from kerasrnn.tasks.generator import Writer
     from kerasrnn.tasks.infiller import Infiller
     from kerasrnn.tasks.tagger import Tagger

@@ -10,7 +10,7 @@ from test_serving import LABELS, some_infiller, some_tagger, some_writer
 
 from kerasrnn import InputError, load_export, models
 from kerasrnn.cli import main
-from kerasrnn.export import export
+from kerasrnn.exporting import export
 
 
 def test_litert_answers_as_the_model_without_flex(digit_run, workplace):
@@ -28,7 +28,7 @@ def test_litert_answers_as_the_model_without_flex(digit_run, workplace):
 
 
 def test_onnx_is_refused_where_it_is_not_installed(workplace, monkeypatch):
-    from kerasrnn.export import conversion
+    from kerasrnn.exporting import conversion
 
     monkeypatch.setattr(conversion, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"ONNX needs tf2onnx; pip install 'kerasrnn\[onnx\]'"):

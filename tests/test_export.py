@@ -18,8 +18,8 @@ from test_serving import LABELS, WORDS, some_tagger, some_writer
 
 from kerasrnn import InputError, load, load_export, load_model, models
 from kerasrnn.cli import main
-from kerasrnn.export import check as _check
-from kerasrnn.export import export
+from kerasrnn.exporting import check as _check
+from kerasrnn.exporting import export
 from kerasrnn.tasks import predict
 
 
@@ -80,7 +80,7 @@ def test_the_check_finds_what_differs(copy, capsys):
 
 
 def test_an_export_that_disagrees_is_not_made(digit_run, tmp_path, monkeypatch):
-    from kerasrnn.export import signatures as serving
+    from kerasrnn.exporting import signatures as serving
 
     right = serving._named
     monkeypatch.setattr(serving, "_named", lambda labels, p: right(labels, np.asarray(p) + 1e-4))

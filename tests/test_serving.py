@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from kerasrnn import Infiller, Tagger, Vocabulary, Writer, models
-from kerasrnn.export import export
-from kerasrnn.export import signatures as serving
+from kerasrnn.exporting import export
+from kerasrnn.exporting import signatures as serving
 from kerasrnn.text import BLANK
 
 WORDS = Vocabulary(["the", "cat", "sat", ".", "(", ")", "do", "n't", "café"])

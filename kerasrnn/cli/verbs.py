@@ -554,7 +554,7 @@ def export(run, output, **options):
     """
     run = _open(run)
     _import_keras()
-    from kerasrnn.export import export as export_run
+    from kerasrnn.exporting import export as export_run
     from kerasrnn.inference.exports import read_about
 
     path = export_run(run, output, **options)

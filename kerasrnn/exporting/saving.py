@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn.errors import InputError
-from kerasrnn.export import signatures as serving
-from kerasrnn.export.conversion import core, write_litert, write_onnx
-from kerasrnn.export.model_card import model_card
+from kerasrnn.exporting import signatures as serving
+from kerasrnn.exporting.conversion import core, write_litert, write_onnx
+from kerasrnn.exporting.model_card import model_card
 from kerasrnn.inference.exports import FORMAT, FORMATS, digest, is_export
 from kerasrnn.inference.loading import load_model
 from kerasrnn.runs import Run, library_versions

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from kerasrnn import layers
 from kerasrnn.errors import InputError
-from kerasrnn.export.signatures import Servable, output_names
+from kerasrnn.exporting.signatures import Servable, output_names
 from kerasrnn.inference.calling import gives_logits
 
 _OPSET = 17  # tf2onnx 1.17 writes up to 18
