@@ -20,9 +20,9 @@ def test_runs_are_numbered_listed_and_the_newest_found(workplace):
     assert [run.path.name for run in made] == [f"d-classifier-{n}" for n in range(1, 12)]
     assert [run.path for run in list_runs()] == [run.path for run in made]
     assert latest_run().path.name == "d-classifier-11"
-    assert latest_run(tasks=["classifier"]).task == "classifier"
+    assert latest_run(task="classifier").task == "classifier"
     with pytest.raises(InputError, match="no generator in runs"):
-        latest_run(tasks=["generator"])
+        latest_run(task="generator")
 
 
 def test_no_runs_at_all(workplace):

@@ -8,7 +8,7 @@ from kerasrnn.options import DATA, FIT, MODEL
 from kerasrnn.tasks import TASKS
 from kerasrnn.training import load_data
 
-QUICK = {"units": 8, "cell": "gru", "epochs": 3, "steps": 8, "batch_size": 8, "quiet": True}
+QUICK = {"units": 8, "cell": "gru", "epochs": 3, "sequence_length": 8, "batch_size": 8, "quiet": True}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def token_by_token(model, ids, first=1):
 def test_every_task_has_a_row_and_its_options():
     assert set(TASKS) == set(FIT) == set(MODEL) == set(DATA)
     with pytest.raises(InputError, match="the classifier has no such option: found steps, x"):
-        TASKS["classifier"].complete({"steps": 3, "x": 1})
+        TASKS["classifier"].complete({"sequence_length": 3, "x": 1})
 
 
 def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run):
@@ -101,12 +101,12 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
 
 def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
     """So that rows of sequential windows do go on where they ended."""
-    from kerasrnn.data.batches import Windows
+    from kerasrnn.data.batches import WindowBatches
 
     corpus = load_corpus(tale)
-    seen, read = [], Windows.__getitem__
+    seen, read = [], WindowBatches.__getitem__
     monkeypatch.setattr(
-        Windows, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
+        WindowBatches, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
     )
     train(corpus, tmp_path / "r", sampling="sequential", **{**QUICK, "epochs": 1})
     number = len(corpus.train) // (QUICK["steps"] * QUICK["batch_size"])
@@ -128,7 +128,7 @@ def test_states_start_at_zero_in_each_epoch(tale, tmp_path, monkeypatch):
 
 
 def test_words_and_no_validation_part(tale, tmp_path):
-    corpus = load_corpus(tale, unit="word", validation_split=0)
+    corpus = load_corpus(tale, level="word", validation_split=0)
     run = train(corpus, tmp_path / "r", **QUICK)
     assert "bits_per_word" in run.history() and "val_loss" not in run.history()
     assert run.metrics() == {} and (run.path / "best.keras").exists()

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from kerasrnn import Infiller, InputError, Vocabulary, load_corpus, load_infiller, train
-from kerasrnn.data.batches import hide
+from kerasrnn import Infiller, InputError, Vocabulary, load_corpus, Infiller, train
+from kerasrnn.data.batches import mask_tokens
 from kerasrnn.data.corpora import BLANK_ID
 from kerasrnn.models import build_infiller
-from kerasrnn.tasks.infiller import hidden_loss
-from kerasrnn.text import BLANK
+from kerasrnn.tasks.infiller import masked_loss
+from kerasrnn.text import MASK
 
-QUICK = {"units": 16, "epochs": 25, "steps": 12, "batch_size": 16, "learning_rate": 0.02}
+QUICK = {"units": 16, "epochs": 25, "sequence_length": 12, "batch_size": 16, "learning_rate": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def filled(tmp_path_factory):
 
 
 def test_a_blank_is_filled_from_both_sides(filled):
-    infiller = load_infiller(filled)
+    infiller = Infiller.load(filled)
     for text, whole in {
         "axbd_bayc": "axbdzbayc",
         "axba_cdzb": "axbaycdzb",
@@ -50,10 +50,10 @@ def test_metrics_of_the_hidden_tokens_stand_beside_their_frequencies(filled):
 
 def test_the_surest_blank_is_filled_first_and_the_others_see_it():
     """By a loop that predicts anew for each blank."""
-    vocabulary = Vocabulary("abcdefgh", reserved=[BLANK])
+    vocabulary = Vocabulary("abcdefgh", reserved=[MASK])
     model = build_infiller(len(vocabulary), units=8)
     model.set_weights([4 * weight for weight in model.get_weights()])
-    ids = vocabulary.encode([*"abc", BLANK, BLANK, *"de", BLANK])
+    ids = vocabulary.encode([*"abc", MASK, MASK, *"de", MASK])
     while BLANK_ID in ids:
         output = np.array(model(np.array([ids])))[0]
         output[:, :2] = 0
@@ -63,8 +63,8 @@ def test_the_surest_blank_is_filled_first_and_the_others_see_it():
 
 
 def test_blanks_of_words():
-    vocabulary = Vocabulary(["the", "cat", "sat", "."], reserved=[BLANK])
-    infiller = Infiller(build_infiller(len(vocabulary), units=4), vocabulary, unit="word")
+    vocabulary = Vocabulary(["the", "cat", "sat", "."], reserved=[MASK])
+    infiller = Infiller(build_infiller(len(vocabulary), units=4), vocabulary, level="word")
     text, candidates = infiller.fill("the ____ sat _ .", alternatives=9)
     assert [len(row) for row in candidates] == [4, 4]  # neither unknown nor another blank
     assert text.startswith("the") and " sat" in text and "_" not in text
@@ -72,7 +72,7 @@ def test_blanks_of_words():
 
 
 def test_what_cannot_be_filled_is_named(filled):
-    infiller = load_infiller(filled)
+    infiller = Infiller.load(filled)
     with pytest.raises(InputError, match="no blank in the text: expected a _ for each"):
         infiller.fill("axb")
     with pytest.raises(InputError, match="lacks tokens of the text: found 'Q'"):
@@ -90,16 +90,16 @@ def test_the_loss_is_that_of_the_hidden_tokens_only():
     model = build_infiller(vocabulary_size, units=4)
     ids = np.random.default_rng(1).integers(2, 9, 5 * steps + 3)
     windows = ids[: 5 * steps].reshape(5, steps)
-    hidden = hide(windows.shape, 0.3, 2, np.random.default_rng(0))
+    hidden = mask_tokens(windows.shape, 0.3, 2, np.random.default_rng(0))
     output = np.array(model(np.where(hidden, BLANK_ID, windows)))
     losses = [-np.log(output[i, j, windows[i, j]]) for i, j in np.argwhere(hidden)]
-    assert hidden_loss(model, ids, steps, 0.3, 2) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert masked_loss(model, ids, steps, 0.3, 2) == pytest.approx(np.mean(losses), rel=1e-5)
     with pytest.raises(InputError, match="a validation text shorter than a window: found 83"):
-        hidden_loss(model, ids, 100, 0.3, 2)
+        masked_loss(model, ids, 100, 0.3, 2)
 
 
 def test_the_space_after_a_blank_stays_in_cleaned_text():
-    vocabulary = Vocabulary("the im", reserved=[BLANK])
-    infiller = Infiller(build_infiller(len(vocabulary), units=4), vocabulary, classic=True)
+    vocabulary = Vocabulary("the im", reserved=[MASK])
+    infiller = Infiller(build_infiller(len(vocabulary), units=4), vocabulary, letters_only=True)
     text = infiller.fill("Th_  TIME, th_m!")[0]
     assert [text[:2], text[3:11], text[12:]] == ["th", " time th", "m"]
