@@ -50,6 +50,8 @@ def check_range(name: str, value, low, high=math.inf, *, open_low=False, expecte
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not real or not (low < value if open_low else low <= value) or not value < high:
         text = f"{low} {'<' if open_low else '≤'} {name} < {high}"
+        if high == math.inf:
+            text = f"above {low}" if open_low else f"{low} or more"
         raise InputError(f"{name} out of range", found=value, expected=expected or text)
 
 

@@ -2,14 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, build_generator
-from kerasrnn.tasks.generator import TextGenerator
+from kerasrnn import InputError, TextGenerator, build_generator
 from kerasrnn.text import Vocabulary
 
 LETTERS = Vocabulary("abcdefgh ")
 
 
-def random_writer(cell="lstm", activation="softmax", seed=0, **options):
+def random_generator(cell="lstm", activation="softmax", seed=0, **options):
     keras.utils.set_random_seed(seed)
     options |= {"units": (12, 8), "cell": cell, "activation": activation}
     model = build_generator(len(LETTERS), **options)
@@ -19,7 +18,7 @@ def random_writer(cell="lstm", activation="softmax", seed=0, **options):
 
 @pytest.fixture(scope="module")
 def pair():
-    return random_writer()
+    return random_generator()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def flat():
     ],
 )
 def test_greedy_text_is_that_of_a_loop_that_reads_everything_again(cell, activation, options):
-    model, generator = random_writer(cell, activation, **options)
+    model, generator = random_generator(cell, activation, **options)
     ids = LETTERS.encode(list("a bad"))
     for _ in range(20):
         output = np.array(model(np.array([ids])))[0, -1]
@@ -58,11 +57,11 @@ def test_the_same_seed_gives_the_same_text_in_whatever_company(pair):
     assert generator.generate("abc", 150, seed=7, samples=3)[0] == alone[0]
     assert generator.generate("abc", 150, seed=8) != alone
     assert generator.generate("abc", 40, seed=7)[0] == alone[0][:40]
-    assert len(set(generator.generate("abc", 150, samples=3))) == 3
+    assert len(set(generator.generate("abc", 150, samples=3, seed=0))) == 3
 
 
 def frequencies(generator, **options):
-    text = "".join(generator.generate("a", 400, samples=25, **options))
+    text = "".join(generator.generate("a", 400, samples=25, seed=0, **options))
     return np.array([text.count(token) for token in LETTERS.tokens]) / len(text)
 
 
@@ -102,8 +101,8 @@ def test_pieces_come_early_and_add_up(pair):
 @pytest.mark.parametrize("stop", ["d", "ab", "h h", "aaaaaaaaa"])
 def test_a_text_ends_before_its_stop(pair, stop):
     _, generator = pair
-    whole = generator.generate("abc", 300, samples=4)
-    stopped = generator.generate("abc", 300, samples=4, stop=stop)
+    whole = generator.generate("abc", 300, samples=4, seed=0)
+    stopped = generator.generate("abc", 300, samples=4, stop=stop, seed=0)
     assert stopped == [text.split(stop)[0] for text in whole]
 
 
@@ -111,14 +110,14 @@ def test_what_the_vocabulary_lacks(pair):
     _, generator = pair
     with pytest.raises(InputError, match="lacks tokens of the text: found 'X', 'Y'; leave"):
         generator.generate("aXbYX")
-    assert generator.generate("aXbY", 9, unknown="skip") == generator.generate("ab", 9)
+    assert generator.generate("aXbY", 9, unknown="skip", seed=0) == generator.generate("ab", 9, seed=0)
     assert len(generator.generate("XY", 9, unknown="unk")[0]) == 9
     for prompt, unknown in (("", "error"), ("XY", "skip")):
         with pytest.raises(InputError, match="empty prompt"):
             generator.generate(prompt, unknown=unknown)
 
 
-def test_words_are_written_as_text():
+def test_words_are_generated_as_text():
     vocabulary = Vocabulary(["the", "cat", "sat", "."])
     model = build_generator(len(vocabulary), units=4)
     text = TextGenerator(model, vocabulary, level="word").write("the cat", 60)[0]
@@ -135,10 +134,10 @@ def test_words_are_written_as_text():
         ({"top_p": 0}, "expected 0 < top_p ≤ 1"),
         ({"top_p": 1.1}, "expected 0 < top_p ≤ 1"),
         ({"repetition_penalty": 0}, "repetition_penalty out of range"),
-        ({"length": 0}, "length out of range"),
+        ({"max_length": 0}, "max_length out of range"),
         ({"samples": 0}, "samples out of range"),
         ({"stop": ""}, "empty stop"),
-        ({"unknown": "ignore"}, "bad unknown: found 'ignore'; expected error or skip or unk"),
+        ({"unknown": "ignore"}, "unknown treatment of tokens: found 'ignore'; expected error or skip or unk"),
     ],
 )
 def test_a_bad_argument_is_named_at_once(pair, options, message):
@@ -172,7 +171,7 @@ def test_beam_search_finds_what_trying_everything_finds(pair):
         generator.search("abc", samples=5)
 
 
-def line_writer(**options):
+def line_generator(**options):
     keras.utils.set_random_seed(3)
     vocabulary = Vocabulary("abc", reserved=["\n"])
     model = build_generator(len(vocabulary), units=4)
@@ -180,17 +179,17 @@ def line_writer(**options):
 
 
 def test_lines_start_from_nothing_and_end_where_they_end():
-    generator = line_writer()
-    texts = generator.generate("", 50, samples=9)
+    generator = line_generator()
+    texts = generator.generate("", 50, samples=9, seed=0)
     assert len(set(texts)) > 3 and not any("\n" in text for text in texts)
     assert min(map(len, texts)) < 49
-    assert generator.generate("ab", 50, stop="c", samples=9) == [
-        text.split("c")[0] for text in generator.generate("ab", 50, samples=9)
+    assert generator.generate("ab", 50, stop="c", samples=9, seed=0) == [
+        text.split("c")[0] for text in generator.generate("ab", 50, samples=9, seed=0)
     ]
 
 
 def test_beams_of_lines_stop_at_the_end_of_the_line():
-    generator = line_writer()
+    generator = line_generator()
     found = generator.search("", 6, beams=200, samples=200)
     assert "" in found and len(set(found)) == 200  # no line is counted again for what follows it
 
@@ -199,15 +198,27 @@ def test_prompts_are_cleaned_as_the_text_was():
     keras.utils.set_random_seed(0)
     vocabulary = Vocabulary("abc defgh")
     model = build_generator(len(vocabulary), units=4)
-    plain, classic = TextGenerator(model, vocabulary), TextGenerator(model, vocabulary, letters_only=True)
-    assert classic.write("Bad,  Cafe", 9) == plain.write("bad cafe", 9)
-    assert classic.write("Bad,", 9) == plain.write("bad ", 9)
+    plain = TextGenerator(model, vocabulary)
+    cleaned = TextGenerator(model, vocabulary, letters_only=True)
+    assert cleaned.generate("Bad,  Cafe", 9, seed=0) == plain.generate("bad cafe", 9, seed=0)
+    assert cleaned.generate("Bad,", 9, seed=0) == plain.generate("bad ", 9, seed=0)
     with pytest.raises(InputError, match="empty prompt"):
-        classic.write("123")
+        cleaned.generate("123")
 
 
 def test_several_stops(pair):
     _, generator = pair
-    whole = generator.generate("abc", 200)[0]
+    whole = generator.generate("abc", 200, seed=0)[0]
     first = min(whole.index(letter) for letter in "dh" if letter in whole)
-    assert generator.generate("abc", 200, stop=["d", "h"]) == [whole[:first]]
+    assert generator.generate("abc", 200, stop=["d", "h"], seed=0) == [whole[:first]]
+
+
+def test_without_a_seed_each_text_is_another(pair):
+    _, generator = pair
+    assert len({generator.generate("abc", 60)[0] for _ in range(4)}) == 4
+
+
+@pytest.mark.parametrize("name", ["top_k", "max_length", "samples", "seed"])
+def test_a_number_beyond_what_a_tensor_holds_is_refused(pair, name):
+    with pytest.raises(InputError, match=f"{name} out of range"):
+        pair[1].stream("abc", **{name: 10**20})

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
-from kerasrnn import Infiller, InputError, Vocabulary, load_corpus, Infiller, train
+from kerasrnn import Infiller, InputError, Vocabulary, load_corpus, train
 from kerasrnn.data.batches import mask_tokens
-from kerasrnn.data.corpora import BLANK_ID
 from kerasrnn.models import build_infiller
 from kerasrnn.tasks.infiller import masked_loss
+from kerasrnn.inference.calling import compiled
 from kerasrnn.text import MASK
+
+MASK_ID = 1
 
 QUICK = {"units": 16, "epochs": 25, "sequence_length": 12, "batch_size": 16, "learning_rate": 0.02}
 
@@ -54,10 +56,10 @@ def test_the_surest_blank_is_filled_first_and_the_others_see_it():
     model = build_infiller(len(vocabulary), units=8)
     model.set_weights([4 * weight for weight in model.get_weights()])
     ids = vocabulary.encode([*"abc", MASK, MASK, *"de", MASK])
-    while BLANK_ID in ids:
+    while MASK_ID in ids:
         output = np.array(model(np.array([ids])))[0]
         output[:, :2] = 0
-        place = max((i for i, t in enumerate(ids) if t == BLANK_ID), key=lambda i: output[i].max())
+        place = max((i for i, t in enumerate(ids) if t == MASK_ID), key=lambda i: output[i].max())
         ids[place] = int(output[place].argmax())
     assert Infiller(model, vocabulary).fill("abc__de_")[0] == "".join(vocabulary.decode(ids))
 
@@ -80,7 +82,7 @@ def test_what_cannot_be_filled_is_named(filled):
     assert infiller.fill("Q_b", unknown="unk")[0][0] == "Q"
     with pytest.raises(InputError, match="alternatives out of range"):
         infiller.fill("a_b", alternatives=0)
-    with pytest.raises(InputError, match="without a token for blanks"):
+    with pytest.raises(InputError, match="without a mask"):
         Infiller(build_infiller(4, units=2), Vocabulary("abc"))
     assert "_" not in infiller.fill("_" * 40)[0]  # a longer blank than any in training
 
@@ -88,14 +90,15 @@ def test_what_cannot_be_filled_is_named(filled):
 def test_the_loss_is_that_of_the_hidden_tokens_only():
     vocabulary_size, steps = 9, 16
     model = build_infiller(vocabulary_size, units=4)
+    call = compiled(model)
     ids = np.random.default_rng(1).integers(2, 9, 5 * steps + 3)
     windows = ids[: 5 * steps].reshape(5, steps)
     hidden = mask_tokens(windows.shape, 0.3, 2, np.random.default_rng(0))
-    output = np.array(model(np.where(hidden, BLANK_ID, windows)))
+    output = np.array(model(np.where(hidden, MASK_ID, windows)))
     losses = [-np.log(output[i, j, windows[i, j]]) for i, j in np.argwhere(hidden)]
-    assert masked_loss(model, ids, steps, 0.3, 2) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert masked_loss(call, ids, MASK_ID, steps, 0.3, 2) == pytest.approx(np.mean(losses), rel=1e-5)
     with pytest.raises(InputError, match="a validation text shorter than a window: found 83"):
-        masked_loss(model, ids, 100, 0.3, 2)
+        masked_loss(call, ids, MASK_ID, 100, 0.3, 2)
 
 
 def test_the_space_after_a_blank_stays_in_cleaned_text():
@@ -103,3 +106,18 @@ def test_the_space_after_a_blank_stays_in_cleaned_text():
     infiller = Infiller(build_infiller(len(vocabulary), units=4), vocabulary, letters_only=True)
     text = infiller.fill("Th_  TIME, th_m!")[0]
     assert [text[:2], text[3:11], text[12:]] == ["th", " time th", "m"]
+
+
+def test_logits_are_filled_in_as_probabilities_are():
+    vocabulary = Vocabulary("abcdefgh", reserved=[MASK])
+    models = [
+        build_infiller(vocabulary.num_ids, units=8, activation=kind) for kind in ("softmax", None)
+    ]
+    models[1].set_weights(models[0].get_weights())
+    (text, rows), (other, others) = (
+        Infiller(model, vocabulary).fill("abc__de_", alternatives=3) for model in models
+    )
+    assert text == other
+    np.testing.assert_allclose(
+        [[p for _, p in row] for row in rows], [[p for _, p in row] for row in others], rtol=1e-5
+    )

@@ -1,13 +1,11 @@
 import itertools
-import json
 
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, load_sentences, Tagger, train
+from kerasrnn import InputError, Tagger, load_sentences, train
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.models import build_tagger
-from kerasrnn.tasks.tagger import Tagger
 from kerasrnn.training import load_data
 
 QUICK = {"units": 12, "epochs": 8, "batch_size": 16, "learning_rate": 0.03, "quiet": True}
@@ -69,7 +67,7 @@ def test_the_run_of_a_tagger_holds_everything(tagged):
     assert metrics["test"]["accuracy"] > 0.98 > metrics["baseline"]["accuracy"]
     assert set(metrics["labels"]) == {"PART", "VERB", "DET", "NOUN", "ADV"}
     assert {"val_accuracy", "tokens_per_second"} <= set(tagged.history())
-    assert json.loads(tagged.read_text("labels.json")) == ["ADV", "DET", "NOUN", "PART", "VERB"]
+    assert list(tagged.labels()) == ["ADV", "DET", "NOUN", "PART", "VERB"]
 
 
 def test_accuracy_and_loss_count_real_steps_only(tagged):
@@ -93,10 +91,10 @@ def test_accuracy_and_loss_count_real_steps_only(tagged):
 def test_training_loss_ignores_padding(tagged):
     """Keras's own evaluation of padded batches with weights gives the metrics of real steps."""
     from kerasrnn import load_model
-    from kerasrnn.training import _compile, make_optimizer
+    from kerasrnn.training import _compile_one, make_optimizer
 
     data, model = load_data(tagged), load_model(tagged.path)
-    _compile(model, make_optimizer(tagged.info["options"], 1), ("accuracy",))
+    _compile_one(model, make_optimizer(tagged.info["options"], 1), ("accuracy",))
     x = sentence_inputs(data.test.tokens, data, True)
     y, weights = data.test.targets()
     x = {name: np.pad(ids, [(0, 0), (0, 9)] + [(0, 3)] * (ids.ndim - 2)) for name, ids in x.items()}
@@ -144,14 +142,14 @@ def test_a_tagger_of_float_sequences():
     output = np.array(model([x, np.array([6, 4])]))
     assert output.shape == (2, 6, 4)
     np.testing.assert_allclose(output[1, :4], model([x[1:, :4], np.array([4])])[0], atol=1e-6)
-    with pytest.raises(InputError, match="characters without tokens"):
+    with pytest.raises(InputError, match="character_vocabulary_size without tokens"):
         build_tagger((None, 3), num_labels=4, character_vocabulary_size=5)
 
 
 def test_source_code_is_tagged_in_runs_of_characters():
     data = load_sentences("python")
     keras_model = build_tagger(
-        num_labels=len(data.labels), vocabulary_size=len(data.vocabulary) + 1, units=2
+        num_labels=len(data.labels), vocabulary_size=data.vocabulary.num_ids, units=2
     )
     tagger = Tagger(keras_model, data.labels, data.vocabulary, data.characters, level="char")
     text = "def f():\n    return 1\n" * 30

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, evaluate, load_corpus, load_model, train
+from kerasrnn import InputError, build_generator, evaluate, load_corpus, load_model, train
 from kerasrnn.evaluation import ngram_losses
 from kerasrnn.inference.states import CarriedState, step_model
 from kerasrnn.options import DATA, FIT, MODEL
-from kerasrnn.tasks import TASKS
+from kerasrnn.options import TASKS
+from kerasrnn.tasks import task_of
 from kerasrnn.training import load_data
 
 QUICK = {"units": 8, "cell": "gru", "epochs": 3, "sequence_length": 8, "batch_size": 8, "quiet": True}
@@ -53,22 +54,22 @@ def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run
 
 
 def test_many_places_read_side_by_side_give_nearly_the_loss_of_one_pass(tale):
-    from kerasrnn.tasks.generator import TextLoss
+    from kerasrnn.inference.text_loss import TextLoss
 
     corpus = load_corpus(tale, validation_split=0)
-    model = TASKS["generator"].build(corpus, {"units": 8, "cell": "lstm"})
+    model = build_generator(corpus.vocabulary.num_ids, units=8)
     assert TextLoss(model).of_text(corpus.train[:0], corpus.train) == pytest.approx(
         token_by_token(model, corpus.train), rel=1e-4
     )
 
 
 def test_lines_are_evaluated_each_from_the_start(tmp_path):
-    from kerasrnn.tasks.generator import TextLoss
+    from kerasrnn.inference.text_loss import TextLoss
 
     lines = ["ada", "constance", "bo"] * 100
     (tmp_path / "names.txt").write_text("\n".join(lines))
     corpus = load_corpus(tmp_path / "names.txt", lines=True, validation_split=0)
-    model = TASKS["generator"].build(corpus, {"units": 8})
+    model = build_generator(corpus.vocabulary.num_ids, units=8)
     encoded = [corpus.vocabulary.encode(["\n", *line, "\n"]) for line in lines[:3]]
     losses = [token_by_token(model, ids) * (len(ids) - 1) for ids in encoded]
     expected = sum(losses) / sum(len(ids) - 1 for ids in encoded)
@@ -109,7 +110,7 @@ def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
         WindowBatches, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
     )
     train(corpus, tmp_path / "r", sampling="sequential", **{**QUICK, "epochs": 1})
-    number = len(corpus.train) // (QUICK["steps"] * QUICK["batch_size"])
+    number = len(corpus.train) // (QUICK["sequence_length"] * QUICK["batch_size"])
     assert seen[-number:] == list(range(number))
 
 

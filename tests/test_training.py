@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, evaluate, load_dataset, load_model, open_run, predict, train
-from kerasrnn.options import FIT, MODEL
-from kerasrnn.tasks import TASKS, scaling
+from kerasrnn import Classifier, InputError, evaluate, load_dataset, load_model, open_run, train
+from kerasrnn.options import FIT
+from kerasrnn.tasks import task_of
+from kerasrnn.tasks.classifier import scaling
 from kerasrnn.training import OPTIMIZERS, make_optimizer
 
 SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "quiet": True}  # quick to trace
@@ -138,12 +139,13 @@ def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
     run = train(data, tmp_path / "r", epochs=15, learning_rate=0.05, **SMALL)
     assert run.metrics()["test"]["accuracy"] == 1
     model, part = load_model(run.path), data.test
-    probabilities = predict(model, part.x, part.lengths)
+    predict = Classifier(model, data.labels).predict_proba
+    probabilities = predict(part.x, part.lengths)
     longer = np.pad(part.x, [(0, 0), (0, 30), (0, 0)], constant_values=7)
-    np.testing.assert_allclose(predict(model, longer, part.lengths), probabilities, atol=1e-6)
-    whole = predict(model, part.x[:, :2])
+    np.testing.assert_allclose(predict(longer, part.lengths), probabilities, atol=1e-6)
+    whole = predict(part.x[:, :2])
     np.testing.assert_allclose(
-        predict(model, part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6
+        predict(part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6
     )
 
 
@@ -151,14 +153,14 @@ def test_features_of_their_own_units_are_standardised_each_over_its_real_steps(r
     data = load_dataset(ragged)
     part = data.train
     real = np.arange(part.x.shape[1]) < part.lengths[:, None]
-    scaled = np.array(scaling(data)(part.x))[real]
+    scaled = np.array(scaling(data.train, data.one_scale)(part.x))[real]
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(0), 1, atol=1e-5)
 
 
 def test_pixels_are_standardised_together():
     data = load_dataset("digits")
-    scaled = np.array(scaling(data)(data.train.x))
+    scaled = np.array(scaling(data.train, data.one_scale)(data.train.x))
     assert abs(scaled.mean()) < 1e-5 and scaled.std() == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(
         scaled, (data.train.x - data.train.x.mean()) / data.train.x.std(), atol=1e-5
@@ -172,7 +174,7 @@ def test_a_constant_feature_is_not_blown_up_and_a_small_one_not_lost(tmp_path):
     x[:, :, 2] *= 1e-6
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(40) % 2)
     data = load_dataset(tmp_path / "a.npz")
-    layer = scaling(data)
+    layer = scaling(data.train, data.one_scale)
     np.testing.assert_allclose(np.array(layer(np.full((1, 1, 3), 0.6)))[0, 0, 1], 0.5, rtol=1e-5)
     assert np.array(layer(data.train.x))[:, :, 2].std() == pytest.approx(1, rel=1e-3)
 
@@ -289,11 +291,12 @@ def test_changed_data_is_noticed(tmp_path, ragged):
 
 @pytest.mark.parametrize("shape", [(2, 8, 7), (2, 9, 8)])
 def test_sequences_that_do_not_fit_the_model_are_named(shape):
-    model = TASKS["classifier"].build(load_dataset("digits"), MODEL["classifier"])
+    task, digits = task_of("classifier"), load_dataset("digits")
+    classifier = Classifier(task.build(digits, task.settings({})), digits.labels)
     with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
-        predict(model, np.zeros(shape))
+        classifier.predict_proba(np.zeros(shape))
     with pytest.raises(InputError, match="with lengths"):
-        predict(model, np.zeros((2, 8, 8)), np.array([3, 4]))
+        classifier.predict_proba(np.zeros((2, 8, 8)), np.array([3, 4]))
 
 
 def test_run_json_is_plain_json(digit_run):
