@@ -129,7 +129,7 @@ def test_it_equals_the_layer_of_keras(cell, backward, sequences, mask):
     for states, zero, bias in ((False, False, True), (True, True, True), (True, False, False)):
         how = {"return_sequences": sequences, "go_backwards": backward, "return_state": True}
         ours, stock = pair(cell, zero_output_for_mask=zero, use_bias=bias, **how)
-        assert layers.which_path(ours) == ("native", "float32 on a CPU")
+        assert layers.implementation(ours) == ("native", "float32 on CPU")
         number = 2 if cell == "lstm" else 1
         given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
@@ -143,7 +143,7 @@ def test_it_equals_bidirectional_of_keras(cell, merge):
     for mask, sequences, state in CASES:
         how = {"return_sequences": sequences, "return_state": state, "both": merge}
         ours, stock = pair(cell, **how)
-        assert layers.which_path(ours).name == "native"
+        assert layers.implementation(ours).name == "native"
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask])
     given = [normal(5, 11, seed=seed) for seed in range(4 if cell == "lstm" else 2)]
     assert_same(*pair(cell, both=merge), normal(5, 6, 3), states=given)
@@ -226,7 +226,7 @@ REASONS = {
 @pytest.mark.parametrize("reason", REASONS)
 def test_another_path_and_the_same_numbers(reason):
     ours, stock = pair("gru", **REASONS[reason], seed=2)
-    assert layers.which_path(ours) == ("keras", reason)
+    assert layers.implementation(ours) == ("keras", reason)
     x = normal(5, 6, 3)
     np.testing.assert_array_equal(np.array(ours(x)), np.array(stock(x)))
 
@@ -234,10 +234,10 @@ def test_another_path_and_the_same_numbers(reason):
 def test_without_the_library_the_layers_are_those_of_keras(monkeypatch):
     monkeypatch.setattr(loops, "library", lambda: None)
     ours, stock = pair("lstm", both="concat")
-    path = layers.which_path(ours)
+    path = layers.implementation(ours)
     assert path.name == "keras" and "no compiler" in path.reason
     assert_same(ours, stock, normal(5, 6, 3))
-    assert layers.which_path(stock) == ("keras", "not a layer of kerasrnn")
+    assert layers.implementation(stock) == ("keras", "not a layer of kerasrnn")
 
 
 @NATIVE
@@ -248,11 +248,11 @@ def test_compiled_by_tensorflow_and_by_xla(jit):
 
     @tf.function(jit_compile=jit)
     def step(x):
-        seen.append(layers.which_path(ours))
+        seen.append(layers.implementation(ours))
         return ours(x)
 
     np.testing.assert_allclose(step(normal(5, 6, 3)), stock(normal(5, 6, 3)), atol=1e-5)
-    assert seen == [("keras", "compiled by XLA") if jit else ("native", "float32 on a CPU")]
+    assert seen == [("keras", "compiled by XLA") if jit else ("native", "float32 on CPU")]
 
 
 @NATIVE
@@ -301,9 +301,9 @@ def test_second_derivatives_are_refused_with_the_way_out():
     with pytest.raises(NotImplementedError, match="portable"):
         twice(ours)
     with layers.portable():
-        assert layers.which_path(ours) == ("keras", "portable")
+        assert layers.implementation(ours) == ("keras", "portable")
         np.testing.assert_allclose(twice(ours), twice(stock), atol=1e-5)
-    assert layers.which_path(ours).name == "native"
+    assert layers.implementation(ours).name == "native"
 
 
 @pytest.mark.parametrize("cell", PAIRS)
