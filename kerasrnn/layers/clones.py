@@ -42,8 +42,8 @@ def with_native_layers(model: keras.Model) -> keras.Model:
     >>> import keras
     >>> from kerasrnn import layers
     >>> model = keras.Sequential([keras.Input((28, 28)), keras.layers.LSTM(4)])
-    >>> layers.with_native_layers(model).layers[0]
-    <LSTM name=lstm, built=True>
+    >>> isinstance(layers.with_native_layers(model).layers[0], layers.LSTM)
+    True
     """
     if not _names_in(model) & {_name(kind) for kind in _TO_NATIVE}:
         return model
@@ -141,9 +141,10 @@ def _clone(model, kinds):
             raise
         return model  # Keras copies no layers of a subclassed model
     for layer, copy in pairs:
-        copy.set_weights(layer.get_weights())
+        if isinstance(layer, keras.layers.Layer):  # not an operation like x[:, 0]
+            copy.set_weights(layer.get_weights())
         if isinstance(copy, keras.layers.Normalization):
-            copy.finalize_state()
+            copy.finalize_state()  # what it computes from its weights
     return clone
 
 
