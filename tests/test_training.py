@@ -84,7 +84,9 @@ def test_evaluating_again_gives_the_same_numbers(digit_run):
 
 def test_the_same_seed_gives_the_same_run(digit_run, tmp_path):
     again = train(load_dataset("digits"), tmp_path / "r", epochs=2, units=(8, 8), quiet=True)
-    other = train(load_dataset("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1)
+    other = train(
+        load_dataset("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1
+    )
     assert again.history()["val_loss"] == digit_run.history()["val_loss"]
     assert other.history()["val_loss"] != digit_run.history()["val_loss"]
 
@@ -144,9 +146,7 @@ def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
     longer = np.pad(part.x, [(0, 0), (0, 30), (0, 0)], constant_values=7)
     np.testing.assert_allclose(predict(longer, part.lengths), probabilities, atol=1e-6)
     whole = predict(part.x[:, :2])
-    np.testing.assert_allclose(
-        predict(part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6
-    )
+    np.testing.assert_allclose(predict(part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6)
 
 
 def test_features_of_their_own_units_are_standardised_each_over_its_real_steps(ragged):
