@@ -26,11 +26,14 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kerasrnn import options
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json, read_text, write_json, write_text
-from kerasrnn.text import Vocabulary
+
+if TYPE_CHECKING:
+    from kerasrnn.text import Vocabulary
 
 FORMAT = 2
 ROOT = Path("runs")
@@ -85,6 +88,8 @@ class Run:
 
     def vocabulary(self, name: str = "vocabulary.json", *, padded: bool = False) -> Vocabulary:
         """A vocabulary of the run. Raises ``InputError``."""
+        from kerasrnn.text import Vocabulary  # with NumPy, which listing runs does without
+
         path = self.path / name
         try:
             return Vocabulary.from_json(_of_run(read_text, path), padded=padded)

@@ -317,7 +317,7 @@ class Vocabulary:
 
         Raises ``InputError`` for a token that the vocabulary lacks, or another ``unknown``.
         """
-        check_choice("unknown", unknown, UNKNOWN_CHOICES)
+        check_choice("treatment of tokens", unknown, UNKNOWN_CHOICES)
         strange = [token for token in dict.fromkeys(tokens) if token not in self]
         if strange and unknown == "error":
             raise InputError(

@@ -52,10 +52,10 @@ def timeseries_folder():
 @pytest.fixture(scope="session")
 def digit_run(tmp_path_factory):
     """A short run on digits, shared by the tests that only read it."""
-    from kerasrnn import load, train
+    from kerasrnn import load_dataset, train
 
     out = tmp_path_factory.mktemp("shared") / "digit-run"
-    return train(load("digits"), out, epochs=2, units=(8, 8), quiet=True)
+    return train(load_dataset("digits"), out, epochs=2, units=(8, 8), quiet=True)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def text_run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("shared")
     (folder / "text.txt").write_text("abc fed hig\ncab defg ih\n" * 30)
-    options = {"units": (8, 6), "epochs": 2, "steps": 16, "quiet": True}
+    options = {"units": (8, 6), "epochs": 2, "sequence_length": 16, "quiet": True}
     return train(load_corpus(folder / "text.txt"), folder / "text-run", **options)
 
 
@@ -76,23 +76,23 @@ def tiny_exports(tmp_path_factory):
 
     from kerasrnn import build_classifier, build_generator, build_infiller, build_tagger
     from kerasrnn.exporting import export
-    from kerasrnn.tasks.generator import Writer
+    from kerasrnn.tasks.generator import TextGenerator
     from kerasrnn.tasks.infiller import Infiller
     from kerasrnn.tasks.tagger import Tagger
-    from kerasrnn.text import BLANK, UNKNOWN, Vocabulary
+    from kerasrnn.text import MASK, UNKNOWN, Vocabulary
 
     keras.utils.set_random_seed(0)
     folder, tiny = tmp_path_factory.mktemp("exports"), {"units": 3}
     words = Vocabulary([UNKNOWN, "good", "bad", "day"])
     letters = Vocabulary(["?", *"abcdef "])
-    tagger = build_tagger(None, 2, vocabulary_size=len(words) + 1, **tiny)
-    hidden = Vocabulary([UNKNOWN, BLANK, *"abcdef "])
+    tagger = build_tagger(num_labels=2, vocabulary_size=len(words) + 1, **tiny)
+    hidden = Vocabulary([UNKNOWN, MASK, *"abcdef "])
     subjects = {
-        "gestures": build_classifier((4, 2), 3, **tiny),
-        "strokes": build_classifier((None, 2), 3, lengths=True, **tiny),
-        "moods": build_classifier(None, 3, vocabulary_size=len(words) + 1, **tiny),
+        "gestures": build_classifier((4, 2), num_classes=3, **tiny),
+        "strokes": build_classifier((None, 2), num_classes=3, lengths=True, **tiny),
+        "moods": build_classifier(num_classes=3, vocabulary_size=len(words) + 1, **tiny),
         "tagger": Tagger(tagger, ("N", "V"), words, None),
-        "writer": Writer(build_generator(len(letters), **tiny), letters),
+        "generator": TextGenerator(build_generator(len(letters), **tiny), letters),
         "infiller": Infiller(build_infiller(len(hidden), **tiny), hidden),
     }
     options = {

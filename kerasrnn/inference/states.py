@@ -8,6 +8,7 @@ import keras
 
 from kerasrnn.errors import InputError
 from kerasrnn.layers import OneHot
+from kerasrnn.models.stack import state_names
 
 _STEPWISE = (keras.layers.Embedding, OneHot, keras.layers.Dropout, keras.layers.Dense)
 
@@ -58,21 +59,6 @@ class _Step(keras.layers.Layer):
 
     def call(self, x, states):
         return self.cell(x, states)
-
-
-def state_names(layer: keras.Layer) -> dict[str, int]:
-    """Name and size of each state of a recurrent layer.
-
-    ``lstm_1_h``, ``lstm_1_c``; of a bidirectional layer ``bidirectional_1_forward_h``, ….
-    """
-    both = isinstance(layer, keras.layers.Bidirectional)
-    cell = (layer.forward_layer if both else layer).cell
-    sizes = [cell.state_size] if isinstance(cell.state_size, int) else cell.state_size
-    return {
-        f"{layer.name}{side}_{letter}": size
-        for side in (("_forward", "_backward") if both else ("",))
-        for size, letter in zip(sizes, "hc", strict=False)
-    }
 
 
 def _with_states(generator, token_shape, runner_of: Callable):

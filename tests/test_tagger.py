@@ -1,13 +1,11 @@
 import itertools
-import json
 
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, load_sentences, load_tagger, train
-from kerasrnn.data.batches import TaggedBatches, read_sentences
+from kerasrnn import InputError, Tagger, load_sentences, train
+from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.models import build_tagger
-from kerasrnn.tasks.tagger import Tagger
 from kerasrnn.training import load_data
 
 QUICK = {"units": 12, "epochs": 8, "batch_size": 16, "learning_rate": 0.03, "quiet": True}
@@ -38,13 +36,13 @@ def tagged(treebank):
 
 
 def test_a_tagger_reads_both_contexts_and_unseen_words(tagged):
-    tagger = load_tagger(tagged)
+    tagger = Tagger.load(tagged)
     sentences = [["to", "set", "wyrdestly"], ["the", "set"]]
     assert tagger.tag(sentences) == [
         [("to", "PART"), ("set", "VERB"), ("wyrdestly", "ADV")],
         [("the", "DET"), ("set", "NOUN")],
     ]
-    assert tagger.tag_text("to set\n\n  the set\n") == [
+    assert tagger.predict("to set\n\n  the set\n") == [
         [("to", "PART"), ("set", "VERB")],
         [("the", "DET"), ("set", "NOUN")],
     ]
@@ -69,7 +67,7 @@ def test_the_run_of_a_tagger_holds_everything(tagged):
     assert metrics["test"]["accuracy"] > 0.98 > metrics["baseline"]["accuracy"]
     assert set(metrics["labels"]) == {"PART", "VERB", "DET", "NOUN", "ADV"}
     assert {"val_accuracy", "tokens_per_second"} <= set(tagged.history())
-    assert json.loads(tagged.read_text("labels.json")) == ["ADV", "DET", "NOUN", "PART", "VERB"]
+    assert list(tagged.labels()) == ["ADV", "DET", "NOUN", "PART", "VERB"]
 
 
 def test_accuracy_and_loss_count_real_steps_only(tagged):
@@ -79,7 +77,7 @@ def test_accuracy_and_loss_count_real_steps_only(tagged):
     part, total, right = data.test, 0.0, 0
     start = 0
     for sentence in part.tokens:  # one by one: no padding at all
-        x = read_sentences([sentence], data, True)
+        x = sentence_inputs([sentence], data, True)
         row = np.array(model([x["tokens"], x["characters"]]))[0]
         y = part.y[start : start + len(sentence)]
         total -= np.log(row[np.arange(len(y)), y]).sum()
@@ -93,11 +91,11 @@ def test_accuracy_and_loss_count_real_steps_only(tagged):
 def test_training_loss_ignores_padding(tagged):
     """Keras's own evaluation of padded batches with weights gives the metrics of real steps."""
     from kerasrnn import load_model
-    from kerasrnn.training import _compile, make_optimizer
+    from kerasrnn.training import _compile_one, make_optimizer
 
     data, model = load_data(tagged), load_model(tagged.path)
-    _compile(model, make_optimizer(tagged.info["options"], 1), ("accuracy",))
-    x = read_sentences(data.test.tokens, data, True)
+    _compile_one(model, make_optimizer(tagged.info["options"], 1), ("accuracy",))
+    x = sentence_inputs(data.test.tokens, data, True)
     y, weights = data.test.targets()
     x = {name: np.pad(ids, [(0, 0), (0, 9)] + [(0, 3)] * (ids.ndim - 2)) for name, ids in x.items()}
     y, weights = (np.pad(array, [(0, 0), (0, 9)]) for array in (y, weights))
@@ -108,7 +106,7 @@ def test_training_loss_ignores_padding(tagged):
 
 def test_batches_hold_every_sentence_once_and_little_padding(treebank):
     data = load_sentences(treebank)
-    batches = TaggedBatches(data, batch_size=16, characters=True, seed=0)
+    batches = SentenceBatches(data, batch_size=16, use_characters=True, seed=0)
     seen, padded = 0, 0
     for index in range(len(batches)):
         x, y, weights = batches[index]
@@ -127,7 +125,12 @@ def test_batches_hold_every_sentence_once_and_little_padding(treebank):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
 def test_padding_changes_no_label(cell):
     model = build_tagger(
-        num_labels=4, vocabulary_size=9, characters=7, units=(5, 4), cell=cell, character_units=6
+        num_labels=4,
+        vocabulary_size=9,
+        character_vocabulary_size=7,
+        units=(5, 4),
+        cell=cell,
+        character_units=6,
     )
     rng = np.random.default_rng(0)
     ids, letters = rng.integers(1, 9, (2, 5)), rng.integers(1, 7, (2, 5, 4))
@@ -139,35 +142,35 @@ def test_padding_changes_no_label(cell):
 
 
 def test_a_tagger_of_float_sequences():
-    model = build_tagger((None, 3), 4, lengths=True, units=5)
+    model = build_tagger((None, 3), num_labels=4, lengths=True, units=5)
     x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
     output = np.array(model([x, np.array([6, 4])]))
     assert output.shape == (2, 6, 4)
     np.testing.assert_allclose(output[1, :4], model([x[1:, :4], np.array([4])])[0], atol=1e-6)
-    with pytest.raises(InputError, match="characters without tokens"):
-        build_tagger((None, 3), 4, characters=5)
+    with pytest.raises(InputError, match="character_vocabulary_size without tokens"):
+        build_tagger((None, 3), num_labels=4, character_vocabulary_size=5)
 
 
 def test_source_code_is_tagged_in_runs_of_characters():
     data = load_sentences("python")
     keras_model = build_tagger(
-        num_labels=len(data.labels), vocabulary_size=len(data.vocabulary) + 1, units=2
+        num_labels=len(data.labels), vocabulary_size=data.vocabulary.num_ids, units=2
     )
-    tagger = Tagger(keras_model, data.labels, data.vocabulary, data.characters, unit="char")
+    tagger = Tagger(keras_model, data.labels, data.vocabulary, data.characters, level="char")
     text = "def f():\n    return 1\n" * 30
-    blocks = tagger.tag_text(text)
+    blocks = tagger.predict(text)
     assert "".join(token for block in blocks for token, _ in block) == text
     for block in blocks:
         assert all(a[1] != b[1] for a, b in itertools.pairwise(block))
 
 
 def test_sentences_of_any_length_and_of_none(tagged):
-    tagger = load_tagger(tagged)
-    probabilities = tagger.predict([[], ["to"], ["set"] * 20_000, []])
+    tagger = Tagger.load(tagged)
+    probabilities = tagger.predict_proba([[], ["to"], ["set"] * 20_000, []])
     assert probabilities.shape == (20_001, 5)
     np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-4)
-    assert tagger.predict([]).shape == (0, 5) and tagger.tag_text(" \n\n") == []
-    np.testing.assert_allclose(probabilities[:1], tagger.predict([["to"]]), atol=1e-6)
+    assert tagger.predict_proba([]).shape == (0, 5) and tagger.predict(" \n\n") == []
+    np.testing.assert_allclose(probabilities[:1], tagger.predict_proba([["to"]]), atol=1e-6)
 
 
 def test_entities_are_counted_where_labels_are_a_scheme(tmp_path):
@@ -184,5 +187,5 @@ def test_labels_of_another_model_are_refused(tagged):
     before = labels.read_text()
     labels.write_text('["a", "b"]')
     with pytest.raises(InputError, match="found 2 labels; expected 5"):
-        load_tagger(tagged)
+        Tagger.load(tagged)
     labels.write_text(before)
