@@ -96,8 +96,10 @@ def file_format(path: str | os.PathLike) -> Format | None:
 
 def folder_format(folder: Path) -> Format:
     """The format of a folder by the names in it; by default that of MNIST."""
-    rows = [row for row in FORMATS if row.folder and next(folder.glob(row.folder), None)]
-    return rows[0] if rows else next(row for row in FORMATS if row.read_folder is idx.read_folder)
+    for row in FORMATS:
+        if row.folder and any(not path.is_dir() for path in folder.glob(row.folder)):
+            return row
+    return next(row for row in FORMATS if row.read_folder is idx.read_folder)
 
 
 def check_exists(source: str, names: Iterable[str]):
@@ -153,7 +155,7 @@ def _columns_of_labels(head, lines):
     labels = Counter(row[-1] for row in rows)
     entities = all(map(_ENTITY.fullmatch, labels)) and set(labels) != {"O"}
     tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
-    many = len(rows) >= 8 and tags >= _MOST * len(rows) and 1 < len(labels) <= len(rows) / 2
+    many = len(rows) >= 8 and tags >= _MOST * len(rows) and 1 < len(labels) <= len(rows) / 3
     constant = len({len(row) for row in rows}) == 1
     sentences = re.search(r"\S\n[ \t]*\n.*\S", head) and all(line.count("\t") for line in lines)
     return "CoNLL columns" if constant and (entities or many or sentences) else None
@@ -189,7 +191,8 @@ def _table(path, lines):
         if separator == "\t":
             widths = [line.count("\t") + 1 for line in lines]
         else:  # of prose, a space follows
-            text = (re.sub(rf"{separator}(?=\s|$)", " ", line) for line in lines)
+            within = rf"{separator}(?=\s|$)|(?<![\d,])\d{{1,3}}(,\d{{3}})+(?![\d,])"  # 1,000
+            text = (re.sub(within, " ", line) for line in lines)
             try:
                 widths = [len(row) for row in csv.reader(text, delimiter=separator)]
             except csv.Error:
