@@ -133,6 +133,7 @@ def test_one_line_of_ten_megabytes(lines, separator):
     assert len(corpus.vocabulary) == (1_000 if separator else 2) + 1 + lines
 
 
+OPTIONS = Corpus.from_text("ab").options
 PIECES = ["the quick  bro", "wn fox\njumps\tover 😀 ", "the\n", "\nlazy d", "og"]
 
 
@@ -143,22 +144,21 @@ def test_a_corpus_in_pieces_is_encoded_like_the_whole(level, letters_only, limit
     whole, tokens = "".join(PIECES), tokens_of(level)
     lines = [clean(line) for line in whole.split("\n")] if letters_only else [whole]
     expected = [token for line in lines for token in tokens.split(line)][:limit]
-    vocabulary, ids = encode_corpus(
-        lambda: iter(PIECES), tokens, letters_only=letters_only, max_corpus_tokens=limit
-    )
+    options = {"level": level, "letters_only": letters_only, "max_corpus_tokens": limit}
+    vocabulary, ids = encode_corpus(lambda: iter(PIECES), OPTIONS | options)
     assert vocabulary == Vocabulary(expected)
     assert ids.tolist() == vocabulary.encode(expected) and ids.dtype == np.uint8
 
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_rare_tokens_become_unknown(level):
-    pieces = ["a b a c a b"]
-    vocabulary, ids = encode_corpus(lambda: iter(pieces), tokens_of(level), min_frequency=2)
+    pieces, options = ["a b a c a b"], {"level": level, "min_frequency": 2}
+    vocabulary, ids = encode_corpus(lambda: iter(pieces), OPTIONS | options)
     assert "c" not in vocabulary and 0 in ids.tolist()
 
 
 def test_a_large_corpus_is_memory_mapped(monkeypatch):
     monkeypatch.setattr(corpora, "LARGE", 10)
-    vocabulary, ids = encode_corpus(lambda: iter(PIECES), tokens_of("char"))
+    vocabulary, ids = encode_corpus(lambda: iter(PIECES), OPTIONS)
     assert isinstance(ids, np.memmap)
     assert "".join(vocabulary.decode(ids)) == "".join(PIECES)

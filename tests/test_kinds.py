@@ -75,7 +75,9 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         ("a.dat", "  1.5   2\n  -.5   3\n 1e-4 0\n", "a table of numbers"),
         ("a.json", json.dumps(OBJECTS), "JSON; add --task generator"),
         ("a.txt", json.dumps(OBJECTS * 2000, indent=1), "JSON; add"),
-        ("a.jsonl", "\n".join(map(json.dumps, OBJECTS)), "JSON Lines; add"),
+        ("a.txt", "[[1, 2], [3, 4]]", "JSON; add"),
+        ("a.txt", '["one", "two"]', "JSON; add"),
+        ("a.jsonl", "\n".join(map(json.dumps, OBJECTS)), "JSON; add"),
         (
             "a.txt",
             columns("EU/B-ORG rejects/O", "calls/O"),
@@ -102,6 +104,7 @@ PROSE = {
     "capitals": "ADA LOVELACE\nALAN TURING\nGRACE HOPPER\nKURT GODEL\n" * 2,
     "numbers": "1,000 ships sailed.\nThen came 2,500 more.\nNone of the 3,500 returned.\n",
     "notes": "[1] See the first book.\n[2] Ibid.\n",
+    "wiki": "[[Time travel]] is a concept.\n[Illustration]\n",
     "brackets": "{Enter the king}\nO for a muse of fire\n",
     "dialogue": "A: Yes; no; perhaps.\nB: No; yes; perhaps.\nA: Oh; well; all right.\n",
     "one line": "a,b",

@@ -6,7 +6,7 @@ from factories import CONLLU, TS_HEADER, idx_bytes, write_ts
 
 from kerasrnn import InputError
 from kerasrnn.data.readers.conll import read_conll, read_conllu
-from kerasrnn.data.readers.idx import find_idx, read_idx, read_idx_images, read_idx_labels
+from kerasrnn.data.readers.idx import find_idx, read_idx
 from kerasrnn.data.readers.numpy_arrays import read_numpy
 from kerasrnn.data.readers.text_files import read_text
 from kerasrnn.data.readers.ts import read_ts
@@ -27,8 +27,8 @@ def test_idx_of_every_type_gzipped_or_not(tmp_path, dtype, compress):
 
 def test_the_real_mnist_files(mnist_folder):
     files = find_idx(mnist_folder)
-    labels = read_idx_labels(files["test_labels"])
-    assert read_idx_images(files["test_images"]).shape == (10_000, 28, 28)
+    labels = read_idx(files["test_labels"], "labels")
+    assert read_idx(files["test_images"], "images").shape == (10_000, 28, 28)
     # The first test labels and the count of ones, as the MNIST page's viewers show them.
     assert labels[:5].tolist() == [7, 2, 1, 0, 4] and (labels == 1).sum() == 1135
 
@@ -61,9 +61,9 @@ def test_images_and_labels_swapped(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(WHOLE)
     with pytest.raises(InputError, match="swapped"):
-        read_idx_labels(path)
+        read_idx(path, "labels")
     with pytest.raises(InputError, match="no file"):
-        read_idx_images(tmp_path / "b")
+        read_idx(tmp_path / "b", "images")
 
 
 def test_idx_files_are_found_by_their_names(tmp_path):
