@@ -7,17 +7,7 @@ import shlex
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import (
-    DataSource,
-    import_tensorflow,
-    is_quiet,
-    json_option,
-    option,
-    output_option,
-    quiet_option,
-    talk,
-    verb,
-)
+from kerasrnn.cli.common import DataSource, import_tensorflow, is_quiet, option, talk, verb
 from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
@@ -124,13 +114,10 @@ def _spell(value):
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
 
-@verb()
+@verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
 @click.argument("data", type=DataSource(), nargs=-1, metavar="[DATA]...")
 @_training_options
 @option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
-@output_option("Directory to make  [runs/<data>-<task>-<n>]", metavar="DIRECTORY")
-@quiet_option
-@json_option()
 def train(data, task, output, seed, as_json, layers, stacked, **given):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
