@@ -16,7 +16,7 @@ CELLS = ("lstm", "gru", "simple")
 def problem(cell, batch=5, steps=4, inputs=3, units=9, seed=0):
     """x, the weights and the initial states of a layer, float32; without an LSTM's, c is (0,)."""
     rng = np.random.default_rng(seed)
-    gates = loops.GATES[cell] * units
+    gates = loops.CELLS[cell].gates * units
     bias = (2, gates) if cell == "gru" else (gates,)
     shapes = [(batch, steps, inputs), (inputs, gates), (units, gates), bias, (batch, units)]
     shapes.append((batch, units) if cell == "lstm" else (0,))

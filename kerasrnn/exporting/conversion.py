@@ -72,6 +72,7 @@ def write_onnx(model, names, place):
     from tf2onnx import convert
 
     specs = [tf.TensorSpec(x.shape, x.dtype, name=x.name) for x in model.inputs]
+    model = layers.keras_clone(model)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):  # tensors would become inputs
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
@@ -80,7 +81,7 @@ def write_onnx(model, names, place):
         found = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
         return dict(zip(names, keras.tree.flatten(found), strict=True))
 
-    with layers.portable(), _refusing("ONNX"):
+    with _refusing("ONNX"):
         converted, _ = convert.from_function(
             tf.function(call, input_signature=specs, autograph=False),
             specs,

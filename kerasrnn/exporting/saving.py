@@ -146,7 +146,7 @@ def _replacing(path, overwrite):
 def _write_saved_model(servable, place):
     """Write it; gives the inputs and outputs of each signature."""
     module = tf.Module()
-    module.weights = [variable.value for variable in servable.model.variables]
+    module.weights = [variable.value for variable in (servable.traced or servable.model).variables]
     module.tables = list(servable.tables)
     graphs, signatures = {}, {}
     for name, (function, inputs) in servable.signatures.items():

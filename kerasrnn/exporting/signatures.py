@@ -39,7 +39,8 @@ class Servable:
     each. examples: ``(name, inputs, outputs)`` of signatures, the outputs as the Keras model
     gives them. labels: what the last axis of ``probabilities`` means. unit: what a token is,
     ``"char"`` or ``"word"``, of a text. core: what is exported where there are no strings, if
-    not the model. vocabularies: ``{input of the core: (id of the first token, Vocabulary)}``.
+    not the model. traced: the model that the signatures call, if not ``model``.
+    vocabularies: ``{input of the core: (id of the first token, Vocabulary)}``.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Servable:
     unit: str | None = None
     tables: tuple = ()
     core: keras.Model | None = None
+    traced: keras.Model | None = None
     vocabularies: dict[str, tuple[int, Vocabulary]] = field(default_factory=dict)
 
 
@@ -81,11 +83,10 @@ def serve_classifier(model, labels, vocabulary=None, unit="word") -> Servable:
         unit: what a token of the text is, ``"char"`` or ``"word"``.
     """
     _check_labels(model, labels)
-    names = tf.constant(list(labels))
+    names, traced = tf.constant(list(labels)), layers.for_export(model)
 
     def answer(*inputs):
-        with layers.adaptive():
-            probabilities = _probabilities(model, inputs)
+        probabilities = _probabilities(traced, inputs)
         label = tf.gather(names, tf.argmax(probabilities, -1))
         return {"label": label, "probabilities": probabilities}
 
@@ -97,7 +98,14 @@ def serve_classifier(model, labels, vocabulary=None, unit="word") -> Servable:
     ]
     known = {"vocabularies": {"tokens": (1, vocabulary)}, "unit": unit} if tables else {}
     return Servable(
-        "classifier", model, signatures, examples, tuple(labels), tables=tables, **known
+        "classifier",
+        model,
+        signatures,
+        examples,
+        tuple(labels),
+        tables=tables,
+        traced=traced,
+        **known,
     )
 
 
@@ -183,6 +191,7 @@ def _some_text(vocabulary, unit, number, first=1):
 def serve_tagger(tagger: Tagger) -> Servable:
     """``text``, a sentence each, or ``tokens`` → ``tokens``, ``labels``, ``probabilities``."""
     model, names = tagger.model, tf.constant(list(tagger.labels))
+    traced = layers.for_export(model)
     table = strings.table(tagger.vocabulary, 1)
     spelled = len(model.inputs) == 2
     letters_table = strings.table(tagger.characters, 1) if spelled else None
@@ -193,8 +202,7 @@ def serve_tagger(tagger: Tagger) -> Servable:
         if spelled:
             letters = tf.strings.unicode_split(tokens, "UTF-8")[:, :, :WORD_LENGTH]
             inputs.append(strings.ids(letters_table, letters)[0])
-        with layers.adaptive():
-            probabilities = _probabilities(model, inputs)
+        probabilities = _probabilities(traced, inputs)
         labels = tf.where(real, tf.gather(names, tf.argmax(probabilities, -1)), "")
         probabilities = tf.where(real[:, :, None], probabilities, 0.0)
         return {"tokens": tokens, "labels": labels, "probabilities": probabilities}
@@ -233,6 +241,7 @@ def serve_tagger(tagger: Tagger) -> Servable:
         labels=tuple(tagger.labels),
         unit=tagger.unit,
         tables=(table, letters_table) if spelled else (table,),
+        traced=traced,
         vocabularies=vocabularies,
     )
 
@@ -371,12 +380,12 @@ def _written(writer):
 def serve_infiller(infiller: Infiller) -> Servable:
     """``text`` with a ``_`` for each hidden token → ``text`` with all of them filled in."""
     model, vocabulary = infiller.model, infiller.vocabulary
+    traced = layers.for_export(model, lengths=True)
     table, tokens_of = strings.table(vocabulary), tf.constant(vocabulary.tokens)
 
     def fill_one(ids, lengths):
         """The surest blank of each text."""
-        with layers.adaptive(lengths):
-            known = model(ids, training=False)[:, :, BLANK_ID + 1 :]
+        known = traced([ids, lengths], training=False)[:, :, BLANK_ID + 1 :]
         blank = ids == BLANK_ID
         surest = tf.argmax(tf.where(blank, tf.reduce_max(known, -1), known.dtype.min), 1)
         token = tf.argmax(tf.gather(known, surest, batch_dims=1), -1, tf.int32) + BLANK_ID + 1
@@ -405,6 +414,7 @@ def serve_infiller(infiller: Infiller) -> Servable:
         examples,
         unit=infiller.unit,
         tables=(table,),
+        traced=traced,
         vocabularies={"tokens": (0, vocabulary)},
     )
 
@@ -423,15 +433,14 @@ def serve_model(model) -> Servable:
 
     Stock recurrent layers become this package's, which run on any device.
     """
-    model = layers.adopt(model)
+    traced = layers.for_export(model)
     names = output_names(model)
     inputs = [tf.TensorSpec([None, *i.shape[1:]], i.dtype, i.name) for i in model.inputs]
 
     def call(*given):
-        with layers.adaptive():
-            return answer(given)
+        return answer(traced, given)
 
-    def answer(given):
+    def answer(model, given):
         found = model(list(given) if len(given) > 1 else given[0], training=False)
         return dict(zip(names, keras.tree.flatten(found), strict=True))
 
@@ -443,9 +452,10 @@ def serve_model(model) -> Servable:
         else np.ones(shape, spec.dtype.as_numpy_dtype)
         for shape, spec in zip(shapes, inputs, strict=True)
     ]
-    found = {name: np.asarray(value) for name, value in answer(given).items()}
+    found = {name: np.asarray(value) for name, value in answer(model, given).items()}
     example = ("serving_default", {s.name: v for s, v in zip(inputs, given, strict=True)}, found)
-    return Servable("model", model, {"serving_default": (call, inputs)}, [example])
+    signatures = {"serving_default": (call, inputs)}
+    return Servable("model", model, signatures, [example], traced=traced)
 
 
 def output_names(model) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from kerasrnn import build_classifier, build_infiller, layers
-from kerasrnn.engine import portable as devices
+from kerasrnn.engine import portable
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 7, 3)).astype("float32")
@@ -31,6 +31,34 @@ def graph(function, *specs):
     return tf.function(function, input_signature=specs, autograph=False)
 
 
+def exported(made, *states, masked=False):
+    """A layer, with a mask and states if asked for, as a model for an export and as it is."""
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    inputs = [keras.Input((size,), name=f"state_{i}") for i, size in enumerate(states)]
+    outputs = made(x, initial_state=inputs or None, mask=mask if masked else None)
+    model = keras.Model([x, *([mask] if masked else []), *inputs], outputs)
+    copy = layers.for_export(model)
+    assert all("Portable" in type(one).__name__ for one in recurrent_layers(copy))
+    specs = [tf.TensorSpec(one.shape, one.dtype) for one in model.inputs]
+    several = len(specs) > 1
+    return graph(lambda *given: copy(list(given) if several else given[0]), *specs), model
+
+
+def recurrent_layers(model):
+    for one in model.layers:
+        if isinstance(one, keras.layers.Bidirectional):
+            yield from (one.forward_layer, one.backward_layer)
+        elif isinstance(one, keras.layers.RNN):
+            yield one
+
+
+def assert_close(ones, others, atol=2e-6):
+    pairs = zip(keras.tree.flatten(ones), keras.tree.flatten(others), strict=True)
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, atol=atol)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
 def test_the_body_for_a_cpu_equals_the_layer(cell):
     flags = itertools.product([True, False], repeat=5)
@@ -39,56 +67,48 @@ def test_the_body_for_a_cpu_equals_the_layer(cell):
             continue
         options = {"return_sequences": sequences, "go_backwards": backwards}
         made = layer(cell, bidirectional, zero_output_for_mask=zeros, **options)
-        mask = tf.constant(MASK) if masked else None
-
-        def call(x, made=made, mask=mask):
-            with layers.adaptive():
-                return made(x, mask=mask)
-
-        found = graph(call, tf.TensorSpec((None, None, 3)))(X)
-        np.testing.assert_allclose(found, made(X, mask=mask), atol=2e-6)
+        call, model = exported(made, masked=masked)
+        given = [X, MASK] if masked else [X]
+        assert_close(call(*given), model(given if masked else X))
 
 
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
-def test_lengths_stand_for_a_mask_that_a_layer_does_not_get(cell):
-    made = layer(cell, bidirectional=True, return_sequences=True)
+@pytest.mark.parametrize("embedding_dim", [3, None])
+def test_lengths_stand_for_a_mask_that_the_model_does_not_make(cell, embedding_dim):
+    cell = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple"}[cell]
+    model = build_infiller(9, embedding=embedding_dim, units=(6, 5), cell=cell, dropout=0.2)
+    copy = layers.for_export(model, lengths=True)
+    ids = np.random.default_rng(0).integers(0, 9, (5, 7)).astype("int32")
+    lengths = np.array([7, 3, 1, 2, 5], "int32")
+    specs = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.int32)
+    found = graph(lambda ids, lengths: copy([ids, lengths]), *specs)(ids, lengths)
+    for row, of_row, length in zip(found, ids, lengths, strict=True):
+        assert_close(row[:length], model(of_row[None, :length])[0])
 
-    def call(x, lengths):
-        with layers.adaptive(lengths):
-            return made(x)
 
-    specs = tf.TensorSpec((None, None, 3)), tf.TensorSpec((None,), tf.int32)
-    found = graph(call, *specs)(X, MASK.sum(1).astype("int32"))
-    np.testing.assert_allclose(found, made(X, mask=MASK), atol=2e-6)
+def test_states_no_bias_and_an_empty_row():
+    rng = np.random.default_rng(1)
+    for cell, number in (("LSTM", 2), ("GRU", 1)):
+        for zeros in (False, True):
+            options = {"return_sequences": True, "return_state": True, "use_bias": False}
+            made = layer(cell, zero_output_for_mask=zeros, **options)
+            given = [X, MASK, *rng.normal(size=(number, 5, 6)).astype("float32")]
+            call, model = exported(made, *[6] * number, masked=True)
+            assert_close(call(*given), model(given))
 
 
-def test_states_and_no_bias():
-    for cell, states in (("LSTM", 2), ("GRU", 1)):
-        made = layer(cell, return_state=True, use_bias=False)
-        given = [RNG.normal(size=(5, 6)).astype("float32") for _ in range(states)]
-
-        def call(x, *given, made=made):
-            with layers.adaptive():
-                return made(x, initial_state=list(given))
-
-        specs = [tf.TensorSpec((None, None, 3)), *[tf.TensorSpec((None, 6))] * states]
-        for one, other in zip(
-            graph(call, *specs)(X, *given), made(X, initial_state=given), strict=True
-        ):
-            np.testing.assert_allclose(one, other, atol=2e-6)
+def test_padding_before_a_real_step_is_refused():
+    call, _ = exported(layer("LSTM"), masked=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="pad on the right"):
+        call(X, MASK[:, ::-1])
 
 
 @pytest.mark.parametrize("options", [{"activation": "relu"}, {"dtype": "float16"}])
 def test_what_cudnn_does_not_compute_takes_the_loop_of_keras(options):
-    made = layer("LSTM", **options)
-
-    def call(x):
-        with layers.adaptive():
-            return made(x)
-
-    concrete = graph(call, tf.TensorSpec((None, None, 3))).get_concrete_function()
-    assert "kerasrnn_lstm" not in str(concrete.graph.as_graph_def())
-    np.testing.assert_allclose(concrete(tf.constant(X)), made(X), atol=2e-3)
+    call, model = exported(layer("LSTM", **options))
+    definition = call.get_concrete_function().graph.as_graph_def()
+    assert "kerasrnn_lstm" not in str(definition)
+    assert_close(call(X), model(X), atol=2e-3)
 
 
 def numpy_lstm(parameters, x, h, c):
@@ -139,7 +159,7 @@ def numpy_gru(parameters, x, h):
 def test_the_parameters_of_cudnn_mean_the_same_layer(cell, go_backwards):
     kind = {"lstm": "LSTM", "gru": "GRU"}[cell]
     made = layer(kind, go_backwards=go_backwards)
-    parameters = devices.cudnn_parameters(cell, *map(tf.convert_to_tensor, made.weights)).numpy()
+    parameters = portable.cudnn_parameters(cell, *map(tf.convert_to_tensor, made.weights)).numpy()
     for row in X:
         x = row[::-1] if go_backwards else row
         states = [np.zeros(6)] * (2 if cell == "lstm" else 1)
@@ -149,7 +169,7 @@ def test_the_parameters_of_cudnn_mean_the_same_layer(cell, go_backwards):
 
 def test_lengths_reach_cudnn():
     for cell in ("lstm", "gru"):
-        _, body = devices._bodies(cell)
+        _, body = portable._bodies(cell)
         (node,) = [n for n in body.graph.as_graph_def().node if n.op == "CudnnRNNV3"]
         lengths = body.inputs[1].op.name
         assert node.input[4] == lengths, "the fifth input of CudnnRNNV3 is sequence_lengths"
@@ -158,21 +178,23 @@ def test_lengths_reach_cudnn():
 
 def save(folder, cell, called, monkeypatch):
     """A classifier with lengths, and layers inside a loop, in a SavedModel."""
-    monkeypatch.setattr(devices, "CALLED", called)
+    original = portable._bodies
+    if called == "GPU":
+        monkeypatch.setattr(portable, "_bodies", lambda cell: original(cell)[::-1])
     keras.utils.set_random_seed(1)
     model = build_classifier((None, 3), 4, units=(6, 5), lengths=True, cell=cell)
-    infiller = build_infiller(9, units=7, cell=cell)
+    copy = layers.for_export(model)
+    infiller = layers.for_export(build_infiller(9, units=7, cell=cell), lengths=True)
     module = tf.Module()
-    module.weights = [v.value for v in model.variables + infiller.variables]
+    module.weights = [v.value for v in copy.variables + infiller.variables]
 
     def classify(x, lengths):
-        with layers.adaptive():
-            return {"probabilities": model([x, lengths])}
+        return {"probabilities": copy([x, lengths])}
 
     def loop(ids):
         def again(index, ids):
-            with layers.adaptive(tf.fill([tf.shape(ids)[0]], 3)):
-                return index + 1, tf.argmax(infiller(ids), -1, tf.int32)
+            lengths = tf.fill([tf.shape(ids)[0]], 3)
+            return index + 1, tf.argmax(infiller([ids, lengths]), -1, tf.int32)
 
         return {"ids": tf.while_loop(lambda i, _: i < 3, again, (tf.constant(0), ids))[1]}
 
@@ -182,6 +204,7 @@ def save(folder, cell, called, monkeypatch):
         "loop": graph(loop, tf.TensorSpec((None, None), tf.int32)),
     }
     tf.saved_model.save(module, folder, signatures=signatures)
+    monkeypatch.undo()
     lengths = MASK.sum(1).astype("int32")
     np.savez(folder / "expected.npz", x=X, lengths=lengths, probabilities=model([X, lengths]))
 
@@ -215,6 +238,7 @@ def load(selector, *folders):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_both_bodies_are_saved_and_the_selector_takes_the_one_for_the_device(tmp_path, monkeypatch):
     """A file in which the call names cuDNN runs on a CPU, by the selector alone."""
     for cell in ("lstm", "gru"):
