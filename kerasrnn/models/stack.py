@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from kerasrnn.engine import native
 from kerasrnn.errors import InputError, check_choice, check_memory, check_range
 from kerasrnn.layers import (
     GRU,
@@ -55,8 +56,8 @@ def recurrent_stack(
     >>> [layer.name for layer in recurrent_stack((64, 32), cell="gru")]
     ['bidirectional_1', 'dropout_1', 'bidirectional_2', 'dropout_2']
     """
-    units = _check_units(units)
     check_choice("cell", cell, CELLS)
+    units = _check_units(units, native.CELLS[cell].gates)
     check_range("dropout", dropout, 0, 1)
     if bidirectional and go_backwards:
         raise InputError(
@@ -79,14 +80,14 @@ def recurrent_stack(
     return layers
 
 
-def _check_units(units):
+def _check_units(units, gates):
     widths = tuple(units) if isinstance(units, (tuple, list)) else (units,)
     if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise InputError("bad units", found=units, expected="a positive int, or one for each layer")
     if len(widths) > _MOST_LAYERS:
         raise InputError("too many layers", found=len(widths), expected=f"at most {_MOST_LAYERS}")
-    # the recurrent kernels of simple cells alone: more than that would be made in any case
-    check_memory("a model", 4 * sum(width**2 for width in widths))
+    # the recurrent kernels alone, in float32
+    check_memory("a model", 4 * gates * sum(width**2 for width in widths))
     return widths
 
 
