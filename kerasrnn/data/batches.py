@@ -23,11 +23,6 @@ class SequenceBatches(keras.utils.PyDataset):
 
     ``fit(shuffle=True)`` repeats one order after ``set_random_seed``. Gives x and y, or
     ``{"x", "lengths"}`` and y where lengths differ.
-
-    >>> from kerasrnn.data.sequences import load_dataset
-    >>> x, y = SequenceBatches(load_dataset("digits").train, 32, seed=0)[0]
-    >>> x.shape, y.shape
-    ((32, 8, 8), (32,))
     """
 
     tokens = None  # there are none to count
@@ -161,12 +156,6 @@ class MaskedBatches(keras.utils.PyDataset):
     """Windows of a corpus in which some tokens are masked, others in every epoch.
 
     The targets are the tokens themselves, with weight 1 where they are masked and 0 elsewhere.
-
-    >>> corpus = Corpus.from_text("abcdefgh", task="infiller", validation_split=0)
-    >>> options = {"batch_size": 1, "mask_rate": 0.3, "mask_span": 2, "seed": 0}
-    >>> x, y, weights = MaskedBatches(corpus, sequence_length=7, **options)[0]
-    >>> bool((x == y)[weights == 0].all()), set(x[weights == 1].tolist())
-    (True, {1})
     """
 
     def __init__(
@@ -209,11 +198,6 @@ class SentenceBatches(keras.utils.PyDataset):
 
     Gives ids, labels and weights, all (batch, time), the weights 1 at real steps; with
     ``use_characters`` the ids are ``{"tokens", "characters"}``.
-
-    >>> data = Sentences.from_lists([[("Time", "NOUN"), ("flies", "VERB")]] * 20)
-    >>> x, y, weights = SentenceBatches(data, batch_size=4, use_characters=False, seed=0)[0]
-    >>> x.tolist()[0], y.tolist()[0]
-    ([2, 3], [0, 1])
     """
 
     def __init__(self, data: Sentences, *, batch_size: int, use_characters: bool, seed: int):
@@ -273,9 +257,6 @@ def mask_tokens(
 
     On average a little less than the fraction ``rate`` is masked, since runs may overlap, and
     of all windows together at least one token. Raises ``InputError`` for numbers out of range.
-
-    >>> mask_tokens((2, 8), 0.3, 2, np.random.default_rng(0)).astype(int).tolist()
-    [[0, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0, 1]]
     """
     check_mask(rate, longest)
     starts = rng.random(shape) < 2 * rate / (1 + longest)

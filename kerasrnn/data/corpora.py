@@ -179,21 +179,11 @@ def load_corpus(
 def _encode(read, name, source, where, task, options):
     """The corpus of a text that ``read()`` gives in pieces. where: what messages call it."""
     _check_options(task, options)
-    lines = options["lines"]
-    reserved = [LINE_END] * lines + [MASK] * (task == "infiller")
-    known, ids = encode_corpus(
-        read,
-        tokens_of(options["level"]),
-        lines=lines,
-        letters_only=options["letters_only"],
-        max_corpus_tokens=options["max_corpus_tokens"],
-        min_frequency=options["min_frequency"],
-        max_vocabulary=options["max_vocabulary"],
-        reserved=reserved,
-    )
+    reserved = [LINE_END] * options["lines"] + [MASK] * (task == "infiller")
+    known, ids = encode_corpus(read, options, reserved)
     _check_ids(ids, known, 1 + len(reserved), where)
     split = options["validation_split"]
-    if lines:
+    if options["lines"]:
         train, validation = _cut_lines(ids, known.line_end_id, split)
     else:
         cut = int(len(ids) * (1 - split))
@@ -269,35 +259,23 @@ def _spool(stream):
 
 
 def encode_corpus(
-    read: Callable[[], Iterator[str]],
-    tokens: Tokens,
-    *,
-    lines: bool = False,
-    letters_only: bool = False,
-    max_corpus_tokens: int | None = None,
-    min_frequency: int = 1,
-    max_vocabulary: int | None = None,
-    reserved: Sequence[str] = (),
+    read: Callable[[], Iterator[str]], options: dict, reserved: Sequence[str] = ()
 ) -> tuple[Vocabulary, np.ndarray]:
     """The vocabulary of a text and its ids (tokens,), read in pieces, so that it may be large.
 
     The text is read twice, to count and to encode. A large array of ids is a memory map of a
     temporary file; its type is the smallest unsigned integer that holds them.
 
-    Args:
-        read: called without arguments, gives an iterator over the pieces of the text.
-        tokens: what splits it.
-        reserved: of the ``Vocabulary``.
-        lines, letters_only, max_corpus_tokens, min_frequency, max_vocabulary: as of
-            ``load_corpus``.
+    read: called without arguments, gives an iterator over the pieces of the text. options: those
+    of a ``Corpus``. reserved: of the ``Vocabulary``.
     """
+    tokens = tokens_of(options["level"])
     counts, total = Counter(), 0
-    for sequence in _sequences(read(), tokens, lines, letters_only, max_corpus_tokens):
+    for sequence in _sequences(read(), tokens, options):
         tokens.add_counts(counts, sequence)
         total += len(sequence)
-    known = Vocabulary(
-        counts, min_frequency=min_frequency, max_size=max_vocabulary, reserved=reserved
-    )
+    fewest, most = options["min_frequency"], options["max_vocabulary"]
+    known = Vocabulary(counts, min_frequency=fewest, max_size=most, reserved=reserved)
     dtype = np.min_scalar_type(len(known) - 1)
     if total * dtype.itemsize < LARGE:
         ids = np.empty(total, dtype)
@@ -305,18 +283,19 @@ def encode_corpus(
         with tempfile.TemporaryFile() as file:  # unnamed: it goes with the array
             ids = np.memmap(file, dtype, "w+", shape=(total,))
     start, encode = 0, tokens.encoder(known, dtype)
-    for sequence in _sequences(read(), tokens, lines, letters_only, max_corpus_tokens):
+    for sequence in _sequences(read(), tokens, options):
         ids[start : start + len(sequence)] = encode(sequence)
         start += len(sequence)
     return known, ids
 
 
-def _sequences(chunks, tokens, lines, letters_only, max_corpus_tokens):
+def _sequences(chunks, tokens, options):
     """Pieces of tokens, as ``tokens.sequence`` gives them, that are the whole corpus."""
-    left = max_corpus_tokens
-    for text in _whole(chunks, "\n" if letters_only or lines else tokens.boundaries):
-        if letters_only or lines:
-            text = _line_by_line(text, tokens, lines, letters_only)
+    left, lines = options["max_corpus_tokens"], options["lines"]
+    by_line = lines or options["letters_only"]
+    for text in _whole(chunks, "\n" if by_line else tokens.boundaries):
+        if by_line:
+            text = _line_by_line(text, tokens, lines, options["letters_only"])
         sequence = tokens.sequence(text, lines)
         yield sequence[:left]
         if left is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from http.client import HTTPException
 from pathlib import Path
@@ -79,8 +80,7 @@ def cache_folder() -> Path:
 def download(url: str, path: Path, sha256: str):
     """Get the file at ``url`` to ``path`` unless it is there, and check its SHA-256.
 
-    On a terminal, stderr shows how much is there. Raises ``InputError`` where the file cannot
-    be had, saying where to put it.
+    Raises ``InputError`` where the file cannot be had, saying where to put it.
     """
     if path.is_file() and digest(path) == sha256:
         return
@@ -100,17 +100,9 @@ def download(url: str, path: Path, sha256: str):
 
 
 def _fetch(url, path):
+    print(f"downloading {url}", file=sys.stderr)
     try:
         with urlopen(url, timeout=_PATIENCE) as answer, open(path, "wb") as file:
-            total = int(answer.headers.get("Content-Length") or 0)
-            while chunk := answer.read(1 << 20):
-                file.write(chunk)
-                if sys.stderr.isatty():
-                    print(
-                        f"\r{url}: {file.tell() / 1e6:.1f} of {total / 1e6:.1f} MB",
-                        end="" if file.tell() < total else "\n",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+            shutil.copyfileobj(answer, file)
     except URLError as error:  # a kind of OSError, which would be taken for one of the disk
         raise InputError(str(error)) from error

@@ -6,13 +6,11 @@ A new format is one file in ``readers/`` and one row of ``FORMATS``.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +31,10 @@ _MOST = 0.95  # fraction of the lines that agree about the columns of a table
 _SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
 _ENTITY = re.compile(r"O|[BIESLU]-\S+")
 _TAG = re.compile(r"[^a-z\s\d]{1,8}|[A-Z][A-Z0-9_$|:=-]*")
+_JSON = re.compile(  # an object, or a list of objects, lists, strings or numbers
+    r"""\s*(\{\s*("[^"]*"\s*:|\}) | \[\s*(\{\s*["}]|\[\s*["\d-]|"[^"]*"\s*[,\]]|-?[\d.]+\s*,))""",
+    re.VERBOSE,
+)
 _NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
 
 
@@ -96,8 +98,10 @@ def file_format(path: str | os.PathLike) -> Format | None:
 
 def folder_format(folder: Path) -> Format:
     """The format of a folder by the names in it; by default that of MNIST."""
-    rows = [row for row in FORMATS if row.folder and next(folder.glob(row.folder), None)]
-    return rows[0] if rows else next(row for row in FORMATS if row.read_folder is idx.read_folder)
+    for row in FORMATS:
+        if row.folder and any(not path.is_dir() for path in folder.glob(row.folder)):
+            return row
+    return next(row for row in FORMATS if row.read_folder is idx.read_folder)
 
 
 def check_exists(source: str, names: Iterable[str]):
@@ -131,7 +135,7 @@ def check_is_prose(path: str | os.PathLike):
     if len(head) == _HEAD:
         del lines[-1]  # it may be cut
     lines = [line for line in lines if line]
-    found = _columns_of_labels(head, lines) or _json(head, lines) or _table(path, lines)
+    found = "JSON" if _JSON.match(head) else _columns_of_labels(head, lines) or _table(path, lines)
     if found:
         other = ", or rename it to .conll for a label for each token" if "CoNLL" in found else ""
         raise InputError(
@@ -153,29 +157,10 @@ def _columns_of_labels(head, lines):
     labels = Counter(row[-1] for row in rows)
     entities = all(map(_ENTITY.fullmatch, labels)) and set(labels) != {"O"}
     tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
-    many = len(rows) >= 8 and tags >= _MOST * len(rows) and 1 < len(labels) <= len(rows) / 2
+    many = len(rows) >= 8 and tags >= _MOST * len(rows) and 1 < len(labels) <= len(rows) / 3
     constant = len({len(row) for row in rows}) == 1
     sentences = re.search(r"\S\n[ \t]*\n.*\S", head) and all(line.count("\t") for line in lines)
     return "CoNLL columns" if constant and (entities or many or sentences) else None
-
-
-def _json(head, lines):
-    """One JSON document, or one a line; the end of the head may be in the middle of it."""
-    if head.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        json.loads(head)
-        return "JSON"
-    except RecursionError:
-        return "JSON"
-    except json.JSONDecodeError as error:
-        if len(head) == _HEAD and (error.pos >= _HEAD - 8 or error.msg.startswith("Untermin")):
-            return "JSON"
-    try:
-        values = [json.loads(line) for line in islice(lines, 100)]
-    except (ValueError, RecursionError):
-        return None
-    return "JSON Lines" if all(isinstance(value, (dict, list)) for value in values) else None
 
 
 def _table(path, lines):
@@ -189,7 +174,8 @@ def _table(path, lines):
         if separator == "\t":
             widths = [line.count("\t") + 1 for line in lines]
         else:  # of prose, a space follows
-            text = (re.sub(rf"{separator}(?=\s|$)", " ", line) for line in lines)
+            within = rf"{separator}(?=\s|$)|(?<![\d,])\d{{1,3}}(,\d{{3}})+(?![\d,])"  # 1,000
+            text = (re.sub(within, " ", line) for line in lines)
             try:
                 widths = [len(row) for row in csv.reader(text, delimiter=separator)]
             except csv.Error:

@@ -16,16 +16,19 @@ from kerasrnn.files import check_regular
 
 # Type codes of the IDX format, as published with the MNIST database (LeCun, Cortes, Burges).
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_DIMENSIONS = {"images": 3, "labels": 1}
 _CHUNK = 1 << 24  # bytes that are read at once
 AXES = ("image", "row", "column")
 
 
-def read_idx(path: str | os.PathLike) -> np.ndarray:
+def read_idx(path: str | os.PathLike, what: str | None = None) -> np.ndarray:
     """Read one IDX file, gzipped or not, as an array of the shape its header states.
 
+    what: ``"images"``, an array (n, rows, columns), or ``"labels"``, (n,); None for either.
+
     Raises:
-        InputError: no regular file, not IDX, truncated, longer than its header says, or larger
-            than the memory.
+        InputError: no regular file, not IDX, truncated, longer than its header says, larger
+            than the memory, or something else than ``what``.
     """
     check_regular(path)
     try:
@@ -49,17 +52,15 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             expected=f"{size:,} for shape {shape}",
             fix="copy or download it again",
         )
+    if what is not None and len(shape) != _DIMENSIONS[what]:
+        raise InputError(
+            "IDX file of another kind",
+            where=path,
+            found=f"shape {shape}",
+            expected=what,
+            fix="are images and labels swapped?",
+        )
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-def read_idx_images(path: str | os.PathLike) -> np.ndarray:
-    """Read an IDX file of images, ``(n, rows, columns)``. Raises ``InputError``."""
-    return _expect_dimensions(read_idx(path), 3, path, "images (n, rows, columns)")
-
-
-def read_idx_labels(path: str | os.PathLike) -> np.ndarray:
-    """Read an IDX file of labels, ``(n,)``. Raises ``InputError``."""
-    return _expect_dimensions(read_idx(path), 1, path, "labels (n,)")
 
 
 def find_idx(folder: str | os.PathLike) -> dict[str, Path]:
@@ -104,20 +105,20 @@ def read_folder(folder: Path) -> Arrays:
         raise InputError("a test part with only images or only labels", where=folder)
     arrays = Arrays(
         name=folder.resolve().name,
-        x=read_idx_images(files["train_images"]),
-        y=read_idx_labels(files["train_labels"]),
+        x=read_idx(files["train_images"], "images"),
+        y=read_idx(files["train_labels"], "labels"),
         axes=AXES,
         one_scale=True,
     )
     if "test_images" in files:
-        arrays.x_test = read_idx_images(files["test_images"])
-        arrays.y_test = read_idx_labels(files["test_labels"])
+        arrays.x_test = read_idx(files["test_images"], "images")
+        arrays.y_test = read_idx(files["test_labels"], "labels")
     return arrays
 
 
 def read_inputs(path: Path) -> tuple[np.ndarray, None]:
     """The images of an IDX file, to predict. Raises ``InputError``."""
-    return read_idx_images(path), None
+    return read_idx(path, "images"), None
 
 
 def _read_header(file, path):
@@ -143,15 +144,3 @@ def _read_at_most(file, size, path):
         if len(data) > memory_limit():
             raise InputError("an IDX file larger than the memory", where=path)
     return data
-
-
-def _expect_dimensions(array, dimensions, path, expected):
-    if array.ndim != dimensions:
-        raise InputError(
-            "IDX file of another kind",
-            where=path,
-            found=f"shape {array.shape}",
-            expected=expected,
-            fix="are images and labels swapped?",
-        )
-    return array

@@ -1,29 +1,17 @@
 import gzip
-import struct
 
 import numpy as np
 import pytest
+from factories import CONLLU, TS_HEADER, idx_bytes, write_ts
 
 from kerasrnn import InputError
-from kerasrnn.data.readers.formats import (
-    find_idx,
-    read_conll,
-    read_conllu,
-    read_idx,
-    read_idx_images,
-    read_idx_labels,
-    read_numpy,
-    read_text,
-    read_ts,
-)
+from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.idx import find_idx, read_idx
+from kerasrnn.data.readers.numpy_arrays import read_numpy
+from kerasrnn.data.readers.text_files import read_text
+from kerasrnn.data.readers.ts import read_ts
 
 CODES = {"u1": 0x08, "i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
-
-
-def idx(array, code=0x08):
-    return (
-        struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
-    )
 
 
 @pytest.mark.parametrize("dtype", CODES)
@@ -31,7 +19,7 @@ def idx(array, code=0x08):
 def test_idx_of_every_type_gzipped_or_not(tmp_path, dtype, compress):
     array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     path = tmp_path / "a-idx3"
-    path.write_bytes(compress(idx(array, CODES[dtype])))
+    path.write_bytes(compress(idx_bytes(array, CODES[dtype])))
     read = read_idx(path)
     np.testing.assert_array_equal(read, array)
     assert read.dtype.isnative
@@ -39,13 +27,13 @@ def test_idx_of_every_type_gzipped_or_not(tmp_path, dtype, compress):
 
 def test_the_real_mnist_files(mnist_folder):
     files = find_idx(mnist_folder)
-    labels = read_idx_labels(files["test_labels"])
-    assert read_idx_images(files["test_images"]).shape == (10_000, 28, 28)
+    labels = read_idx(files["test_labels"], "labels")
+    assert read_idx(files["test_images"], "images").shape == (10_000, 28, 28)
     # The first test labels and the count of ones, as the MNIST page's viewers show them.
     assert labels[:5].tolist() == [7, 2, 1, 0, 4] and (labels == 1).sum() == 1135
 
 
-WHOLE = idx(np.zeros((5, 2, 2), "u1"))
+WHOLE = idx_bytes(np.zeros((5, 2, 2), "u1"))
 
 
 @pytest.mark.parametrize(
@@ -53,11 +41,11 @@ WHOLE = idx(np.zeros((5, 2, 2), "u1"))
     [
         (b"", "not an IDX file: found first bytes \\(none\\)"),
         (b"PK\x03\x04", "not an IDX file: found first bytes 50 4b"),
-        (WHOLE[:-1], "truncated IDX file: found 35 bytes; expected 36"),
+        (WHOLE[:-1], "truncated IDX file: found 19 bytes after the header; expected 20"),
         (WHOLE[:6], "truncated"),
         (WHOLE + b"\0", "bytes past its end"),
         (gzip.compress(WHOLE, mtime=0)[:-9], "damaged gzip"),
-        (gzip.compress(WHOLE, mtime=0)[:12] + b"\xff" * 20, "damaged gzip"),
+        (gzip.compress(WHOLE, mtime=0)[:20] + b"\xff" * 20, "damaged gzip"),
         (b"\0\0\x08\xff", "truncated"),
     ],
 )
@@ -73,9 +61,9 @@ def test_images_and_labels_swapped(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(WHOLE)
     with pytest.raises(InputError, match="swapped"):
-        read_idx_labels(path)
+        read_idx(path, "labels")
     with pytest.raises(InputError, match="no file"):
-        read_idx_images(tmp_path / "b")
+        read_idx(tmp_path / "b", "images")
 
 
 def test_idx_files_are_found_by_their_names(tmp_path):
@@ -151,24 +139,13 @@ def test_a_missing_text_is_named(tmp_path):
         list(read_text(tmp_path / "a.txt"))
 
 
-CONLLU = """# sent_id = 1
-1-2\tcan't\t_\t_\t_\t_\t_\t_\t_\t_
-1\tca\tcan\tAUX\tMD\tMood=Ind\t0\troot\t_\t_
-2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_
-2.1\tgo\tgo\tVERB\tVB\t_\t_\t_\t0:root\t_
-
-# text = New York _
-1\tNew York\tNew York\tPROPN\tNNP\t_\t0\troot\t_\t_
-2\t_\t_\tSYM\tNFP\t_\t1\tpunct\t_\t_"""
-
-
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_conllu_gives_words_and_the_column_asked_for(tmp_path, ending):
     path = tmp_path / "a.conllu"
     path.write_bytes(("\ufeff" + CONLLU.replace("\n", ending)).encode())
     assert list(read_conllu(path)) == [
-        (["ca", "n't"], ["AUX", "PART"], [3, 4]),
-        (["New York", "_"], ["PROPN", "SYM"], [8, 9]),
+        (["ca", "n't"], ["AUX", "PART"]),
+        (["New York", "_"], ["PROPN", "SYM"]),
     ]
     for column, labels in (("deprel", ["root", "punct"]), ("lemma", ["New York", "_"])):
         assert list(read_conllu(path, column))[1][1] == labels
@@ -178,7 +155,7 @@ def test_conllu_gives_words_and_the_column_asked_for(tmp_path, ending):
 @pytest.mark.parametrize(
     ("change", "column", "message"),
     [
-        (("", ""), "pos", "unknown column: found 'pos'; expected one of id, form, lemma, upos"),
+        (("", ""), "pos", "unknown column: found 'pos'; expected id or form or lemma or upos"),
         (("\tMD", ""), "upos", "a.conllu:3: not a line of CoNLL-U: found 9 columns; expected 10"),
         (("\tPART", "\t_"), "upos", "a.conllu:4: a token without a label \\(upos\\): found '_'"),
         (("\tPART", "\t "), "upos", "a.conllu:4: a token without a label"),
@@ -222,13 +199,13 @@ def test_conll_columns_give_the_first_and_the_last(tmp_path, text, sentences):
         (tokens.split("|") if "|" in tokens else tokens.split(), labels.split())
         for tokens, labels in sentences
     ]
-    assert [(tokens, labels) for tokens, labels, _ in read_conll(path)] == expected
+    assert [(tokens, labels) for tokens, labels in read_conll(path)] == expected
 
 
 def test_tabs_alone_part_columns_where_tokens_hold_spaces(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("New York\tB-LOC\nis\tO\n")
-    assert list(read_conll(path)) == [(["New York", "is"], ["B-LOC", "O"], [1, 2])]
+    assert list(read_conll(path)) == [(["New York", "is"], ["B-LOC", "O"])]
 
 
 @pytest.mark.parametrize(
@@ -255,32 +232,12 @@ def test_a_defective_conll_file_is_named_with_its_line(tmp_path, text, message):
 def test_a_sentence_of_many_tokens_is_read(tmp_path, end):
     path = tmp_path / "a.txt"
     path.write_text("\n".join(["a O", "b P"] * 50_000) + end)
-    [(tokens, labels, lines)] = read_conll(path)
-    assert len(tokens) == len(labels) == lines[-1] == 100_000
-
-
-HEADER = """# a comment
-%another
-@problemName Two
-@timeStamps false
-@missing true
-@univariate false
-@dimensions 2
-@equalLength false
-@classLabel true up down
-@data
-"""
-ROWS = "1,2,3:4,5,6:up\n\n# between\n-1.5E-1,?:0,7 : down\n"
-
-
-def ts(folder, rows=ROWS, header=HEADER):
-    path = folder / "a.ts"
-    path.write_text(header + rows)
-    return path
+    [(tokens, labels)] = read_conll(path)
+    assert len(tokens) == len(labels) == 100_000
 
 
 def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
-    x, lengths, labels = read_ts(ts(tmp_path))
+    x, lengths, labels = read_ts(write_ts(tmp_path))
     assert (
         x.dtype == np.float32 and lengths.tolist() == [3, 2] and labels.tolist() == ["up", "down"]
     )
@@ -290,18 +247,18 @@ def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
 
 def test_a_ts_file_of_equal_length_and_without_labels(tmp_path):
     header = "@univariate true\n@EQUALLENGTH True\n@seriesLength 3\n@classLabel false\n@DATA\n"
-    x, lengths, labels = read_ts(ts(tmp_path, "1,2,3\n4,5,6", header))
+    x, lengths, labels = read_ts(write_ts(tmp_path, "1,2,3\n4,5,6", header))
     assert x.tolist() == [[[1], [2], [3]], [[4], [5], [6]]]
     assert lengths is None and labels is None
 
 
 def test_dimensions_that_the_header_leaves_out_are_those_of_the_first_line(tmp_path):
-    header = HEADER.replace("@dimensions 2\n", "")
-    assert read_ts(ts(tmp_path, header=header))[0].shape == (2, 3, 2)
+    header = TS_HEADER.replace("@dimensions 2\n", "")
+    assert read_ts(write_ts(tmp_path, header=header))[0].shape == (2, 3, 2)
     with pytest.raises(
         InputError, match="a.ts:11: a line of other dimensions: found 1; expected 2"
     ):
-        read_ts(ts(tmp_path, "1:2:up\n1:up", header))
+        read_ts(write_ts(tmp_path, "1:2:up\n1:up", header))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +279,7 @@ def test_dimensions_that_the_header_leaves_out_are_those_of_the_first_line(tmp_p
 )
 def test_a_defective_line_of_a_ts_file_is_named(tmp_path, rows, message):
     with pytest.raises(InputError, match=message) as caught:
-        read_ts(ts(tmp_path, rows))
+        read_ts(write_ts(tmp_path, rows))
     assert "a.ts" in str(caught.value)
 
 
@@ -346,9 +303,9 @@ def test_a_defective_line_of_a_ts_file_is_named(tmp_path, rows, message):
     ],
 )
 def test_a_defective_header_of_a_ts_file_is_named(tmp_path, old, new, message):
-    assert old in HEADER
+    assert old in TS_HEADER
     with pytest.raises(InputError, match=message):
-        read_ts(ts(tmp_path, header=HEADER.replace(old, new)))
+        read_ts(write_ts(tmp_path, header=TS_HEADER.replace(old, new)))
 
 
 @pytest.mark.parametrize(
