@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
+from numbers import Real
 
 
 class InputError(ValueError):
@@ -59,7 +60,7 @@ def check_positive(**numbers):
 
 def check_range(name: str, value, low, high=math.inf, *, open_low=False, expected=None):
     """Raise ``InputError`` unless ``value`` is a number, low ≤ (or <) value < high."""
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    real = isinstance(value, Real) and not isinstance(value, bool)
     if not real or not (low < value if open_low else low <= value) or not value < high:
         text = f"{low} {'<' if open_low else '≤'} {name} < {high}"
         if high == math.inf:

@@ -79,7 +79,7 @@ def write_json(path: str | os.PathLike, value):
 
 
 def check_regular(path: str | os.PathLike):
-    """Raise ``InputError`` unless ``path`` is a regular file: a pipe would wait, a device never end.
+    """Raise ``InputError`` unless ``path`` is a regular file: pipes wait, devices never end.
 
     A link to a regular file is one.
     """

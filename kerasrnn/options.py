@@ -71,6 +71,13 @@ FIT = {
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
 }
+GENERATION = {  # of ``kerasrnn generate``
+    "max_length": 500,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "repetition_penalty": 1.0,
+}
 TASKS = tuple(MODEL)
 TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
 

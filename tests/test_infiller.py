@@ -96,7 +96,9 @@ def test_the_loss_is_that_of_the_hidden_tokens_only():
     hidden = mask_tokens(windows.shape, 0.3, 2, np.random.default_rng(0))
     output = np.array(model(np.where(hidden, MASK_ID, windows)))
     losses = [-np.log(output[i, j, windows[i, j]]) for i, j in np.argwhere(hidden)]
-    assert masked_loss(call, ids, MASK_ID, steps, 0.3, 2) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert masked_loss(call, ids, MASK_ID, steps, 0.3, 2) == pytest.approx(
+        np.mean(losses), rel=1e-5
+    )
     with pytest.raises(InputError, match="a validation text shorter than a window: found 83"):
         masked_loss(call, ids, MASK_ID, 100, 0.3, 2)
 

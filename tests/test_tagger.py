@@ -125,7 +125,12 @@ def test_batches_hold_every_sentence_once_and_little_padding(treebank):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
 def test_padding_changes_no_label(cell):
     model = build_tagger(
-        num_labels=4, vocabulary_size=9, character_vocabulary_size=7, units=(5, 4), cell=cell, character_units=6
+        num_labels=4,
+        vocabulary_size=9,
+        character_vocabulary_size=7,
+        units=(5, 4),
+        cell=cell,
+        character_units=6,
     )
     rng = np.random.default_rng(0)
     ids, letters = rng.integers(1, 9, (2, 5)), rng.integers(1, 7, (2, 5, 4))

@@ -9,7 +9,14 @@ from kerasrnn.options import TASKS
 from kerasrnn.tasks import task_of
 from kerasrnn.training import load_data
 
-QUICK = {"units": 8, "cell": "gru", "epochs": 3, "sequence_length": 8, "batch_size": 8, "quiet": True}
+QUICK = {
+    "units": 8,
+    "cell": "gru",
+    "epochs": 3,
+    "sequence_length": 8,
+    "batch_size": 8,
+    "quiet": True,
+}
 
 
 @pytest.fixture
@@ -33,8 +40,12 @@ def token_by_token(model, ids, first=1):
 
 def test_every_task_has_a_row_and_its_options():
     assert set(TASKS) == set(FIT) == set(MODEL) == set(DATA)
-    with pytest.raises(InputError, match="the classifier has no such option: found steps, x"):
-        TASKS["classifier"].complete({"sequence_length": 3, "x": 1})
+    for name in TASKS:
+        assert task_of(name).name == task_of(name).predictor.task == name
+    with pytest.raises(InputError, match="the classifier has no such option: found mask_rate, x"):
+        task_of("classifier").settings({"mask_rate": 0.3, "x": 1})
+    with pytest.raises(InputError, match="no such option: found level"):
+        task_of("generator").settings({"level": "word"}, data={})  # the data is loaded already
 
 
 def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run):

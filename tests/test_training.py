@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -84,7 +85,9 @@ def test_evaluating_again_gives_the_same_numbers(digit_run):
 
 def test_the_same_seed_gives_the_same_run(digit_run, tmp_path):
     again = train(load_dataset("digits"), tmp_path / "r", epochs=2, units=(8, 8), quiet=True)
-    other = train(load_dataset("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1)
+    other = train(
+        load_dataset("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1
+    )
     assert again.history()["val_loss"] == digit_run.history()["val_loss"]
     assert other.history()["val_loss"] != digit_run.history()["val_loss"]
 
@@ -144,9 +147,7 @@ def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
     longer = np.pad(part.x, [(0, 0), (0, 30), (0, 0)], constant_values=7)
     np.testing.assert_allclose(predict(longer, part.lengths), probabilities, atol=1e-6)
     whole = predict(part.x[:, :2])
-    np.testing.assert_allclose(
-        predict(part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6
-    )
+    np.testing.assert_allclose(predict(part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6)
 
 
 def test_features_of_their_own_units_are_standardised_each_over_its_real_steps(ragged):
@@ -302,3 +303,42 @@ def test_sequences_that_do_not_fit_the_model_are_named(shape):
 def test_run_json_is_plain_json(digit_run):
     info = json.loads((digit_run.path / "run.json").read_text())
     assert info["task"] == "classifier" and info["options"]["units"] == [8, 8]
+
+
+def test_callbacks_of_keras_are_called(tmp_path):
+    seen = []
+    follow = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(sorted(logs))
+    )
+    train(load_dataset("digits"), tmp_path / "r", epochs=2, callbacks=[follow], **SMALL)
+    assert len(seen) == 2 and "val_accuracy" in seen[0]
+
+
+def test_an_interrupt_that_was_lost_ends_the_training_after_its_step(tmp_path, at_batch):
+    def lost(_):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:  # as Python drops it within a callback from C
+            return
+
+    at_batch(1, 3, lost)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
+    assert len(open_run(tmp_path / "r").history()["epoch"]) == 1
+
+
+def test_an_interrupt_while_the_run_is_made_is_obeyed(tmp_path, monkeypatch):
+    from kerasrnn import runs
+
+    write = runs.write_json
+
+    def pressed(path, value):
+        if path.name == "run.json":
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        write(path, value)
+
+    monkeypatch.setattr(runs, "write_json", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
+    assert open_run(tmp_path / "r").history() == {}

@@ -14,22 +14,9 @@ from kerasrnn.layers import portable, recurrent
 from kerasrnn.layers.sequence import LengthMask
 
 _KINDS = ("LSTM", "GRU", "SimpleRNN")
-_STOCK = [getattr(keras.layers, kind) for kind in _KINDS]
-_NATIVE = [getattr(recurrent, kind) for kind in _KINDS]
-_PORTABLE = [getattr(portable, f"Portable{kind}") for kind in _KINDS]
-_TO_NATIVE = {
-    **dict(zip(_STOCK, _NATIVE, strict=True)),
-    keras.layers.Bidirectional: recurrent.Bidirectional,
-}
-_TO_KERAS = {
-    **dict(zip(_NATIVE, _STOCK, strict=True)),
-    recurrent.Bidirectional: keras.layers.Bidirectional,
-}
-_TO_PORTABLE = {
-    **dict(zip(_NATIVE, _PORTABLE, strict=True)),
-    **dict(zip(_STOCK, _PORTABLE, strict=True)),
-    keras.layers.Bidirectional: recurrent.Bidirectional,
-}
+_STOCK = [getattr(keras.layers, kind) for kind in (*_KINDS, "Bidirectional")]
+_NATIVE = [getattr(recurrent, kind) for kind in (*_KINDS, "Bidirectional")]
+_PORTABLE = [*(getattr(portable, f"Portable{kind}") for kind in _KINDS), recurrent.Bidirectional]
 
 
 def with_native_layers(model: keras.Model) -> keras.Model:
@@ -45,9 +32,9 @@ def with_native_layers(model: keras.Model) -> keras.Model:
     >>> isinstance(layers.with_native_layers(model).layers[0], layers.LSTM)
     True
     """
-    if not _names_in(model) & {_name(kind) for kind in _TO_NATIVE}:
+    if not _names_in(model) & set(map(_name, _STOCK)):
         return model
-    return _clone(model, _TO_NATIVE)
+    return _clone(model, _to(_NATIVE))
 
 
 def keras_clone(model: keras.Model) -> keras.Model:
@@ -68,7 +55,7 @@ def keras_clone(model: keras.Model) -> keras.Model:
     >>> type(layers.keras_clone(model).layers[-1]) is keras.layers.LSTM
     True
     """
-    return _clone(_uncompiled(model), _TO_KERAS)
+    return _clone(_uncompiled(model), _to(_STOCK))
 
 
 def for_export(model: keras.Model, *, lengths: bool = False) -> keras.Model:
@@ -96,21 +83,26 @@ def for_export(model: keras.Model, *, lengths: bool = False) -> keras.Model:
     """
     model = _uncompiled(model)
     if not lengths:
-        return _clone(model, _TO_PORTABLE)
+        return _clone(model, _to(_PORTABLE))
     masked = {keras.layers.Embedding: portable.PassingEmbedding}
     (x,) = model.inputs
     x = keras.Input(x.shape[1:], dtype=x.dtype, name=x.name)
     steps = keras.Input((), dtype="int32", name="lengths")
-    copy = _clone(model, _TO_PORTABLE | masked)
+    copy = _clone(model, _to(_PORTABLE) | masked)
     copy.supports_masking = True
     return keras.Model([x, steps], copy(LengthMask()([x, steps])))
+
+
+def _to(kinds):
+    """Which class takes the place of which."""
+    return dict(zip([*_STOCK, *_NATIVE], [*kinds, *kinds], strict=True))
 
 
 def _uncompiled(model):
     """The same layers as a functional model without optimizer and loss, which may not be copied."""
     try:
         if isinstance(model, keras.Sequential):
-            return keras.Model(model.inputs, model.outputs[0], name=model.name)
+            return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
         return keras.Model(model.input, model.output, name=model.name)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
@@ -171,6 +163,7 @@ def _replaced(config, by_name):
     kind = by_name.get(config.get("registered_name") or _config_name(config))
     if kind is None:
         return config
+    config.pop("build_config", None)  # the layer around it builds it
     stock = kind.__module__.startswith("keras.")
     return config | {
         "module": "keras.layers" if stock else kind.__module__,
