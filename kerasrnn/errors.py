@@ -32,6 +32,18 @@ class InputError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+def reason_of(error: BaseException) -> str:
+    """The line of another library's error that says what is wrong.
+
+    >>> reason_of(RuntimeError("Graph execution error:\\n\\nno text: expected some [Op:Assert]"))
+    'no text: expected some'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if "expected" in line]
+    line = (told or lines or [type(error).__name__])[0].split(" [Op:")[0]
+    return line if told else line.split("; ")[-1]
+
+
 def check_choice(name: str, value, choices: Iterable[str]):
     """Raise ``InputError`` unless ``value`` is one of ``choices``."""
     choices = list(choices)

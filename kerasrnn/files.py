@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,13 +30,41 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}",
-            found=error.strerror or str(error),
-            fix="free space or choose another place",
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a path beside ``path`` for a new directory, and move it there on success.
+
+    What is at ``path`` already is replaced then; where anything fails it stays. Raises
+    ``InputError`` where the place cannot be written.
+    """
+    place = Path(os.path.realpath(path))
+    new, old = (place.with_name(f".{os.getpid()}-{word}-{place.name}") for word in ("new", "old"))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        yield new
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        if old.exists() and not place.exists():
+            old.rename(place)
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _cannot_write(path, error):
+    return InputError(
+        f"cannot write {path}",
+        found=error.strerror or str(error),
+        fix="free space or choose another place",
+    )
 
 
 def write_text(path: str | os.PathLike, text: str):

@@ -157,7 +157,7 @@ def test_it_equals_the_layer_of_keras(cell, backward, sequences, mask):
     for states, zero, bias in ((False, False, True), (True, True, True), (True, False, False)):
         how = {"return_sequences": sequences, "go_backwards": backward, "return_state": True}
         ours, stock = pair(cell, zero_output_for_mask=zero, use_bias=bias, **how)
-        assert layers.implementation(ours) == ("native", "float32 on CPU")
+        assert layers.implementation(ours) == ("native", "float32 on a CPU")
         number = 2 if cell == "lstm" else 1
         given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
@@ -350,7 +350,7 @@ def test_compiled_by_tensorflow_and_by_xla(jit):
         return ours(x)
 
     np.testing.assert_allclose(step(normal(5, 6, 3)), stock(normal(5, 6, 3)), atol=1e-5)
-    assert seen == [("keras", "compiled by XLA") if jit else ("native", "float32 on CPU")]
+    assert seen == [("keras", "compiled by XLA") if jit else ("native", "float32 on a CPU")]
 
 
 @NATIVE

@@ -1,61 +1,60 @@
-"""A model as a SavedModel for CPU and GPU: it takes raw input, needs no other file or package,
-and is checked, in a process without kerasrnn, against the Keras model that it was made from.
+"""Exports as they are made: a model for inference without kerasrnn, that takes raw input, needs
+no other file or package, and is checked, in a process of its own, against the Keras model.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerasrnn.errors import InputError
-from kerasrnn.exporting import signatures as serving
-from kerasrnn.exporting.conversion import core, write_litert, write_onnx
+from kerasrnn.exporting import check as check_program
+from kerasrnn.exporting.formats import format_module
+from kerasrnn.exporting.keras_models import SUMMARY, serve_model
 from kerasrnn.exporting.model_card import model_card
-from kerasrnn.inference.exports import FORMAT, FORMATS, digest, is_export
-from kerasrnn.inference.loading import load_model
-from kerasrnn.runs import Run, library_versions
-from kerasrnn.tasks.generator import Writer, load_writer
-from kerasrnn.tasks.infiller import Infiller, load_infiller
-from kerasrnn.tasks.tagger import Tagger, load_tagger
+from kerasrnn.files import digest, replacing_directory
+from kerasrnn.inference.exports import FORMAT, MODEL, is_export
+from kerasrnn.inference.signatures import Example, Servable
+from kerasrnn.runs import Run, library_versions, open_run
+from kerasrnn.tasks import task_of
+from kerasrnn.tasks.base import Predictor
+from kerasrnn.text import Vocabulary
 
 ROOT = Path("saved_models")
-_CHECK = Path(__file__).with_name("check.py")
 
 
 def export(
-    subject,
-    path=None,
+    source: str | os.PathLike | Predictor | keras.Model,
+    output: str | os.PathLike | None = None,
     *,
-    format="saved_model",
-    labels=None,
-    vocabulary=None,
-    unit="word",
-    overwrite=False,
-    check=True,
+    format: str = "saved_model",
+    labels: Sequence[str] | None = None,
+    vocabulary: Vocabulary | None = None,
+    level: str = "word",
+    overwrite: bool = False,
+    check: bool = True,
 ) -> Path:
     """Write a model for inference without kerasrnn, and check it there.
 
-    The directory holds the SavedModel, ``model_card.md`` (how to call it), ``signature.json``
-    (inputs and outputs for programs), ``examples.json`` and ``check.py``, which runs them.
-    It is written beside its place and moved there when it has passed the check.
+    The directory holds the model, ``model_card.md`` (how to call it), ``signature.json``
+    (inputs, outputs and vocabularies for programs), ``examples.json`` and ``check.py``, which
+    runs them. It is written beside its place and moved there when it has passed the check.
 
     Args:
-        subject: a ``Run``; a ``Tagger``, ``Writer`` or ``Infiller``; or any Keras model.
-        path: the directory to make; of a run by default ``saved_models/<run name>``.
+        source: a run or its path; a ``Classifier``, ``Tagger``, ``TextGenerator`` or
+            ``Infiller``; or any Keras model that is sequential or functional. It stays as it is.
+        output: the directory to make; of a run by default ``saved_models/<run name>``.
         format: ``"saved_model"``, ``"onnx"`` (needs the extra ``onnx``) or ``"litert"``. The
             last two hold the model alone: numbers in, numbers out.
-        labels: names of the classes of a classifier that is given as a Keras model.
-        vocabulary, unit: of one that reads tokens, see ``serving.serve_classifier``.
+        labels, vocabulary, level: of a Keras model that is a classifier, see ``Classifier``.
         overwrite: replace an export that is there already.
         check: compare with the Keras model in a fresh process.
 
@@ -65,168 +64,128 @@ def export(
     Raises:
         InputError: an argument outside what is said above, a place that cannot be written, or
             an export that answers otherwise than the model.
+
+    >>> from kerasrnn import build_classifier
+    >>> export(build_classifier((28, 28), 10), "saved_models/digits")  # doctest: +SKIP
+    PosixPath('saved_models/digits')
     """
-    if format not in FORMATS:
-        raise InputError("unknown format", found=repr(format), expected=" or ".join(FORMATS))
-    if path is None and not isinstance(subject, Run):
-        raise InputError("no path to export to", fix="name one; only a run has a default")
-    suffix = "" if format == "saved_model" else f"-{format}"
-    path = Path(path or ROOT / f"{subject.path.resolve().name}{suffix}")
-    with _replacing(path, overwrite) as place:
-        servable = servable_of(subject, labels, vocabulary, unit)
-        about = {"format": FORMAT, "kind": format, "task": servable.task}
-        if format != "saved_model":
-            about["instead_of"] = list(servable.signatures)
-            servable = core(servable, rows=1 if format == "litert" else 3)
-        about["signatures"] = _WRITERS[format](servable, place)
-        metrics = subject.metrics() if isinstance(subject, Run) else {}
-        _write_beside(servable, about, metrics, place, path.name)
+    written_as = format_module(format)
+    run = open_run(source) if isinstance(source, (str, os.PathLike)) else None
+    path = _place(output, run, format)
+    _check_place(path, overwrite)
+    with replacing_directory(path) as place:
+        servable = servable_of(run or source, labels, vocabulary, level)
+        signatures, examples = written_as.write(servable, place)
+        examples = [_plain(example) for example in examples]
+        about = _write_beside(place, servable, format, signatures, examples)
+        summary = SUMMARY if servable.task == MODEL else task_of(servable.task).summary
+        card = model_card(path.name, summary, about, examples, run.metrics() if run else {})
+        (place / "model_card.md").write_text(card, encoding="utf-8")
         if check:
             _check(place)
     return path
 
 
-def servable_of(subject, labels=None, vocabulary=None, unit="word") -> serving.Servable:
-    """What ``export`` exports of its subject."""
-    if isinstance(subject, Run):
-        if subject.task == "classifier":
-            return serving.serve_classifier(load_model(subject.path), subject.labels())
-        load = {"tagger": load_tagger, "generator": load_writer, "infiller": load_infiller}
-        subject = load[subject.task](subject)
-    for kind, serve in (
-        (Tagger, serving.serve_tagger),
-        (Writer, serving.serve_generator),
-        (Infiller, serving.serve_infiller),
-    ):
-        if isinstance(subject, kind):
-            return serve(subject)
-    if not isinstance(subject, keras.Model) or not subject.built:
+def servable_of(
+    source: Run | Predictor | keras.Model,
+    labels: Sequence[str] | None = None,
+    vocabulary: Vocabulary | None = None,
+    level: str = "word",
+) -> Servable:
+    """What ``export`` exports of its source."""
+    if isinstance(source, Run):
+        source = task_of(source.task).predictor.load(source)
+    elif isinstance(source, keras.Model) and source.built:
+        if labels is None:
+            return serve_model(source)
+        source = task_of("classifier").predictor(source, labels, vocabulary, level)
+    if not isinstance(source, Predictor) or not hasattr(source, "model"):  # loaded from an export
         raise InputError(
             "nothing that can be exported",
-            found=type(subject).__name__,
-            expected="a Run, a Tagger, a Writer, an Infiller, or a Keras model that was built",
+            found=type(source).__name__,
+            expected="a run, the Classifier, Tagger, TextGenerator or Infiller of a Keras model, "
+            "or a Keras model that was built",
         )
-    if labels is None:
-        return serving.serve_model(subject)
-    return serving.serve_classifier(subject, labels, vocabulary, unit)
+    return task_of(source.task).servable(source)
 
 
-@contextmanager
-def _replacing(path, overwrite):
-    """A place beside ``path`` to write to, moved there on success; else nothing is changed."""
-    if os.path.lexists(path):
-        if not overwrite:
-            raise InputError(
-                f"{path} exists already",
-                expected="a new directory",
-                fix="choose another --output, or --overwrite",
-            )
-        if not is_export(path):
-            raise InputError(f"{path} is not an export, so it is not overwritten")
-    place, old = (path.with_name(f".{os.getpid()}-{word}-{path.name}") for word in ("new", "old"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield place
-        if path.exists():
-            path.rename(old)
-        place.rename(path)
-    except (OSError, tf.errors.OpError) as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        reason = reason.split("; ")[-1].split(" [Op")[0]  # of what TensorFlow puts around it
+def _place(output, run, format):
+    """The directory to make."""
+    if output is not None:
+        return Path(output)
+    if run is None:
+        raise InputError("no directory to export to", fix="name one; only a run has a default")
+    suffix = "" if format == "saved_model" else f"-{format}"
+    return ROOT / f"{run.path.resolve().name}{suffix}"
+
+
+def _check_place(path, overwrite):
+    """Raise ``InputError`` unless there is nothing, or an export that may be replaced."""
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
         raise InputError(
-            f"cannot write {path}", found=reason, fix="free space or choose another place"
-        ) from error
-    finally:
-        for left in (place, old):
-            shutil.rmtree(left, ignore_errors=True)
+            f"{path} exists already",
+            expected="a new directory",
+            fix="choose another --output, or --overwrite",
+        )
+    if not is_export(path):
+        raise InputError(f"{path} is not an export, so it is not overwritten")
 
 
-def _write_saved_model(servable, place):
-    """Write it; gives the inputs and outputs of each signature."""
-    module = tf.Module()
-    module.weights = [variable.value for variable in (servable.traced or servable.model).variables]
-    module.tables = list(servable.tables)
-    graphs, signatures = {}, {}
-    for name, (function, inputs) in servable.signatures.items():
-        if function not in graphs:
-            graph = tf.function(function, input_signature=inputs, autograph=False)
-            graphs[function] = graph.get_concrete_function()
-        signatures[name] = graphs[function]
-    tf.saved_model.save(module, place, signatures=signatures)
-    return {
-        name: _sides(servable.signatures[name][1], graph.structured_outputs)
-        for name, graph in signatures.items()
-    }
-
-
-def _write_core(convert, servable, place):
-    """Write the model alone; gives the inputs and outputs of its only signature."""
-    ((name, (_, inputs)),) = servable.signatures.items()
-    ((_, _, outputs),) = servable.examples
-    place.mkdir()
-    convert(servable.model, list(outputs), place)
-    specs = {
-        key: tf.TensorSpec([None] * (value.ndim - 1) + [value.shape[-1]], value.dtype)
-        for key, value in outputs.items()
-    }
-    return {name: _sides(inputs, specs)}
-
-
-_WRITERS = {
-    "saved_model": _write_saved_model,
-    "onnx": partial(_write_core, write_onnx),
-    "litert": partial(_write_core, write_litert),
-}
-
-
-def _sides(inputs, outputs):
-    inputs = {spec.name: _described(spec) for spec in inputs}
-    return {"inputs": inputs, "outputs": {key: _described(spec) for key, spec in outputs.items()}}
-
-
-def _described(spec):
-    return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
-
-
-def _write_beside(servable, about, metrics, place, name):
-    """Write what stands beside the model, and the rest of ``about`` it."""
-    examples = [
-        {"signature": signature, "inputs": _plain(inputs), "outputs": _plain(outputs)}
-        for signature, inputs, outputs in servable.examples
-    ]
-    _write_json(place / "examples.json", examples)
-    shutil.copyfile(_CHECK, place / "check.py")
-    about |= {"labels": list(servable.labels), "unit": servable.unit}
-    if about["kind"] != "saved_model":  # which has them inside
-        about["vocabularies"] = {
-            input: {"first_id": first, "tokens": list(vocabulary.tokens)}
-            for input, (first, vocabulary) in servable.vocabularies.items()
-        }
+def _write_beside(place, servable, format, signatures, examples):
+    """Write the files beside the model; gives what signature.json says."""
+    _write_json(place / "examples.json", [example._asdict() for example in examples])
+    (place / "check.py").write_text(_check_source(format), encoding="utf-8")
     files = sorted(file for file in place.rglob("*") if file.is_file())
-    about["files"] = {file.relative_to(place).as_posix(): digest(file) for file in files}
-    about["versions"] = library_versions()
+    about = {
+        "format": FORMAT,
+        "kind": format,
+        "task": servable.task,
+        "labels": list(servable.labels),
+        "reading": servable.reading,
+        "vocabularies": {
+            name: {"first_id": vocabulary.first_id, "tokens": list(vocabulary.tokens)}
+            for name, vocabulary in servable.vocabularies.items()
+        },
+        "signatures": signatures,
+        "files": {file.relative_to(place).as_posix(): digest(file) for file in files},
+        "versions": library_versions(),
+    }
     _write_json(place / "signature.json", about)
-    text = model_card(name, about, examples, metrics)
-    (place / "model_card.md").write_text(text, encoding="utf-8")
+    return about
 
 
-def _plain(arrays):
-    """Arrays as JSON has them; a float32 keeps all its digits."""
-    return {name: np.asarray(value).tolist() for name, value in arrays.items()}
+def _plain(example):
+    """An example as JSON has it; a float32 keeps all its digits."""
+    sides = (
+        {name: np.asarray(value).tolist() for name, value in side.items()} for side in example[1:]
+    )
+    return Example(example.signature, *sides)
 
 
 def _write_json(path, value):
     path.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _check_source(format):
+    """check.py with the function that opens an export of a format."""
+    stub, opened = (
+        inspect.getsource(module.open_model) for module in (check_program, format_module(format))
+    )
+    return inspect.getsource(check_program).replace(stub, opened)
+
+
 def _check(place):
-    """Run ``check.py`` of an export; raises ``InputError`` where it fails."""
+    """Run check.py of an export. Raises ``InputError`` where it fails."""
     command = [sys.executable, "-P", str(place / "check.py")]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     )
+    if done.stdout and done.returncode:
+        raise InputError(
+            "the export does not answer as the Keras model does", found=done.stdout.splitlines()[0]
+        )
     if done.returncode:
-        said = done.stdout.splitlines()[:1] or done.stderr.splitlines()[-1:] or ["nothing"]
-        raise InputError("the export does not answer as the Keras model does", found=said[0])
+        said = done.stderr.splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise InputError("the export cannot be run", found=said[0])

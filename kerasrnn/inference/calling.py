@@ -55,6 +55,8 @@ def gives_logits(model: keras.Model) -> bool:
     Raises ``InputError`` where its last layer does not tell.
     """
     last = model.layers[-1]
+    if isinstance(last, keras.Model):
+        return gives_logits(last)
     if isinstance(last, keras.layers.Softmax):
         return False
     if not hasattr(last, "activation"):

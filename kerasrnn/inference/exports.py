@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import options
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, reason_of
 from kerasrnn.files import digest, read_json
 from kerasrnn.text import Vocabulary
 
@@ -44,24 +44,32 @@ class Export:
         return tuple(self.about["labels"])
 
     def reading(self, *names: str) -> dict:
-        """How a text becomes tokens, of the options named: ``{"level": "char", …}``."""
-        return {
-            name: self.about["reading"][name] for name in names if name in self.about["reading"]
-        }
+        """How a text becomes tokens, of the options named: ``{"level": "char", …}``.
 
-    def vocabulary(self, name: str = "tokens") -> Vocabulary | None:
-        """The vocabulary of an input of the model; None where it has none."""
-        said = self.about["vocabularies"].get(name)
-        if said is None:
-            return None
+        Raises ``InputError``.
+        """
+        return {name: self._entry("reading", name) for name in names}
+
+    def vocabulary(self, name: str = "tokens") -> Vocabulary:
+        """The vocabulary of an input of the model. Raises ``InputError`` where it has none."""
+        said = self._entry("vocabularies", name)
         return Vocabulary(reserved=said["tokens"][1:], padded=said["first_id"] == 1)
 
     def inputs(self, signature: str = "serving_default") -> dict[str, dict]:
         """Type and shape of each input of a signature. Raises ``InputError``."""
-        signatures = self.about["signatures"]
-        if signature not in signatures:
-            raise InputError("no such signature", found=signature, expected=" or ".join(signatures))
-        return signatures[signature]["inputs"]
+        return self._entry("signatures", signature)["inputs"]
+
+    def _entry(self, table, name):
+        """An entry of a table in signature.json."""
+        entries = self.about[table]
+        if name not in entries:
+            raise InputError(
+                f"not among the {table} of the export",
+                where=self,
+                found=name,
+                expected=" or ".join(entries) or "none",
+            )
+        return entries[name]
 
     def function(self, signature: str) -> Callable[..., dict[str, tf.Tensor]]:
         """A signature as a function of tensors by name, for use within a graph."""
@@ -71,7 +79,10 @@ class Export:
     def call(self, signature: str = "serving_default", **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature, strings as str.
 
-        Raises ``InputError`` for inputs that do not fit it.
+        Raises ``InputError`` for inputs that do not fit it, and what else its graph refuses.
+
+        >>> load_export("saved_models/digits").call(x=images)["label"]  # doctest: +SKIP
+        array(['0', '1'], dtype='<U1')
         """
         known = self.inputs(signature)
         if inputs.keys() != known.keys():
@@ -83,31 +94,34 @@ class Export:
         tensors = {name: _fitting(name, inputs[name], spec) for name, spec in known.items()}
         try:
             outputs = self._loaded.signatures[signature](**tensors)
-        except tf.errors.InvalidArgumentError as error:
-            raise InputError(_reason(error), where=signature) from error
+        except tf.errors.OpError as error:
+            raise InputError(reason_of(error), where=signature) from error
         return {name: _from_bytes(value.numpy()) for name, value in outputs.items()}
 
 
-def _reason(error):
-    """The line of a TensorFlow error that says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if "expected" in line]
-    return (lines or str(error).splitlines())[0]
-
-
 def _fitting(name, value, spec):
-    value = np.asarray(value)
+    """A value as the tensor that an input takes."""
     wanted = tf.as_dtype(spec["dtype"])
     kinds = "USO" if wanted == tf.string else "fiu" if wanted.is_floating else "iub"
-    sizes = zip(value.shape, spec["shape"], strict=False)
-    fits = value.ndim == len(spec["shape"]) and all(size in (None, n) for n, size in sizes)
-    if not fits or value.dtype.kind not in kinds:
-        shape = ", ".join("any" if size is None else str(size) for size in spec["shape"])
-        raise InputError(
-            f"{name} does not fit the export",
-            found=f"{value.dtype} of shape {value.shape}",
-            expected=f"{spec['dtype']} of shape ({shape})",
-        )
-    return tf.constant(value, wanted)
+    shape = ", ".join("any" if size is None else str(size) for size in spec["shape"])
+    try:
+        value = np.asarray(value)
+        found = f"{value.dtype} of shape {value.shape}"
+        fits = len(spec["shape"]) == value.ndim and all(map(_is_size, spec["shape"], value.shape))
+        if fits and value.dtype.kind in kinds:
+            tensor = tf.constant(value, wanted)
+            if wanted.is_integer and not np.array_equal(tensor, value):
+                raise OverflowError("numbers that are too large")
+            return tensor
+    except (ValueError, TypeError, OverflowError) as error:
+        found = reason_of(error)
+    raise InputError(
+        f"{name} does not fit the export", found=found, expected=f"{spec['dtype']} ({shape})"
+    )
+
+
+def _is_size(expected, size):
+    return expected in (None, size)
 
 
 def _from_bytes(value):
@@ -195,6 +209,14 @@ def load_export(path: str | os.PathLike) -> Export:
             fix="its model_card.md says how to run it",
         )
     try:
-        return Export(path, about, tf.saved_model.load(path))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise InputError(f"cannot load: {str(error).splitlines()[0]}", where=path) from error
+        loaded = tf.saved_model.load(path)
+    except Exception as error:  # TensorFlow raises many kinds for a broken file
+        raise InputError(f"cannot load: {reason_of(error)}", where=path) from error
+    if not about["signatures"].keys() <= loaded.signatures.keys():
+        raise InputError(
+            "an export that is not what its signature.json says",
+            where=path,
+            found=", ".join(loaded.signatures),
+            expected=", ".join(about["signatures"]),
+        )
+    return Export(path, about, loaded)

@@ -33,9 +33,9 @@ class Servable:
     """A model with what it takes to answer raw input.
 
     task: ``"classifier"``, …, or ``"model"`` for any other Keras model. model: the one whose
-    weights are saved. signatures, examples: of what the export answers. labels: what the last
-    axis of ``probabilities`` means. tables: look-ups that the graphs use. numeric_model: what is
-    exported where there are no strings, if not the model. vocabularies: of its inputs, by name.
+    weights are saved. signatures, examples: of what the export answers. numeric_model: what a
+    format without strings holds. labels: what the last axis of ``probabilities`` means. tables:
+    look-ups that the graphs use. vocabularies: of the inputs of ``numeric_model``, by name.
     reading: how a text becomes tokens, ``{"level", …}``, for who loads the export.
     """
 
@@ -43,9 +43,9 @@ class Servable:
     model: keras.Model
     signatures: dict[str, Signature]
     examples: list[Example]
+    numeric_model: keras.Model
     labels: tuple[str, ...] = ()
     tables: tuple = ()
-    numeric_model: keras.Model | None = None
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     reading: dict = field(default_factory=dict)
 

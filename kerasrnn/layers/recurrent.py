@@ -42,8 +42,9 @@ def implementation(layer: keras.layers.Layer) -> Implementation:
     layer = getattr(layer, "forward_layer", layer)
     if not isinstance(layer, Native):
         return Implementation("keras", "not a layer of kerasrnn")
-    reason = why_not_native(layer)
-    return Implementation("keras", reason) if reason else Implementation("native", "float32 on CPU")
+    if reason := why_not_native(layer):
+        return Implementation("keras", reason)
+    return Implementation("native", "float32 on a CPU")
 
 
 def why_not_native(layer: Native) -> str | None:
@@ -237,6 +238,18 @@ class SimpleRNN(Native, keras.layers.SimpleRNN):
     """
 
     cell_name = "simple"
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class RNN(CarriesMask, keras.layers.RNN):
+    """``keras.layers.RNN`` of any cell, with Keras's loop, that passes its mask on.
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.RNN(keras.layers.GRUCell(4))(np.ones((2, 3, 5), "float32")).shape
+    TensorShape([2, 4])
+    """
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

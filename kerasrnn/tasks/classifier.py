@@ -239,6 +239,7 @@ class ClassifierTask(Task):
             exported,
             signatures,
             examples,
+            numeric_model=model,
             labels=predictor.labels,
             tables=tables,
             vocabularies={"tokens": predictor.vocabulary} if tables else {},

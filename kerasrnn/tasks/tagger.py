@@ -227,6 +227,7 @@ class TaggerTask(Task):
                 "tag_tokens": Signature(tag_tokens, [string_spec("tokens", 2)]),
             },
             _examples(predictor),
+            numeric_model=predictor.model,
             labels=predictor.labels,
             tables=tables,
             vocabularies=vocabularies,
