@@ -168,8 +168,9 @@ def _stack_units(units, layers, stacked):
         if layers not in (None, 2):
             raise InputError("--stacked means --layers 2", found=f"--layers {layers}")
         layers = 2
-    if layers < 1:
-        raise InputError("--layers out of range", found=layers, expected="1 or more")
+    if not 1 <= layers <= options.MOST_LAYERS:
+        expected = f"1 to {options.MOST_LAYERS}"
+        raise InputError("--layers out of range", found=layers, expected=expected)
     if len(units) == 1:
         return units * layers
     if len(units) != layers:
