@@ -17,17 +17,24 @@ from sklearn.metrics import (
 )
 
 
-def classification_metrics(y, probabilities) -> dict[str, float]:
+def classification_metrics(y: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """Loss (mean cross-entropy, nats), accuracy and macro F1.
 
-    y: int (n,). probabilities: float (n, classes), each row adding up to 1.
+    y: int (n,). probabilities: float (n, classes), each row adding up to 1. A y of ``classes``
+    or more is a label that training never saw: it counts as wrong, and not in the loss, which
+    would be infinite.
+
+    >>> round(classification_metrics(np.array([0, 1]), np.array([[1, 0], [0.5, 0.5]]))["loss"], 4)
+    0.3466
     """
     classes = np.arange(probabilities.shape[1])
     predicted = probabilities.argmax(-1)
     probabilities = probabilities.astype("float64")
     probabilities /= probabilities.sum(-1, keepdims=True)
+    seen = y < len(classes)
+    loss = log_loss(y[seen], probabilities[seen], labels=classes) if seen.any() else math.inf
     return {
-        "loss": float(log_loss(y, probabilities, labels=classes)),
+        "loss": float(loss),
         "accuracy": float(accuracy_score(y, predicted)),
         "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
     }
@@ -152,12 +159,14 @@ def confusion(y, predicted, num_classes) -> np.ndarray:
     return confusion_matrix(y, predicted, labels=np.arange(num_classes))
 
 
-def language_metrics(loss, unit="char") -> dict[str, float]:
+def language_metrics(loss: float, bits: str = "bits_per_character") -> dict[str, float]:
     """What follows from a loss in nats per token: perplexity e^loss, and bits, loss / ln 2.
 
-    unit: what a token is, ``"char"`` or ``"word"``.
+    bits: the name of the latter, such as ``text.CharacterTokens.bits``.
+
+    >>> language_metrics(0.0)
+    {'loss': 0.0, 'perplexity': 1.0, 'bits_per_character': 0.0}
     """
-    bits = {"char": "bits_per_character", "word": "bits_per_word"}[unit]
     perplexity = math.exp(min(loss, 700.0))  # beyond which float64 ends
     return {"loss": loss, "perplexity": perplexity, bits: loss / math.log(2)}
 

@@ -1,42 +1,126 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and read only where they are files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from contextlib import contextmanager
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kerasrnn.errors import InputError
 
+_LARGEST = 1 << 30  # bytes of a text file that is read at once
+
 
 @contextmanager
-def atomic(path):
+def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` (same suffix) and move it there on success.
 
     Raises ``InputError`` where the place cannot be written (full or read-only disk).
     """
     path = Path(path)
+    if not path.name:
+        raise InputError("no file to write", found=repr(str(path)), expected="the path of a file")
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}",
-            found=error.strerror or str(error),
-            fix="free space or choose another place",
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
-def write_text(path, text):
+@contextmanager
+def replacing_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a path beside ``path`` for a new directory, and move it there on success.
+
+    What is at ``path`` already is replaced then; where anything fails it stays. Raises
+    ``InputError`` where the place cannot be written.
+    """
+    place = Path(os.path.realpath(path))
+    new, old = (place.with_name(f".{os.getpid()}-{word}-{place.name}") for word in ("new", "old"))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        yield new
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        if old.exists() and not place.exists():
+            old.rename(place)
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _cannot_write(path, error):
+    return InputError(
+        f"cannot write {path}",
+        found=error.strerror or str(error),
+        fix="free space or choose another place",
+    )
+
+
+def write_text(path: str | os.PathLike, text: str):
     """Write ``text`` to ``path`` atomically, as UTF-8."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
+def write_json(path: str | os.PathLike, value):
     """Write ``value`` to ``path`` atomically, as indented JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_regular(path: str | os.PathLike):
+    """Raise ``InputError`` unless ``path`` is a regular file: pipes wait, devices never end.
+
+    A link to a regular file is one.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"no file {path}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error
+    if not stat.S_ISREG(mode):
+        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise InputError("not a regular file", where=path, found=kind)
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a UTF-8 file. Raises ``InputError``, as for one that is no regular file."""
+    check_regular(path)
+    try:
+        if (size := os.stat(path).st_size) > _LARGEST:
+            raise InputError("a file too large", where=path, found=f"{size:,} bytes")
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"broken text: {error}", where=path) from error
+
+
+def read_json(path: str | os.PathLike, kind: type):
+    """The value in a JSON file, which must be a ``dict`` or a ``list``. Raises ``InputError``."""
+    text = read_text(path)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"broken JSON: {error}", where=path) from error
+    if not isinstance(value, kind):
+        raise InputError("unexpected JSON", where=path, expected=f"a {kind.__name__}")
+    return value
+
+
+def digest(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,20 @@
-"""The options of each task and their defaults, for ``train`` and the command line's help."""
+"""The choices and defaults of every option, for the library and the command line. No Keras here.
+
+A task's options stand in three tables, which ``Settings`` keeps apart: those of its data, of
+its model and of the fit.
+"""
 
 from __future__ import annotations
+
+CELLS = ("lstm", "gru", "simple")
+POOLINGS = ("last", "mean", "max")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine", "plateau")
+SAMPLINGS = ("random", "sequential")
+LEVELS = ("char", "word")
+UNKNOWN_CHOICES = ("error", "skip", "unk")
+MOST_LAYERS = 64
+EXPORT_FORMATS = ("saved_model", "onnx", "litert")
 
 _FIT = {
     "epochs": 30,
@@ -15,7 +29,7 @@ _TEXT_FIT = _FIT | {
     "batch_size": 64,
     "learning_rate": 0.01,
     "schedule": "cosine",
-    "steps": 64,
+    "sequence_length": 64,
 }
 _STACK = {
     "units": 50,
@@ -25,42 +39,56 @@ _STACK = {
     "dropout": 0.2,
     "functional": False,
 }
+_TEXT = {
+    "validation_split": 0.1,
+    "level": "char",
+    "letters_only": False,
+    "max_corpus_tokens": None,
+    "min_frequency": 1,
+    "max_vocabulary": None,
+}
 
+DATA = {
+    "classifier": {"validation_split": 0.1, "seed": 0},
+    "tagger": {
+        "validation_split": 0.1,
+        "column": "upos",
+        "min_frequency": 2,
+        "max_vocabulary": None,
+    },
+    "generator": _TEXT | {"lines": False},
+    "infiller": _TEXT,
+}
+MODEL = {
+    "classifier": _STACK | {"pooling": "last"},
+    "tagger": _STACK | {"units": 128, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
+    "generator": _STACK
+    | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
+    "infiller": _STACK | {"units": 128, "embedding_dim": 64},
+}
 FIT = {
     "classifier": _FIT,
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
 }
-MODEL = {
-    "classifier": _STACK | {"pooling": "last"},
-    "tagger": _STACK | {"units": 128, "embedding": 64, "characters": None, "dropout": 0.4},
-    "generator": _STACK | {"units": 256, "embedding": 64, "tied": False, "bidirectional": False},
-    "infiller": _STACK | {"units": 128, "embedding": 64},
+GENERATION = {  # of ``kerasrnn generate``
+    "max_length": 500,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "repetition_penalty": 1.0,
 }
-_TEXT = {
-    "validation_split": 0.1,
-    "unit": "char",
-    "classic": False,
-    "max_tokens": None,
-    "min_frequency": 1,
-    "max_size": None,
-}
-DATA = {
-    "classifier": {"validation_split": 0.1, "seed": 0},
-    "generator": _TEXT | {"lines": False},
-    "tagger": {
-        "validation_split": 0.1,
-        "column": "upos",
-        "min_frequency": 2,
-        "max_size": None,
-    },
-    "infiller": _TEXT,
-}
+TASKS = tuple(MODEL)
+TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
 
 
-def defaults(name) -> dict:
-    """The default of an option for each task that has it: ``{"classifier": 30, …}``."""
+def defaults(name: str) -> dict:
+    """The default of an option for each task that has it.
+
+    >>> defaults("pooling")
+    {'classifier': 'last'}
+    """
     return {
         task: table[task][name]
         for table in (FIT, MODEL, DATA)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerasrnn.errors import InputError
 from kerasrnn.files import atomic
 
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+
+_FORMATS = (".png", ".svg", ".pdf")  # those that need no other program
 _NAMES = {"loss": "loss (nats)", "accuracy": "accuracy", "learning_rate": "learning rate"}
 _NOT_CURVES = (
     "epoch",
@@ -17,14 +27,24 @@ _NOT_CURVES = (
     "bits_per_character",  # the loss in another unit
     "bits_per_word",
 )
+_MOST_VALUES = 20  # classes up to which a confusion matrix shows its numbers
 
 
-def metrics_in(history) -> list[str]:
-    """The metrics of a history that are drawn, one picture each: ``["loss", "accuracy"]``."""
+def metrics_in(history: Mapping[str, Sequence[float]]) -> list[str]:
+    """The metrics of a history that are drawn, one picture each.
+
+    >>> metrics_in({"epoch": [1], "loss": [2.0], "val_loss": [2.5], "seconds": [0.3]})
+    ['loss']
+    """
     return [name for name in history if not name.startswith("val_") and name not in _NOT_CURVES]
 
 
-def plot_history(history, metric="loss", ax=None, label=None):
+def plot_history(
+    history: Mapping[str, Sequence[float]],
+    metric: str = "loss",
+    ax: Axes | None = None,
+    label: str | None = None,
+) -> Axes:
     """Draw one metric of a history over the epochs: training solid, validation dashed.
 
     Args:
@@ -41,16 +61,16 @@ def plot_history(history, metric="loss", ax=None, label=None):
 
     Raises:
         InputError: the history lacks the metric.
+
+    >>> plot_history({"loss": [2.0, 1.0], "val_loss": [2.5, 2.2]}).get_ylabel()
+    'loss (nats)'
     """
     if not history.get(metric):
         raise InputError(
             f"no {metric!r} in the history",
             found=", ".join(metrics_in(history)) or "no finished epoch",
         )
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots()
+    ax = ax or _new_axes()
     epochs = history.get("epoch") or range(1, len(history[metric]) + 1)
     marker = "o" if len(epochs) == 1 else None
     prefix = f"{label}, " if label else ""
@@ -64,37 +84,67 @@ def plot_history(history, metric="loss", ax=None, label=None):
             color=line.get_color() if label else None,
             label=f"{prefix}validation",
         )
-    name = _NAMES.get(metric, metric.replace("_", " "))
-    ax.set(xlabel="epoch", ylabel=name, title=f"{metric.replace('_', ' ').capitalize()} by epoch")
+    name = metric.replace("_", " ")
+    ax.set(xlabel="epoch", ylabel=_NAMES.get(metric, name), title=f"{name.capitalize()} by epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(alpha=0.3)
     ax.legend()
     return ax
 
 
-def plot_histories(histories, metric="loss", ax=None):
-    """Draw one metric of several runs on one Axes, ``{name: history}``; returns the Axes."""
-    several = len(histories) > 1
+def plot_histories(
+    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    metric: str = "loss",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one metric of several runs on one Axes.
+
+    Args:
+        histories: ``{name: history}``; the names stand in the legend where there are several.
+        metric, ax: as for ``plot_history``.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        InputError: no history, or one that lacks the metric.
+
+    >>> ax = plot_histories({"one": {"loss": [2.0, 1.0]}, "two": {"loss": [3.0, 1.5]}})
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['one, training', 'two, training']
+    """
+    if not histories:
+        raise InputError("no history to draw", expected="at least one")
     for name, history in histories.items():
-        ax = plot_history(history, metric, ax, label=name if several else None)
+        ax = plot_history(history, metric, ax, label=name if len(histories) > 1 else None)
     return ax
 
 
-def plot_panels(histories, metrics, axes):
-    """Draw each of the metrics of several runs on the Axes of the same place."""
+def plot_panels(histories: Mapping[str, Mapping], metrics: Sequence[str], axes: Sequence[Axes]):
+    """Draw each metric of several runs on the Axes in the same place."""
     for ax, metric in zip(axes, metrics, strict=True):
         plot_histories(histories, metric, ax)
 
 
-def plot_confusion(matrix, labels, ax=None):
+def plot_confusion(matrix: np.ndarray, labels: Sequence[str], ax: Axes | None = None) -> Axes:
     """Draw a confusion matrix, true labels down and predicted labels across.
 
-    matrix: counts (classes, classes) as ``evaluation.confusion`` gives them. Returns the Axes.
+    Args:
+        matrix: counts, int (classes, classes), as ``evaluation.confusion`` gives them.
+        labels: the names of the classes.
+        ax: Axes to draw on; a new figure's by default.
+
+    Returns:
+        The Axes.
+
+    >>> import numpy as np
+    >>> plot_confusion(np.array([[3, 1], [0, 2]]), ["no", "yes"]).get_xlabel()
+    'predicted label'
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
+    few = len(labels) <= _MOST_VALUES
     display = ConfusionMatrixDisplay(matrix, display_labels=labels)
-    few = len(labels) <= 20
     display.plot(
         ax=ax,
         include_values=few,
@@ -106,24 +156,37 @@ def plot_confusion(matrix, labels, ax=None):
     return display.ax_
 
 
-def panel_size(panels):
+def panel_size(panels: int) -> tuple[float, float]:
     """Width and height in inches of a figure with ``panels`` Axes side by side."""
     return 6.4 * panels, 4.8
 
 
-def save(path, draw, panels=1):
+def save(path: str | os.PathLike, draw: Callable, panels: int = 1) -> Path:
     """Call ``draw`` with ``panels`` Axes side by side and write the figure to ``path``.
 
-    The suffix chooses the format: .png, .svg, .pdf, or another that Matplotlib knows.
+    The suffix chooses the format: .png, .svg or .pdf. Raises ``InputError`` for another, or a
+    place that cannot be written.
     """
-    figure = Figure(figsize=panel_size(panels), layout="constrained")
-    formats = figure.canvas.get_supported_filetypes()
-    if path.suffix[1:].lower() not in formats:
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
         raise InputError(
             "unknown picture format", found=repr(path.name), expected=".png, .svg or .pdf"
         )
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    draw(*axes)
+    figure = Figure(figsize=panel_size(panels), layout="constrained")
+    draw(*figure.subplots(1, panels, squeeze=False)[0])
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150)
     return path
+
+
+def save_curves(
+    path: str | os.PathLike, histories: Mapping[str, Mapping], metrics: Sequence[str]
+) -> Path:
+    """Draw metrics of ``{name: history}`` side by side and write them to ``path`` as ``save``."""
+    return save(path, lambda *axes: plot_panels(histories, metrics, axes), len(metrics))
+
+
+def _new_axes():
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[1]

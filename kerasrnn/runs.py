@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -26,25 +26,48 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from kerasrnn import options
 from kerasrnn.errors import InputError
-from kerasrnn.files import write_json, write_text
+from kerasrnn.files import read_json, read_text, write_json, write_text
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from kerasrnn.text import Vocabulary
+
+FORMAT = 2
 ROOT = Path("runs")
+MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
+_TOO_LARGE = 1e100  # of a metric: no picture could show it
 _INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
+_RENAMED = {  # names of options in format 1, and what they are called now
+    "unit": "level",
+    "classic": "letters_only",
+    "max_tokens": "max_corpus_tokens",
+    "max_size": "max_vocabulary",
+    "steps": "sequence_length",
+    "embedding": "embedding_dim",
+    "characters": "use_characters",
+}
 _LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory and what its run.json says."""
+    """One run directory and what its run.json says. It is a path wherever one is taken.
+
+    >>> open_run("runs/digits-classifier-1").task  # doctest: +SKIP
+    'classifier'
+    """
 
     path: Path
     info: dict
 
     def __str__(self):
+        return str(self.path)
+
+    def __fspath__(self):
         return str(self.path)
 
     @property
@@ -63,13 +86,25 @@ class Run:
             fix="train again with 'kerasrnn train'",
         )
 
-    def read_text(self, name) -> str:
-        """The content of a text file of the run. Raises ``InputError``."""
-        return _read_text(self.path / name)
+    def vocabulary(self, name: str = "vocabulary.json", *, padded: bool = False) -> Vocabulary:
+        """A vocabulary of the run. Raises ``InputError``."""
+        from kerasrnn.text import Vocabulary  # with NumPy, which listing runs does without
+
+        path = self.path / name
+        try:
+            return Vocabulary.from_json(_of_run(read_text, path), padded=padded)
+        except InputError as error:
+            message = str(error)
+            raise InputError(message, where=None if str(path) in message else path) from error
+
+    def reading(self, *names: str) -> dict:
+        """How the text of the run was read, of the options named: ``{"level": "char", …}``."""
+        options = self.info["data"].get("options", {})
+        return {name: options[name] for name in names if name in options}
 
     def labels(self) -> tuple[str, ...]:
         """The class names, in the order of the model's outputs."""
-        labels = _read_json(self.path / "labels.json", list)
+        labels = _of_run(read_json, self.path / "labels.json", list)
         if not all(isinstance(label, str) for label in labels):
             raise InputError("labels that are no strings", where=self.path / "labels.json")
         return tuple(labels)
@@ -77,7 +112,11 @@ class Run:
     def metrics(self) -> dict:
         """The content of metrics.json; empty where the run was not evaluated."""
         path = self.path / "metrics.json"
-        return _read_json(path, dict) if path.exists() else {}
+        metrics = read_json(path, dict) if path.exists() else {}
+        parts = [metrics[part] for part in MEASURED if part in metrics]
+        if not all(isinstance(part, dict) for part in parts):
+            raise InputError("unexpected JSON", where=path, expected="a table for each part")
+        return metrics
 
     def history(self) -> dict[str, list[float]]:
         """history.csv as columns: ``{"epoch": [1, 2], "loss": [2.2, 1.9], …}``."""
@@ -103,20 +142,26 @@ class Run:
         write_text(self.path / "history.csv", text.getvalue())
 
 
-def create_run(dataset_name, task, info, meaning, out=None) -> Run:
+def create_run(
+    dataset_name: str,
+    task: str,
+    info: dict,
+    artifacts: dict,
+    output: str | os.PathLike | None = None,
+) -> Run:
     """Make a new run directory with run.json and what its numbers mean in it.
 
     Args:
         dataset_name: goes into the default name, ``runs/<data>-<task>-<n>``.
         task: ``"classifier"``, …
         info: what run.json holds beyond format, task, time and library versions.
-        meaning: JSON values to write, ``{"labels.json": [...]}``.
-        out: the directory to make instead of the default one.
+        artifacts: JSON values to write, ``{"labels.json": [...]}``.
+        output: the directory to make instead of the default one.
 
     Raises:
-        InputError: ``out`` exists already, or the place cannot be written.
+        InputError: ``output`` exists already, or the place cannot be written.
     """
-    path = _make_directory(dataset_name, task, out)
+    path = _make_directory(dataset_name, task, output)
     info = {
         "format": FORMAT,
         "task": task,
@@ -125,7 +170,7 @@ def create_run(dataset_name, task, info, meaning, out=None) -> Run:
         "versions": library_versions(),
     }
     try:
-        for name, value in meaning.items():
+        for name, value in artifacts.items():
             write_json(path / name, value)
         write_json(path / "run.json", info)
     except BaseException:
@@ -134,8 +179,13 @@ def create_run(dataset_name, task, info, meaning, out=None) -> Run:
     return Run(path, info)
 
 
-def open_run(path) -> Run:
-    """Open a run directory, checking that it is one and that this version can read it."""
+def open_run(path: str | os.PathLike) -> Run:
+    """Open a run directory, checking that it is one and that this version can read it.
+
+    Takes a ``Run`` too. Raises ``InputError``.
+    """
+    if isinstance(path, Run):
+        return path
     path = Path(path)
     if not path.is_dir():
         raise InputError(
@@ -146,10 +196,10 @@ def open_run(path) -> Run:
     file = path / "run.json"
     if not file.is_file():
         raise InputError(f"{path} is not a run", expected="a run.json in it")
-    info = _read_json(file, dict)
+    info = read_json(file, dict)
     if not isinstance(info.get("format"), int):
         raise InputError("not the run.json of a kerasrnn run", where=file)
-    if info["format"] != FORMAT:
+    if not 1 <= info["format"] <= FORMAT:
         raise InputError(
             "run of another kerasrnn version",
             where=file,
@@ -158,12 +208,28 @@ def open_run(path) -> Run:
             fix="open it with the version that made it",
         )
     wrong = [key for key, kind in _INFO.items() if not isinstance(info.get(key), kind)]
+    if info.get("task") not in options.TASKS:
+        wrong.append("task")
     if wrong:
-        raise InputError(f"run.json without a proper {', '.join(wrong)}", where=file)
-    return Run(path, info)
+        raise InputError(f"run.json without a proper {', '.join(dict.fromkeys(wrong))}", where=file)
+    return Run(path, _today(info))
 
 
-def list_runs(root=ROOT) -> list[Run]:
+def _today(info):
+    """What a run.json of any format says, with today's names of options."""
+    if info["format"] == FORMAT:
+        return info
+
+    def renamed(table):
+        return {_RENAMED.get(name, name): value for name, value in table.items()}
+
+    data = info["data"]
+    said = data["options"] if isinstance(data.get("options"), dict) else {}
+    data = {**renamed(data), "options": renamed(said)}
+    return {**info, "data": data, "options": renamed(info["options"])}
+
+
+def list_runs(root: str | os.PathLike = ROOT) -> list[Run]:
     """The runs in ``root``, the oldest first. Directories that are no runs are passed over."""
     root = Path(root)
     if not root.is_dir():
@@ -177,11 +243,11 @@ def list_runs(root=ROOT) -> list[Run]:
     return sorted(runs, key=lambda run: run.info["created"])
 
 
-def latest_run(root=ROOT, tasks=None) -> Run:
-    """The newest run in ``root``, of one of ``tasks`` if given. Raises ``InputError``."""
-    runs = [run for run in list_runs(root) if tasks is None or run.task in tasks]
+def latest_run(root: str | os.PathLike = ROOT, *, task: str | None = None) -> Run:
+    """The newest run in ``root``, of a task if one is given. Raises ``InputError``."""
+    runs = [run for run in list_runs(root) if task in (None, run.task)]
     if not runs:
-        kind = "run" if tasks is None else " or ".join(tasks)
+        kind = task or "run"
         raise InputError(
             f"no {kind} in {Path(root)}{os.sep}",
             fix="make one with 'kerasrnn train', or name a run directory",
@@ -189,17 +255,17 @@ def latest_run(root=ROOT, tasks=None) -> Run:
     return runs[-1]
 
 
-def _make_directory(dataset_name, task, out):
+def _make_directory(dataset_name, task, output):
     try:
-        if out is not None:
-            path = Path(out)
+        if output is not None:
+            path = Path(output)
             if not os.path.lexists(path):
                 path.mkdir(parents=True)
                 return path
             raise InputError(
-                f"{out} exists already",
+                f"{output} exists already",
                 expected="a new directory",
-                fix="choose another --out, or remove it",
+                fix="choose another --output, or remove it",
             )
         ROOT.mkdir(parents=True, exist_ok=True)
         for number in count(1):
@@ -209,35 +275,18 @@ def _make_directory(dataset_name, task, out):
                 return path
     except OSError as error:
         raise InputError(
-            f"cannot make {out or ROOT}", found=error.strerror, fix="choose another --out"
+            f"cannot make {output or ROOT}", found=error.strerror, fix="choose another --output"
         ) from error
 
 
-def _read_text(path):
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"missing file {path}", fix="the run is incomplete") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}", found=error.strerror) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"broken text: {error}", where=path) from error
+def _of_run(read, path, *arguments):
+    if not path.exists():
+        raise InputError(f"missing file {path}", fix="the run is incomplete")
+    return read(path, *arguments)
 
 
-def _read_json(path, kind):
-    """The value in a JSON file, which must be a ``dict`` or a ``list``."""
-    try:
-        value = json.loads(_read_text(path))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"broken JSON: {error}", where=path) from error
-    if not isinstance(value, kind):
-        raise InputError("unexpected JSON", where=path, expected=f"a {kind.__name__}")
-    return value
-
-
-def library_versions():
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that matter to a run, of those that are installed."""
     versions = {}
     for name in _LIBRARIES:
         try:
@@ -248,4 +297,9 @@ def library_versions():
 
 
 def _number(column, text):
-    return int(text) if column in _INTEGERS else float(text)
+    if column in _INTEGERS:
+        return int(text)
+    value = float(text)
+    if _TOO_LARGE < abs(value) < math.inf:
+        raise ValueError(f"{column} {text}")
+    return value

@@ -1,25 +1,30 @@
-"""``train``: build, fit, record in a run directory, evaluate; and what reads a run with Keras."""
+"""``train``: build, fit, record in a run directory, evaluate."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerasrnn import options as choices
 from kerasrnn import plotting
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, check_choice, check_positive, check_range, check_seed
 from kerasrnn.files import atomic, write_json
 from kerasrnn.inference.loading import load_model
 from kerasrnn.inference.states import CarriedState
-from kerasrnn.runs import Run, create_run
-from kerasrnn.tasks import TASKS
+from kerasrnn.runs import Run, create_run, open_run
+from kerasrnn.tasks import task_of
+from kerasrnn.tasks.base import Settings
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -27,27 +32,34 @@ OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
-SCHEDULES = ("constant", "cosine", "plateau")
-_WARM_UP = 0.05  # share of the steps in which the cosine schedule rises to the learning rate
+_WARM_UP = 0.05  # fraction of the steps in which the cosine schedule rises to the learning rate
 _LAST_RATE = 0.02  # of the learning rate at its end
-_POSITIVE = ("epochs", "batch_size", "steps")
 
 
-def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
+def train(
+    data,
+    output: str | os.PathLike | None = None,
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **options,
+) -> Run:
     """Train a model on data and leave everything in a new run directory.
 
     The task is that of the data: a ``Dataset`` trains a classifier, ``Sentences`` a tagger, a
     ``Corpus`` a generator or an infiller.
-    After every epoch the run holds a row more of history.csv, the model in last.keras and,
+    After every epoch the run holds another row of history.csv, the model in last.keras and,
     when the validation loss is the lowest so far, in best.keras (the training loss where
     there is no validation part). At the end the best model is evaluated, once, and the
     pictures are drawn. Ctrl-C leaves a usable run of the epochs finished so far.
 
     Args:
-        data: from ``load``, ``load_sentences`` or ``load_corpus``.
-        out: directory to make; by default ``runs/<data>-<task>-<n>``.
+        data: from ``load_dataset``, ``load_sentences`` or ``load_corpus``.
+        output: directory to make; by default ``runs/<data>-<task>-<n>``.
         seed: fixes weights, dropout and the order of the batches.
         quiet: nothing on stderr.
+        callbacks: further callbacks of Keras for ``fit``.
         **options: those of the builder of the task, such as ``units=(50, 50)``, and
 
             - ``epochs``, ``batch_size``, ``learning_rate``: positive numbers.
@@ -58,87 +70,90 @@ def train(data, out=None, *, seed=0, quiet=False, **options) -> Run:
               Hutter 2017); ``"plateau"``, halved after two epochs without a lower loss.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
-            - of a generator ``steps``, the length of its windows; ``sampling``, ``"random"``
+            - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
               windows that start with all-zero states or ``"sequential"`` ones with states
-              carried from batch to batch; ``sample_every`` so many epochs print a text that
-              goes on from ``prompt``, 0 for never.
-            - of an infiller ``steps``, and ``mask_rate``, the share of tokens that is hidden, in
-              runs of up to ``mask_span``.
+              carried from batch to batch; every ``sample_every`` epochs print a sample that
+              continues ``prompt``, 0 for never.
+            - of an infiller ``sequence_length``, and ``mask_rate``, the fraction of tokens that
+              is masked, in runs of up to ``mask_span``.
 
             ``options.FIT`` and ``options.MODEL`` hold their defaults for each task.
 
     Raises:
-        InputError: a bad option, an existing ``out``, a full disk, a loss that is not finite.
+        InputError: a bad option, an existing ``output``, a full disk, a loss that is not finite.
         KeyboardInterrupt: Ctrl-C, after the run was left in order.
+
+    >>> from kerasrnn import load_dataset
+    >>> run = train(load_dataset("digits"), epochs=1, quiet=True)  # doctest: +SKIP
     """
-    task = TASKS[data.task]
-    fit_options, model_options = task.complete(options)
-    _check_options(fit_options, seed)
+    settings = task_of(data.task).settings(options, data.options)
+    return run_training(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
+
+
+def run_training(
+    data,
+    settings: Settings,
+    output: str | os.PathLike | None = None,
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """``train`` with the settings of a task."""
+    task = task_of(data.task)
+    _check_fit(settings.fit)
+    check_seed(seed)
     keras.utils.set_random_seed(seed)
-    model = task.build(data, model_options)
-    options = fit_options | model_options
-    batches = task.batches(data, options, seed)
-    optimizer = make_optimizer(fit_options, steps=fit_options["epochs"] * len(batches))
-    _compile(model, optimizer, task.metrics)
-    fitted = task.fitted(model, options)
-    if fitted is not model:
-        _compile(fitted, optimizer, task.metrics)
-    sample = task.sample(model, data, options) if not quiet else None
-    info = {"data": _describe(data), "options": options, "seed": seed}
-    run = create_run(data.name, data.task, info, task.meaning(data), out)
-    if not quiet:
-        print(data, file=sys.stderr)
-        model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-    bar = not quiet and sys.stderr.isatty()
-    recorder = _Recorder(
-        run,
-        model,
-        tokens=batches.tokens,
-        examine=task.examine(model, data, options),
-        widen=lambda logs: task.widen(data, logs),
-        sample=sample,
-        sample_every=fit_options.get("sample_every", 0),
-        line=not quiet and not bar,
-    )
-    callbacks = [recorder]
-    if fit_options["schedule"] == "plateau":
-        monitored = "val_loss" if recorder.examine else "loss"
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            fitted.fit(
-                batches,
-                epochs=fit_options["epochs"],
-                shuffle=False,  # the batches have an order already
-                callbacks=callbacks,
-                verbose=1 if bar else 0,
-            )
-    except KeyboardInterrupt:
-        _stopped(model, run, quiet)
-        raise
-    except BaseException:
-        if not (run.path / "last.keras").exists():
-            shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
-        raise
+    model = task.build(data, settings)
+    batches = task.batches(data, settings, seed)
+    fitted = _compile(task, model, settings, len(batches))
+    with _obeying_interrupts() as interrupts:
+        info = {"data": _describe(data), "options": settings.fit | settings.model, "seed": seed}
+        run = create_run(data.name, data.task, info, task.artifacts(data), output)
+        try:
+            if not quiet:
+                print(data, file=sys.stderr)
+                model.summary(print_fn=lambda line: print(line, file=sys.stderr))
+            bar = not quiet and sys.stderr.isatty()
+            recorder = _Recorder(run, model, data, settings, batches.tokens, quiet)
+            followers = [interrupts, recorder, *_plateau(settings, recorder), *callbacks]
+            with contextlib.redirect_stdout(sys.stderr):
+                fitted.fit(
+                    batches,
+                    epochs=settings.fit["epochs"],
+                    shuffle=False,  # the batches have an order already
+                    callbacks=followers,
+                    verbose=1 if bar else 0,
+                )
+        except KeyboardInterrupt:
+            _stopped(model, run, quiet)
+            raise
+        except BaseException:
+            if not (run.path / "last.keras").exists():
+                shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
+            raise
     draw_history(run)
     evaluate(run, data)
     return run
 
 
-def make_optimizer(options, steps) -> keras.optimizers.Optimizer:
-    """The Keras optimizer for ``options`` of ``train``, over a training of so many steps.
+def _plateau(settings, recorder):
+    if settings.fit["schedule"] != "plateau":
+        return []
+    monitored = "val_loss" if recorder.validate else "loss"
+    return [keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2)]
 
-    Raises ``InputError`` for an optimizer, schedule or clip_norm that there is not.
+
+def make_optimizer(fit: dict, steps: int) -> keras.optimizers.Optimizer:
+    """The Keras optimizer for the options of a fit, over a training of so many steps.
+
+    Raises ``InputError`` for an unknown optimizer or schedule, or a clip_norm out of range.
     """
-    name, schedule, clip_norm = (options[key] for key in ("optimizer", "schedule", "clip_norm"))
-    if name not in OPTIMIZERS:
-        raise InputError("unknown optimizer", found=repr(name), expected=", ".join(OPTIMIZERS))
-    if schedule not in SCHEDULES:
-        raise InputError("unknown schedule", found=repr(schedule), expected=", ".join(SCHEDULES))
-    if not clip_norm >= 0:
-        raise InputError("clip_norm out of range", found=clip_norm, expected="0 or more")
-    rate = options["learning_rate"]
-    if schedule == "cosine":
+    check_choice("optimizer", fit["optimizer"], choices.OPTIMIZERS)
+    check_choice("schedule", fit["schedule"], choices.SCHEDULES)
+    check_range("clip_norm", fit["clip_norm"], 0)
+    rate = fit["learning_rate"]
+    if fit["schedule"] == "cosine":
         rising = math.ceil(_WARM_UP * steps)
         rate = keras.optimizers.schedules.CosineDecay(
             rate / rising,
@@ -147,14 +162,16 @@ def make_optimizer(options, steps) -> keras.optimizers.Optimizer:
             warmup_target=rate,
             warmup_steps=rising,
         )
-    return OPTIMIZERS[name](learning_rate=rate, global_clipnorm=clip_norm or None)
+    return OPTIMIZERS[fit["optimizer"]](
+        learning_rate=rate, global_clipnorm=fit["clip_norm"] or None
+    )
 
 
-def evaluate(run: Run, data=None) -> dict:
+def evaluate(run: str | os.PathLike, data=None) -> dict:
     """Evaluate the best model of a run; write metrics.json, and pictures of some tasks.
 
     Args:
-        run: the run.
+        run: the run, or its path.
         data: its data, loaded again by default.
 
     Returns:
@@ -164,52 +181,62 @@ def evaluate(run: Run, data=None) -> dict:
         "recall", "f1", "support"} of each. Of a generator each has "loss", "perplexity" and
         "bits_per_character" (or "bits_per_word") over the whole validation text, the baseline
         is the best n-gram model, and "ngrams" holds the losses of all; of an infiller the same
-        over hidden tokens, beside the frequencies of tokens. A tagger is scored as a
+        over masked tokens, beside the frequencies of tokens. A tagger is scored as a
         classifier is, beside the most frequent label of each token, with "entity_f1" and
         "entities" where its labels say where entities begin and end.
 
     Raises:
         InputError: the data is not what the run was trained on, or the model is damaged.
     """
+    run = open_run(run)
+    task = task_of(run.task)
+    said = run.info["data"].get("options")
+    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {})
     if data is None:
         data = load_data(run)
-    task, model = TASKS[run.task], load_model(run.model_path)
-    examine = task.examine(model, data, run.info["options"])
-    metrics = {"validation": examine()} if examine else {}
-    metrics |= task.assess(model, data, run.path)
+    model = load_model(run)
+    try:
+        validate = task.validator(model, data, settings)
+        metrics = {"validation": validate()} if validate else {}
+        metrics |= task.evaluate(model, data, run.path)
+    except (TypeError, KeyError) as error:  # run.json was changed by hand
+        raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
     write_json(run.path / "metrics.json", metrics)
     return metrics
 
 
-def load_data(run: Run):
+def load_data(run: str | os.PathLike):
     """The data of a run, cut as it was; raises ``InputError`` if it is another one now."""
+    run = open_run(run)
     said = run.info["data"]
     try:
         source, options, fingerprint = said["source"], said["options"], said["fingerprint"]
         sources = [source] if isinstance(source, str) else source
-        if "-" in sources:
+        if "-" in sources or not any(sources):
+            where = "came from standard input" if "-" in sources else "was in memory"
             raise InputError(
-                f"the data of {run} came from standard input and cannot be read again",
-                fix="train on a file to evaluate the run later",
+                f"the data of {run} {where} and cannot be read again",
+                fix="give evaluate the data, or train on a file",
             )
-        data = TASKS[run.task].load(*sources, **options)
+        data = task_of(run.task).load(*sources, **options)
     except (KeyError, TypeError) as error:
         raise InputError(
             "run.json does not say how to load the data again", where=run.path / "run.json"
         ) from error
     found = data.fingerprint()
     if found != fingerprint:
+        before, now = said.get("origin", ""), data.origin
         raise InputError(
             f"the data of {run} has changed",
             where=" ".join(sources),
-            found=f"fingerprint {found[:12]}",
-            expected=fingerprint[:12],
+            found=f"fingerprint {found[:12]}" + (f" of {now}" if now else ""),
+            expected=fingerprint[:12] + (f" of {before}" if before else ""),
             fix="bring the old data back, or train again",
         )
     return data
 
 
-def draw_history(run: Run) -> list:
+def draw_history(run: Run) -> list[Path]:
     """Write one picture of each metric of the history into the run; returns their paths."""
     history = run.history()
     return [
@@ -224,11 +251,14 @@ def draw_history(run: Run) -> list:
 class _Recorder(keras.callbacks.Callback):
     """After each epoch: history.csv, last.keras and best.keras of the run, a line to stderr."""
 
-    def __init__(self, run, trained, *, tokens, examine, widen, sample, sample_every, line):
+    def __init__(self, run, trained, data, settings, tokens, quiet):
         super().__init__()
-        self.run, self.trained, self.tokens = run, trained, tokens
-        self.examine, self.widen = examine, widen
-        self.sample, self.sample_every, self.line = sample, sample_every, line
+        self.run, self.trained, self.data, self.tokens = run, trained, data, tokens
+        self.task = task_of(data.task)
+        self.validate = self.task.validator(trained, data, settings)
+        self.sample = None if quiet else self.task.sampler(trained, data, settings)
+        self.sample_every = settings.fit.get("sample_every", 0)
+        self.line = not quiet and not sys.stderr.isatty()
         self.rows, self.best = [], math.inf
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -244,10 +274,10 @@ class _Recorder(keras.callbacks.Callback):
                 expected="a finite number",
                 fix="lower --learning-rate or set --clip-norm",
             )
-        logs.update(self.widen(logs))  # for the callbacks that follow, the progress bar too
-        if self.examine is not None:
-            known = set(logs)
-            logs.update((f"val_{k}", v) for k, v in self.examine().items() if k in known)
+        logs.update(self.task.add_metrics(self.data, logs))  # for the callbacks that follow too
+        if self.validate is not None:
+            measured = set(logs)
+            logs.update((f"val_{k}", v) for k, v in self.validate().items() if k in measured)
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.perf_counter() - self.start, 3)
@@ -286,24 +316,73 @@ def _save(model, run, name):
     return run.path / name
 
 
-@contextlib.contextmanager
-def _no_interrupt():
-    """Hold Ctrl-C back until the block is done, so that a run's files always agree."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed = []
-    handler = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
+class _Interrupts(keras.callbacks.Callback):
+    """Raises an interrupt again after the step in which it was lost.
+
+    Python drops an exception that a signal raises within a callback from C.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.pressed = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.pressed:
             raise KeyboardInterrupt
 
 
-def _compile(model, optimizer, metrics):
-    """Compile, and make all variables now: ``fit`` would trace its graph once more for them."""
+@contextlib.contextmanager
+def _obeying_interrupts():
+    """Note each Ctrl-C; raises it at the end of the block at the latest."""
+    interrupts = _Interrupts()
+
+    def press(*_):
+        interrupts.pressed = True
+        raise KeyboardInterrupt
+
+    with _handling(press):
+        yield interrupts
+        if interrupts.pressed:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _no_interrupt():
+    """Hold Ctrl-C back until the block is done, so that a run's files always agree."""
+    pressed = []
+    with _handling(lambda *_: pressed.append(True)) as before:
+        yield
+    if pressed:
+        before(signal.SIGINT, None)
+
+
+@contextlib.contextmanager
+def _handling(handler):
+    """Have SIGINT handled by ``handler``, where this thread may; yields the handler before it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield before if callable(before) else signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _compile(task, model, settings, steps):
+    """The model to fit, compiled, with all its variables made.
+
+    ``fit`` would trace its graph once more for variables that it makes itself.
+    """
+    optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
+    _compile_one(model, optimizer, task.metrics)
+    fitted = task.training_model(model, settings)
+    if fitted is not model:
+        _compile_one(fitted, optimizer, task.metrics)
+    return fitted
+
+
+def _compile_one(model, optimizer, metrics):
     # Steps of weight 0, which are padding, count for nothing in the mean.
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
     model.compile(optimizer, loss, weighted_metrics=list(metrics))
@@ -332,23 +411,12 @@ def _describe(data):
         "options": data.options,
         "fingerprint": data.fingerprint(),
         "sizes": data.sizes(),
-    } | ({"unit": data.unit} if hasattr(data, "unit") else {})
+        "origin": data.origin,
+    } | ({"level": data.level} if hasattr(data, "level") else {})
 
 
-def _check_options(options, seed):
-    if not 0 <= seed < 2**32:
-        raise InputError("seed out of range", found=seed, expected="0 ≤ seed < 2^32")
-    for name in _POSITIVE:
-        value = options.get(name, 1)
-        if not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} out of range", found=value, expected="a positive int")
-    if not options["learning_rate"] > 0:
-        raise InputError(
-            "learning_rate out of range",
-            found=options["learning_rate"],
-            expected="a positive number",
-        )
-    if options.get("sample_every", 0) < 0:
-        raise InputError(
-            "sample_every out of range", found=options["sample_every"], expected="0 or more"
-        )
+def _check_fit(fit):
+    names = ("epochs", "batch_size", "sequence_length")
+    check_positive(**{name: fit[name] for name in names if name in fit})
+    check_range("learning_rate", fit["learning_rate"], 0, open_low=True)
+    check_range("sample_every", fit.get("sample_every", 0), 0)

@@ -111,7 +111,7 @@ def _labels(model):
 def saved_model(model, folder):
     import tensorflow as tf
 
-    from kerasrnn.export import export
+    from kerasrnn.exporting import export
 
     path = export(model, folder / "saved_model", labels=_labels(model), check=False)
     loaded = tf.saved_model.load(path)
@@ -126,7 +126,7 @@ def saved_model(model, folder):
 def onnx_runtime(model, folder):
     import onnxruntime
 
-    from kerasrnn.export import export
+    from kerasrnn.exporting import export
 
     path = folder / "onnx"
     try:
@@ -344,7 +344,7 @@ def load(path, turns):
     PATH is an export; by default one of the model of `kerasrnn train --stacked`.
     """
     from kerasrnn import build_classifier
-    from kerasrnn.export import export
+    from kerasrnn.exporting import export
 
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
@@ -372,7 +372,7 @@ def generate(turns, length, units):
     import tensorflow as tf
 
     from kerasrnn import build_generator
-    from kerasrnn.export import export
+    from kerasrnn.exporting import export
     from kerasrnn.tasks.generator import Writer
     from kerasrnn.text import Vocabulary
 

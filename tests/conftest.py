@@ -1,10 +1,12 @@
 """Real data where it is at hand, no window, no start-up lines of TensorFlow."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 os.environ["MPLBACKEND"] = "agg"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -52,10 +54,10 @@ def timeseries_folder():
 @pytest.fixture(scope="session")
 def digit_run(tmp_path_factory):
     """A short run on digits, shared by the tests that only read it."""
-    from kerasrnn import load, train
+    from kerasrnn import load_dataset, train
 
     out = tmp_path_factory.mktemp("shared") / "digit-run"
-    return train(load("digits"), out, epochs=2, units=(8, 8), quiet=True)
+    return train(load_dataset("digits"), out, epochs=2, units=(8, 8), quiet=True)
 
 
 @pytest.fixture(scope="session")
@@ -65,43 +67,16 @@ def text_run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("shared")
     (folder / "text.txt").write_text("abc fed hig\ncab defg ih\n" * 30)
-    options = {"units": (8, 6), "epochs": 2, "steps": 16, "quiet": True}
+    options = {"units": (8, 6), "epochs": 2, "sequence_length": 16, "quiet": True}
     return train(load_corpus(folder / "text.txt"), folder / "text-run", **options)
 
 
 @pytest.fixture(scope="session")
 def tiny_exports(tmp_path_factory):
     """A folder with a tiny export of each kind; tests only read it."""
-    import keras
+    from factories import export_tiny
 
-    from kerasrnn import build_classifier, build_generator, build_infiller, build_tagger
-    from kerasrnn.export import export
-    from kerasrnn.tasks.generator import Writer
-    from kerasrnn.tasks.infiller import Infiller
-    from kerasrnn.tasks.tagger import Tagger
-    from kerasrnn.text import BLANK, UNKNOWN, Vocabulary
-
-    keras.utils.set_random_seed(0)
-    folder, tiny = tmp_path_factory.mktemp("exports"), {"units": 3}
-    words = Vocabulary([UNKNOWN, "good", "bad", "day"])
-    letters = Vocabulary(["?", *"abcdef "])
-    tagger = build_tagger(None, 2, vocabulary_size=len(words) + 1, **tiny)
-    hidden = Vocabulary([UNKNOWN, BLANK, *"abcdef "])
-    subjects = {
-        "gestures": build_classifier((4, 2), 3, **tiny),
-        "strokes": build_classifier((None, 2), 3, lengths=True, **tiny),
-        "moods": build_classifier(None, 3, vocabulary_size=len(words) + 1, **tiny),
-        "tagger": Tagger(tagger, ("N", "V"), words, None),
-        "writer": Writer(build_generator(len(letters), **tiny), letters),
-        "infiller": Infiller(build_infiller(len(hidden), **tiny), hidden),
-    }
-    options = {
-        name: {"labels": ["no", "maybe", "ja, ✓"]} for name in ("gestures", "strokes", "moods")
-    }
-    options["moods"] |= {"vocabulary": words}
-    for name, subject in subjects.items():
-        export(subject, folder / name, check=False, **options.get(name, {}))
-    return folder
+    return export_tiny(tmp_path_factory.mktemp("exports"))
 
 
 @pytest.fixture
@@ -115,3 +90,35 @@ def ragged(tmp_path):
     path = tmp_path / "ragged.npz"
     np.savez(path, x=x, y=np.array(["down", "up"])[y], lengths=lengths)
     return path
+
+
+def invoke(*arguments, code=0, text=None):
+    """The result of a command, which must end with an exit code; ``text`` is its input."""
+    from kerasrnn.cli import main
+
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=text)
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result
+
+
+def refused(*arguments, code=2):
+    """The last line that a refused command prints, on stderr alone."""
+    result = invoke(*arguments, code=code)
+    assert result.stdout == "" and "Traceback" not in result.stderr
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def trained(workplace, digit_run):
+    """A copy of the shared run as runs/digits-classifier-1 of an empty folder."""
+    run = workplace / "runs" / "digits-classifier-1"
+    shutil.copytree(digit_run.path, run)
+    return run
+
+
+@pytest.fixture
+def writing(workplace, text_run):
+    """A copy of the shared generator as runs/text-generator-1 of an empty folder."""
+    run = workplace / "runs" / "text-generator-1"
+    shutil.copytree(text_run.path, run)
+    return run

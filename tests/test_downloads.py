@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kerasrnn import InputError, load
+from kerasrnn import InputError, load_dataset
 from kerasrnn.data import downloads
 
 
@@ -56,4 +56,4 @@ def test_mnist_without_network_or_files(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(downloads, "_MNIST_URL", "http://127.0.0.1:9/mnist/")
     with pytest.raises(InputError, match="put it into .*cache/kerasrnn/mnist"):
-        load("mnist")
+        load_dataset("mnist")

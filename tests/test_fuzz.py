@@ -7,12 +7,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from factories import CONLLU, TS_HEADER, TS_ROWS, idx_bytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_formats import CONLLU, HEADER, ROWS, idx
 
-from kerasrnn import InputError, load, load_export, open_run
-from kerasrnn.data.readers.formats import read_conll, read_conllu, read_idx, read_ts
+from kerasrnn import InputError, load_dataset, load_export, open_run
+from kerasrnn.data.kinds import kind_of
+from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.idx import read_idx
+from kerasrnn.data.readers.ts import read_ts
 
 
 def npz_bytes():
@@ -21,7 +24,7 @@ def npz_bytes():
     return file.getvalue()
 
 
-IDX, NPZ = idx(np.zeros((5, 2, 2), "u1")), npz_bytes()
+IDX, NPZ = idx_bytes(np.zeros((5, 2, 2), "u1")), npz_bytes()
 INFO = {"format": 1, "task": "classifier", "created": "", "data": {}, "options": {}, "seed": 0}
 JSON = json.dumps(INFO).encode()
 SPEC = {"dtype": "float32", "shape": [None, 3]}
@@ -68,11 +71,11 @@ def test_idx(data):
 @fuzz
 @given(mutations(NPZ))
 def test_npz(data):
-    survives(load, "a.npz", data)
+    survives(load_dataset, "a.npz", data)
 
 
 @fuzz
-@given(mutations((HEADER + ROWS).encode()))
+@given(mutations((TS_HEADER + TS_ROWS).encode()))
 def test_ts(data):
     survives(read_ts, "a.ts", data)
 
@@ -94,7 +97,13 @@ def test_signature_json(data):
 @given(st.sampled_from([read_conllu, read_conll]), mutations(CONLLU.encode()) | mutations(CONLL))
 def test_conll(read, data):
     def check(path):
-        for tokens, labels, lines in read(path):
-            assert len(tokens) == len(labels) == len(lines) > 0 and all(tokens) and all(labels)
+        for tokens, labels in read(path):
+            assert len(tokens) == len(labels) > 0 and all(tokens) and all(labels)
 
     survives(check, "a.conll", data)
+
+
+@fuzz
+@given(st.text().map(str.encode) | mutations(b'a,"b"\nc,d\ne,f\n') | mutations(b'[{"a": 1}]\n'))
+def test_kind(data):
+    survives(kind_of, "a.txt", data)

@@ -1,3 +1,4 @@
+import doctest
 import subprocess
 import sys
 
@@ -5,12 +6,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.layers import Bidirectional as Both
-from sklearn.datasets import load_digits
+from twins import NATIVE, PAIRS, assert_same, normal, pair
 
-from kerasrnn import build_classifier, layers
-from kerasrnn.engine import native as loops
-from kerasrnn.layers import FlipTime, LengthMask, MaskOf, OneHot, SequencePooling, ZeroPadding
+from kerasrnn import InputError, build_classifier, layers
+from kerasrnn.engine import native as native
+from kerasrnn.layers import (
+    CharacterEncoder,
+    FlipTime,
+    LengthMask,
+    MaskOf,
+    OneHot,
+    SequencePooling,
+    ZeroPadding,
+)
+from kerasrnn.layers.sequence import MODES
 
 X = np.arange(24, dtype="float32").reshape(2, 4, 3) - 12
 MASK = np.array([[True, True, False, False], [False] * 4])
@@ -42,7 +51,7 @@ def test_flip_time():
     np.testing.assert_array_equal(np.array(FlipTime()(X)), X[:, ::-1])
 
 
-@pytest.mark.parametrize("mode", ["mean", "max"])
+@pytest.mark.parametrize("mode", MODES)
 def test_pooling_counts_real_steps_only(mode):
     pool = SequencePooling(mode)
     np.testing.assert_allclose(np.array(pool(X)), getattr(X, mode)(1))
@@ -51,167 +60,21 @@ def test_pooling_counts_real_steps_only(mode):
     np.testing.assert_array_equal(masked[1], 0)
 
 
-# --- the fast recurrent layers, beside Keras's own --------------------------------------------
-
-NATIVE = pytest.mark.skipif(loops.library() is None, reason="the native loop was not built")
-PAIRS = {
-    "lstm": (layers.LSTM, keras.layers.LSTM),
-    "gru": (layers.GRU, keras.layers.GRU),
-    "simple": (layers.SimpleRNN, keras.layers.SimpleRNN),
-}
-CASES = (
-    ("none", True, False),
-    ("gaps", True, True),
-    ("empty", False, True),
-    ("short", True, False),
-)
-MASKS = {
-    "none": None,
-    "right": np.arange(6) < np.array([[6], [1], [3], [5], [2]]),
-    "gaps": np.random.default_rng(3).random((5, 6)) < 0.5,
-    "empty": np.arange(6) < np.array([[0], [2], [0], [6], [1]]),
-    "short": np.arange(6) < np.array([[3], [2], [0], [3], [1]]),
-}
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(InputError, match="unknown pooling: found 'median'; expected mean or max"):
+        SequencePooling("median")
 
 
-def pair(cell, shape=(5, 6, 3), units=11, both="no", **options):
-    """One of our layers and Keras's with the same weights; ``both``: joined by Bidirectional."""
-    options.setdefault("recurrent_initializer", "glorot_uniform")  # orthogonal takes seconds
-    options.setdefault("bias_initializer", keras.initializers.RandomNormal(stddev=0.5, seed=1))
-    ours, stock = (kind(units, **options) for kind in PAIRS[cell])
-    if both != "no":
-        ours = layers.Bidirectional(ours, merge_mode=both)
-        stock = keras.layers.Bidirectional(stock, merge_mode=both)
-    for layer in (ours, stock):
-        layer.build(shape)
-    ours.set_weights(stock.get_weights())
-    return ours, stock
+def test_files_of_the_first_format_hold_a_character_encoder_by_its_old_argument():
+    config = CharacterEncoder(9, 4, embedding_dim=5).get_config()
+    config["embedding"] = config.pop("embedding_dim")
+    assert CharacterEncoder.from_config(config).embedding_dim == 5
 
 
-def run(layer, x, mask=None, states=None, training=True):
-    """All outputs, and the gradients of x, of the initial states and of the weights."""
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        for state in states or []:
-            tape.watch(state)
-        outputs = layer(x, mask=mask, initial_state=states, training=training)
-        outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
-        waves = [
-            tf.reshape(tf.cos(tf.range(tf.size(o), dtype="float32")), o.shape) for o in outputs
-        ]
-        loss = sum(tf.reduce_sum(o * wave) for o, wave in zip(outputs, waves, strict=True))
-    of = [x, *(states or []), *(weight.value for weight in layer.trainable_variables)]
-    return outputs, tape.gradient(loss, of, unconnected_gradients="zero")
-
-
-def assert_same(ours, stock, *arguments, **options):
-    """Outputs within 1e-5, gradients within 1e-4 of the largest."""
-    for ones, others, bound in zip(
-        run(ours, *arguments, **options), run(stock, *arguments, **options), (0, 1), strict=True
-    ):
-        assert len(ones) == len(others)
-        for one, other in zip(ones, others, strict=True):
-            assert one.shape == other.shape
-            scale = max(1e-3, np.abs(np.nan_to_num(other)).max(initial=0))
-            np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * scale if bound else 1e-5)
-
-
-def normal(*shape, seed=0):
-    return tf.constant(np.random.default_rng(seed).normal(size=shape).astype("float32"))
-
-
-@NATIVE
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("backward", [False, True])
-@pytest.mark.parametrize("cell", PAIRS)
-def test_it_equals_the_layer_of_keras(cell, backward, sequences, mask):
-    for states, zero, bias in ((False, False, True), (True, True, True), (True, False, False)):
-        how = {"return_sequences": sequences, "go_backwards": backward, "return_state": True}
-        ours, stock = pair(cell, zero_output_for_mask=zero, use_bias=bias, **how)
-        assert layers.which_path(ours) == ("native", "float32 on a CPU")
-        number = 2 if cell == "lstm" else 1
-        given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
-        assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
-    assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given, training=False)
-
-
-@NATIVE
-@pytest.mark.parametrize("merge", ["concat", "sum", "ave", "mul", None])
-@pytest.mark.parametrize("cell", PAIRS)
-def test_it_equals_bidirectional_of_keras(cell, merge):
-    for mask, sequences, state in CASES:
-        how = {"return_sequences": sequences, "return_state": state, "both": merge}
-        ours, stock = pair(cell, **how)
-        assert layers.which_path(ours).name == "native"
-        assert_same(ours, stock, normal(5, 6, 3), MASKS[mask])
-    given = [normal(5, 11, seed=seed) for seed in range(4 if cell == "lstm" else 2)]
-    assert_same(*pair(cell, both=merge), normal(5, 6, 3), states=given)
-
-
-@NATIVE
-@pytest.mark.parametrize("cell", PAIRS)
-@pytest.mark.parametrize(
-    ("shape", "units"),
-    [((1, 6, 3), 5), ((5, 6, 3), 1), ((5, 1, 1), 3), ((2, 1, 3), 4096)],
-)
-def test_unusual_sizes(cell, shape, units):
-    if units == 4096 and cell != "simple":
-        units = 1024  # to spare the time of the test; tried by hand
-    ours, stock = pair(cell, shape=shape, units=units, return_sequences=True)
-    assert_same(ours, stock, normal(*shape))
-
-
-@NATIVE
-def test_zero_steps_are_refused_as_keras_refuses_them():
-    for layer in pair("lstm"):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="slice index 0"):
-            layer(normal(5, 0, 3))
-
-
-@NATIVE
-@pytest.mark.parametrize("cell", PAIRS)
-def test_nan_reaches_what_it_reaches_in_keras(cell):
-    x = np.array(normal(5, 6, 3))
-    x[1, 2, 0] = np.nan
-    x[2, 3] = 1e30
-    ours, stock = pair(cell, return_sequences=True)
-    one, other = np.array(ours(x)), np.array(stock(x))
-    np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
-    np.testing.assert_allclose(one, other, atol=1e-5)
-
-
-@NATIVE
-def test_states_that_do_not_fit_are_refused():
-    ours, _ = pair("lstm")
-    with pytest.raises(ValueError, match="4 initial states of lstm.*expected 2"):
-        ours(normal(5, 6, 3), initial_state=[normal(5, 11)] * 4)
-    with pytest.raises((ValueError, tf.errors.OpError), match=r"state h of shape \(5, 10\)"):
-        ours(normal(5, 6, 3), initial_state=[normal(5, 10)] * 2)
-
-
-@NATIVE
-def test_input_that_does_not_lie_in_order():
-    x = np.array(normal(3, 6, 5)).T[::-1]
-    ours, stock = pair("gru")
-    np.testing.assert_allclose(ours(x[:, :, :3]), stock(x[:, :, :3]), atol=1e-5)
-
-
-@NATIVE
-@pytest.mark.parametrize("cell", PAIRS)
-def test_dropout_is_that_of_keras(cell):
-    ours, stock = pair(cell, dropout=0.5, seed=4)
-    assert_same(ours, stock, normal(5, 6, 3))
-    x = normal(5, 6, 3)
-    assert np.abs(ours(x, training=True) - ours(x, training=False)).max() > 1e-3
-
-
-@NATIVE
-def test_a_stateful_layer_goes_on():
-    ours, stock = pair("lstm", stateful=True)
-    x = normal(5, 6, 3)
-    for _ in range(2):
-        np.testing.assert_allclose(ours(x), stock(x), atol=1e-5)
+@pytest.mark.parametrize("module", [layers.recurrent, layers.sequence, layers.clones])
+def test_the_examples_of_the_docstrings(module):
+    found = doctest.testmod(module)
+    assert found.attempted and not found.failed
 
 
 REASONS = {
@@ -226,18 +89,18 @@ REASONS = {
 @pytest.mark.parametrize("reason", REASONS)
 def test_another_path_and_the_same_numbers(reason):
     ours, stock = pair("gru", **REASONS[reason], seed=2)
-    assert layers.which_path(ours) == ("keras", reason)
+    assert layers.implementation(ours) == ("keras", reason)
     x = normal(5, 6, 3)
     np.testing.assert_array_equal(np.array(ours(x)), np.array(stock(x)))
 
 
 def test_without_the_library_the_layers_are_those_of_keras(monkeypatch):
-    monkeypatch.setattr(loops, "library", lambda: None)
+    monkeypatch.setattr(native, "library", lambda: None)
     ours, stock = pair("lstm", both="concat")
-    path = layers.which_path(ours)
+    path = layers.implementation(ours)
     assert path.name == "keras" and "no compiler" in path.reason
     assert_same(ours, stock, normal(5, 6, 3))
-    assert layers.which_path(stock) == ("keras", "not a layer of kerasrnn")
+    assert layers.implementation(stock) == ("keras", "not a layer of kerasrnn")
 
 
 @NATIVE
@@ -248,7 +111,7 @@ def test_compiled_by_tensorflow_and_by_xla(jit):
 
     @tf.function(jit_compile=jit)
     def step(x):
-        seen.append(layers.which_path(ours))
+        seen.append(layers.implementation(ours))
         return ours(x)
 
     np.testing.assert_allclose(step(normal(5, 6, 3)), stock(normal(5, 6, 3)), atol=1e-5)
@@ -256,6 +119,7 @@ def test_compiled_by_tensorflow_and_by_xla(jit):
 
 
 @NATIVE
+@pytest.mark.slow
 def test_xla_may_be_asked_of_fit_too():
     model = keras.Sequential([keras.Input((6, 3)), layers.LSTM(4), keras.layers.Dense(1)])
     model.compile("sgd", "mse", jit_compile=True)
@@ -264,6 +128,7 @@ def test_xla_may_be_asked_of_fit_too():
 
 
 @NATIVE
+@pytest.mark.slow
 def test_an_export_runs_where_there_is_no_kerasrnn(tmp_path):
     model = build_classifier((None, 3), 2, units=(5, 4))
     x = np.array(normal(5, 6, 3))
@@ -284,26 +149,25 @@ def test_an_export_runs_where_there_is_no_kerasrnn(tmp_path):
         np.testing.assert_allclose(output, expected, atol=1e-5)
 
 
+def second_derivative(model, x):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = tf.reduce_sum(model(x) ** 2)
+        gradient = inner.gradient(y, x)
+    return outer.gradient(gradient, x)
+
+
 @NATIVE
 def test_second_derivatives_are_refused_with_the_way_out():
     ours, stock = pair("lstm")
     x = normal(5, 6, 3)
-
-    def twice(layer):
-        with tf.GradientTape() as outer:
-            outer.watch(x)
-            with tf.GradientTape() as inner:
-                inner.watch(x)
-                y = tf.reduce_sum(layer(x) ** 2)
-            gradient = inner.gradient(y, x)
-        return outer.gradient(gradient, x)
-
-    with pytest.raises(NotImplementedError, match="portable"):
-        twice(ours)
-    with layers.portable():
-        assert layers.which_path(ours) == ("keras", "portable")
-        np.testing.assert_allclose(twice(ours), twice(stock), atol=1e-5)
-    assert layers.which_path(ours).name == "native"
+    model = keras.Sequential([keras.Input((6, 3)), ours])
+    with pytest.raises(NotImplementedError, match=r"layers\.keras_clone\(model\)"):
+        second_derivative(model, x)
+    found = second_derivative(layers.keras_clone(model), x)
+    np.testing.assert_allclose(found, second_derivative(stock, x), atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", PAIRS)
@@ -321,37 +185,3 @@ def test_saved_cloned_and_rebuilt_from_its_config(cell, tmp_path):
     np.testing.assert_allclose(again(x), stock(x), atol=1e-5)
     one, other = ours.forward_layer.get_config(), stock.forward_layer.get_config()
     assert one.keys() == other.keys()
-
-
-@NATIVE
-def test_a_few_epochs_on_digits_lie_on_those_of_keras():
-    x, y = load_digits(return_X_y=True)
-    x = (x / 16).reshape(-1, 8, 8).astype("float32")
-    losses = []
-    for kind, both in ((layers.LSTM, layers.Bidirectional), (keras.layers.LSTM, Both)):
-        keras.utils.set_random_seed(0)
-        head = keras.layers.Dense(10, activation="softmax")
-        model = keras.Sequential(
-            [keras.Input((8, 8)), both(kind(16, return_sequences=True)), both(kind(16)), head]
-        )
-        model.compile("adam", "sparse_categorical_crossentropy")
-        history = model.fit(x, y, epochs=3, batch_size=64, shuffle=False, verbose=0)
-        losses.append(history.history["loss"])
-    np.testing.assert_allclose(*losses, rtol=1e-3)
-
-
-@NATIVE
-def test_two_directions_of_different_widths():
-    x = tf.constant(np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32"))
-    results = []
-    for kind, joined in ((layers.LSTM, layers.Bidirectional), (keras.layers.LSTM, Both)):
-        keras.utils.set_random_seed(0)
-        options = {"return_sequences": True, "recurrent_initializer": "glorot_uniform"}
-        layer = joined(kind(7, **options), backward_layer=kind(12, go_backwards=True, **options))
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            output = layer(x, training=True)
-            loss = tf.reduce_sum(output * tf.cos(output))
-        results.append([output, *tape.gradient(loss, [x, *layer.trainable_variables])])
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)

@@ -1,5 +1,4 @@
 import ast
-import re
 import subprocess
 import sys
 
@@ -8,61 +7,48 @@ from conftest import ROOT
 
 import kerasrnn
 
-# Imports go downwards in this order only; it has the places of modules to come. plotting is
-# above runs, whose atomic writes it uses; generation is below training, which prints samples.
-ORDER = (  # noqa: SIM905
-    "cli report export exported cards conversion serving training tasks infilling tagging "
-    "generation batches datasets sentences corpora models layers devices loops strings text "
-    "downloads formats plotting runs evaluation options errors"
-).split()
-WITHOUT_KERAS = {
-    "cards",
-    "cli",
-    "sentences",
-    "text",
-    "downloads",
-    "formats",
-    "runs",
-    "evaluation",
-    "plotting",
-    "errors",
-    "options",
-}
+FLOORS = """
+cli > exporting training > tasks > inference data > models > layers > engine
+> runs plotting evaluation > text > files > options errors
+"""
+ROOMS = {room: floor for floor, rooms in enumerate(FLOORS.split(">")) for room in rooms.split()}
 
 
-def imports(module):
-    """The names of the package's modules that a module imports, at its top or anywhere in it."""
-    tree = ast.parse((ROOT / "kerasrnn" / f"{module}.py").read_text())
-    top, anywhere = set(), set()
-    for node in ast.walk(tree):
-        names = []
+def imports(path):
+    """The names that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
-        anywhere.update(names)
-        if node in tree.body:
-            top.update(names)
-    return top, anywhere
+            assert not node.level, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-MODULES = sorted(p.stem for p in (ROOT / "kerasrnn").glob("[a-z]*.py"))
+def test_imports_go_downwards_only():
+    """A module imports from rooms of lower floors, or from its own room."""
+    package = ROOT / "kerasrnn"
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room.startswith("__"):
+            continue
+        for name in imports(path):
+            other = name.split(".")[1] if name.startswith("kerasrnn.") else None
+            if other in ROOMS and other != room:
+                assert ROOMS[other] > ROOMS[room], f"{path.name} of {room} imports {name}"
+        assert room in ROOMS, f"a new room needs its floor: {room}"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_go_downwards_only(module):
-    assert module in ORDER, "a new module needs its place in the order"
-    _, names = imports(module)
-    for name in names:
-        match = re.fullmatch(r"kerasrnn\.(\w+)", name)
-        if match and match[1] in ORDER:
-            assert ORDER.index(match[1]) > ORDER.index(module), f"{module} imports {match[1]}"
-
-
-@pytest.mark.parametrize("module", sorted(WITHOUT_KERAS & set(MODULES)))
-def test_modules_without_keras_do_not_import_it_at_their_top(module):
-    top, _ = imports(module)
-    assert not {name.split(".")[0] for name in top} & {"keras", "tensorflow"}
+def test_files_and_functions_stay_small():
+    """No file over 450 lines, no function over 45 lines of body without its docstring."""
+    for path in (ROOT / "kerasrnn").rglob("*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 450, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                documented = ast.get_docstring(node) is not None and len(node.body) > 1
+                first = node.body[1 if documented else 0]
+                assert node.end_lineno - first.lineno < 45, f"{path}: {node.name}"
 
 
 def modules_after(*words):

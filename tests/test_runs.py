@@ -10,8 +10,8 @@ from kerasrnn.runs import create_run
 INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
 
 
-def make(out=None, **info):
-    return create_run("d", "classifier", {**INFO, **info}, {"labels.json": ["a", "b"]}, out)
+def make(output=None, **info):
+    return create_run("d", "classifier", {**INFO, **info}, {"labels.json": ["a", "b"]}, output)
 
 
 def test_runs_are_numbered_listed_and_the_newest_found(workplace):
@@ -20,9 +20,9 @@ def test_runs_are_numbered_listed_and_the_newest_found(workplace):
     assert [run.path.name for run in made] == [f"d-classifier-{n}" for n in range(1, 12)]
     assert [run.path for run in list_runs()] == [run.path for run in made]
     assert latest_run().path.name == "d-classifier-11"
-    assert latest_run(tasks=["classifier"]).task == "classifier"
+    assert latest_run(task="classifier").task == "classifier"
     with pytest.raises(InputError, match="no generator in runs"):
-        latest_run(tasks=["generator"])
+        latest_run(task="generator")
 
 
 def test_no_runs_at_all(workplace):
@@ -34,7 +34,7 @@ def test_no_runs_at_all(workplace):
 def test_a_run_says_what_it_holds(workplace):
     run = open_run(make().path)
     assert run.labels() == ("a", "b") and run.metrics() == {} and run.history() == {}
-    assert run.info["versions"]["keras"] and run.info["format"] == 1
+    assert run.info["versions"]["keras"] and run.info["format"] == 2
     rows = [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}]
     run.write_history(rows)
     assert run.history() == {"epoch": [1, 2], "loss": [2.5, 1.25]}
@@ -66,7 +66,7 @@ def test_an_existing_directory_is_never_touched(workplace):
         ("{", "broken JSON"),
         ("[]", "unexpected JSON: expected a dict"),
         ('{"format": "x"}', "not the run.json of a kerasrnn run"),
-        ('{"format": 99}', "found format 99; expected format 1; open it with the version"),
+        ('{"format": 99}', "found format 99; expected format 2; open it with the version"),
         ('{"format": 1, "task": "classifier"}', "without a proper created, data, options, seed"),
     ],
 )
@@ -116,3 +116,47 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(workplace):
 def test_json_is_read_back_as_written(workplace):
     run = make("r")
     assert json.loads((run.path / "run.json").read_text()) == run.info
+
+
+def test_a_run_of_format_1_opens_under_the_names_of_today(workplace):
+    path = make().path
+    info = json.loads((path / "run.json").read_text()) | {"format": 1, "task": "generator"}
+    info["options"] = {"steps": 64, "embedding": 32, "units": 8}
+    info["data"] = {"unit": "char", "options": {"unit": "char", "classic": True, "max_size": 9}}
+    (path / "run.json").write_text(json.dumps(info))
+    run = open_run(path)
+    assert run.info["options"] == {"sequence_length": 64, "embedding_dim": 32, "units": 8}
+    assert run.reading("level", "letters_only", "lines") == {"level": "char", "letters_only": True}
+    assert run.info["data"]["options"]["max_vocabulary"] == 9
+    assert run.info["data"]["level"] == "char"
+
+
+def test_a_run_is_a_path(workplace):
+    run = make()
+    assert os.fspath(run) == str(run.path) and open_run(run) is run
+
+
+@pytest.mark.parametrize("metrics", ['{"validation": "x"}', '{"test": true}', "[]"])
+def test_metrics_that_are_no_tables_are_named(workplace, metrics):
+    run = make()
+    (run.path / "metrics.json").write_text(metrics)
+    with pytest.raises(InputError, match="metrics.json: unexpected JSON"):
+        run.metrics()
+
+
+def test_a_history_that_no_picture_could_show_is_named(workplace):
+    run = make()
+    (run.path / "history.csv").write_text("epoch,loss\n1,1e308\n2,-1e308\n")
+    with pytest.raises(InputError, match="broken history: loss 1e308"):
+        run.history()
+
+
+def test_only_regular_files_are_read(workplace):
+    run = make()
+    (run.path / "vocabulary.json").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="not a regular file"):
+        run.vocabulary()
+    (run.path / "labels.json").unlink()
+    os.mkfifo(run.path / "labels.json")
+    with pytest.raises(InputError, match="not a regular file"):
+        run.labels()

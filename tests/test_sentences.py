@@ -1,17 +1,13 @@
-import keyword
+import platform
 import string
 
 import numpy as np
 import pytest
+from factories import columns
 
-from kerasrnn import InputError, Vocabulary, load_sentences
-from kerasrnn.data.sentences import WORD_LENGTH, character_ids, token_kinds, word_ids
+from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
+from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
-
-
-def columns(*sentences):
-    """CoNLL columns of sentences written ``token/label token/label``."""
-    return "\n\n".join("\n".join(pair.replace("/", " ") for pair in s.split()) for s in sentences)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +16,7 @@ def python():
 
 
 def test_python_is_there_without_any_file(python):
-    assert python.unit == "char" and python.task == "tagger" and python.source == ("python",)
+    assert python.level == "char" and python.task == "tagger" and python.source == ("python",)
     assert list(python.sizes()) == ["training", "validation", "test"]
     assert 2_000_000 < sum(len(part.y) for part in python.parts().values()) < 10_000_000
     assert set(python.labels) == {
@@ -40,23 +36,10 @@ def test_python_sequences_are_whole_lines_of_unseen_files(python):
     assert {"d", "e", "f", "r"} < {words[place] for place in keywords} < {*string.ascii_letters}
 
 
-def test_each_character_has_the_kind_of_its_token():
-    pieces = [
-        *(("if", "keyword"), (" ", "whitespace"), ("x1", "name"), (">=", "operator")),
-        *(("0x1F", "number"), (":", "operator"), ("  ", "whitespace"), ("# é", "comment")),
-        *(("\n    ", "whitespace"), ("y", "name"), ("=", "operator"), ("'a\\\n b'", "string")),
-        *(("+", "operator"), (" \\\n  ", "whitespace"), ("f'{{c}}'", "string")),
-        ("\n", "whitespace"),
-    ]
-    kinds = [kind for text, kind in pieces for _ in text]
-    assert token_kinds("".join(text for text, _ in pieces)) == kinds
-    assert all(token_kinds(word) == ["keyword"] * len(word) for word in keyword.kwlist)
-
-
 def test_english_ewt_is_loaded_as_it_is_published(ewt_folder):
     data = load_sentences(ewt_folder)
     assert data.sizes() == {"training": 12_544, "validation": 2_001, "test": 2_077}
-    assert len(data.labels) == 17 and data.unit == "word" and data.name == "ud-ewt"
+    assert len(data.labels) == 17 and data.level == "word" and data.name == "ud-ewt"
     assert "254,818 words" in str(data)
     guesses = tagging_baseline(data.train.tokens, data.train.y, data.test.tokens, 17)
     metrics = tagging_metrics(data.test.y, guesses, data.test.lengths, data.labels)
@@ -103,9 +86,7 @@ def test_files_are_the_parts_that_their_names_say(tmp_path, names, sizes):
     [
         ("", "no sentences in the file"),
         (columns(*["a/A"] * 9), "only one label: found 'A'"),
-        (columns("a/A b/B", "a/A b/B"), "too few sentences to cut: found 2; expected 3 or more"),
-        (columns(*["a/A b/B"] * 9, "c/A d/C"), "a.txt:29: a label .* lacks: found 'C' in the test"),
-        ("a b", "too few sentences to cut: found 1"),
+        ("a b", "too few sentences to cut: found 1; expected 2 or more"),
         ("a", "a.txt:1: a line without a label"),
     ],
 )
@@ -140,20 +121,20 @@ def test_only_words_and_characters_of_the_training_part_are_known(tmp_path):
     data = load_sentences(tmp_path, validation_split=0)
     assert data.vocabulary.tokens == ("<unk>", "to", "be")
     assert data.characters.tokens == ("<unk>", "o", "t", "e", "b")
-    assert word_ids(data.test.tokens, data.vocabulary).tolist() == [[1, 3]]
-    assert load_sentences(tmp_path, min_frequency=1, max_size=2).vocabulary.tokens[1] == "to"
+    assert pad_token_ids(data.test.tokens, data.vocabulary).tolist() == [[1, 3]]
+    assert load_sentences(tmp_path, min_frequency=1, max_vocabulary=2).vocabulary.tokens[1] == "to"
 
 
 def test_padding_is_zero_and_unknown_is_one():
-    vocabulary = Vocabulary(["a", "b"])
-    ids = word_ids([["a"], ["b", "x", "a"], []], vocabulary)
+    vocabulary = Vocabulary(["a", "b"], padded=True)
+    ids = pad_token_ids([["a"], ["b", "x", "a"], []], vocabulary)
     assert ids.tolist() == [[2, 0, 0], [3, 1, 2], [0, 0, 0]] and ids.dtype == "int32"
-    letters = character_ids([["ab"], ["b" * 99, "xa"]], vocabulary)
+    letters = pad_character_ids([["ab"], ["b" * 99, "xa"]], vocabulary)
     assert letters.shape == (2, 2, WORD_LENGTH) and letters.dtype == "int32"
     assert letters[0, 0, :3].tolist() == [2, 3, 0] and not letters[0, 1].any()
     assert letters[1, 0].tolist() == [3] * WORD_LENGTH
     assert letters[1, 1, :3].tolist() == [1, 2, 0]
-    assert word_ids([], vocabulary).shape == (0, 0)
+    assert pad_token_ids([], vocabulary).shape == (0, 0)
 
 
 def test_a_batch_has_the_labels_of_its_sentences_and_weights_of_one(tmp_path):
@@ -164,3 +145,54 @@ def test_a_batch_has_the_labels_of_its_sentences_and_weights_of_one(tmp_path):
     assert batch.tokens == [["e", "f"], ["d"], ["a", "b", "c"]] and len(batch) == 3
     assert labels.tolist() == [[1, 0, 0], [3, 0, 0], [0, 1, 2]] and labels.dtype == "int32"
     assert weights.tolist() == [[1, 1, 0], [1, 0, 0], [1, 1, 1]] and weights.dtype == "float32"
+
+
+def test_a_label_of_another_part_only_is_kept_and_named(tmp_path):
+    (tmp_path / "train.txt").write_text(columns("a/A b/B"))
+    (tmp_path / "test.txt").write_text(columns("c/A d/C", "e/C f/0"))
+    said = f"^{tmp_path}: labels that the training part lacks count as wrong: '0' .1., 'C' .2.$"
+    with pytest.warns(UserWarning, match=said):
+        data = load_sentences(tmp_path, validation_split=0)
+    assert data.labels == ("A", "B") and data.unseen_labels == ("0", "C")
+    assert data.test.y.tolist() == [0, 3, 3, 2]
+
+
+def test_two_sentences_leave_none_for_validation(tmp_path):
+    (tmp_path / "a.conll").write_text(columns("a/A b/B", "a/A b/B"))
+    with pytest.warns(UserWarning, match="the best epoch is chosen without one"):
+        data = load_sentences(tmp_path / "a.conll")
+    assert data.sizes() == {"training": 1, "test": 1}
+
+
+def test_sentences_in_memory_are_those_of_a_file(tmp_path):
+    pairs = [[(f"w{i}", "A"), ("x", "B")] for i in range(20)]
+    path = tmp_path / "a.conll"
+    path.write_text(columns(*(" ".join("/".join(pair) for pair in s) for s in pairs)))
+    data = Sentences.from_lists(pairs)
+    assert data.fingerprint() == load_sentences(path).fingerprint()
+    assert data.source == () and data.name == "lists" and data.tokens.noun == "words"
+    parts = Sentences.from_lists(pairs[:9], validation=pairs[9:12], test=pairs[12:], level="char")
+    assert parts.sizes() == {"training": 9, "validation": 3, "test": 8} and parts.level == "char"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "options", "message"),
+    [
+        (["a", "b"], {}, "lists, training sentence 0: not a labelled sentence"),
+        ([("a", 1)], {}, "expected pairs of strings"),
+        ([("", "A")], {}, "expected pairs of strings"),
+        ([], {}, "not a labelled sentence"),
+        ([("a", "A"), ("b", "B")], {"level": "line"}, "unknown level"),
+        ([("a", "A"), ("b", "B")], {"min_frequency": 0}, "min_frequency out of range"),
+        ([("a", "A"), ("b", "B")], {"max_vocabulary": 0}, "max_vocabulary out of range"),
+    ],
+)
+def test_lists_that_cannot_be_trained_on_are_named(sentence, options, message):
+    with pytest.raises(InputError, match=message):
+        Sentences.from_lists([sentence] * 9, **options)
+
+
+def test_what_comes_with_python_says_its_version(python, tmp_path):
+    assert python.origin == f"Python {platform.python_version()}'s standard library"
+    (tmp_path / "python").write_text(columns(*["a/A b/B"] * 9))
+    assert load_sentences(tmp_path / "python").origin == ""

@@ -1,14 +1,22 @@
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, evaluate, load_corpus, load_model, train
+from kerasrnn import InputError, build_generator, evaluate, load_corpus, load_model, train
 from kerasrnn.evaluation import ngram_losses
 from kerasrnn.inference.states import CarriedState, step_model
 from kerasrnn.options import DATA, FIT, MODEL
-from kerasrnn.tasks import TASKS
+from kerasrnn.options import TASKS
+from kerasrnn.tasks import task_of
 from kerasrnn.training import load_data
 
-QUICK = {"units": 8, "cell": "gru", "epochs": 3, "steps": 8, "batch_size": 8, "quiet": True}
+QUICK = {
+    "units": 8,
+    "cell": "gru",
+    "epochs": 3,
+    "sequence_length": 8,
+    "batch_size": 8,
+    "quiet": True,
+}
 
 
 @pytest.fixture
@@ -32,8 +40,12 @@ def token_by_token(model, ids, first=1):
 
 def test_every_task_has_a_row_and_its_options():
     assert set(TASKS) == set(FIT) == set(MODEL) == set(DATA)
-    with pytest.raises(InputError, match="the classifier has no such option: found steps, x"):
-        TASKS["classifier"].complete({"steps": 3, "x": 1})
+    for name in TASKS:
+        assert task_of(name).name == task_of(name).predictor.task == name
+    with pytest.raises(InputError, match="the classifier has no such option: found mask_rate, x"):
+        task_of("classifier").settings({"mask_rate": 0.3, "x": 1})
+    with pytest.raises(InputError, match="no such option: found level"):
+        task_of("generator").settings({"level": "word"}, data={})  # the data is loaded already
 
 
 def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run):
@@ -53,22 +65,22 @@ def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run
 
 
 def test_many_places_read_side_by_side_give_nearly_the_loss_of_one_pass(tale):
-    from kerasrnn.tasks.generator import TextLoss
+    from kerasrnn.inference.text_loss import TextLoss
 
     corpus = load_corpus(tale, validation_split=0)
-    model = TASKS["generator"].build(corpus, {"units": 8, "cell": "lstm"})
+    model = build_generator(corpus.vocabulary.num_ids, units=8)
     assert TextLoss(model).of_text(corpus.train[:0], corpus.train) == pytest.approx(
         token_by_token(model, corpus.train), rel=1e-4
     )
 
 
 def test_lines_are_evaluated_each_from_the_start(tmp_path):
-    from kerasrnn.tasks.generator import TextLoss
+    from kerasrnn.inference.text_loss import TextLoss
 
     lines = ["ada", "constance", "bo"] * 100
     (tmp_path / "names.txt").write_text("\n".join(lines))
     corpus = load_corpus(tmp_path / "names.txt", lines=True, validation_split=0)
-    model = TASKS["generator"].build(corpus, {"units": 8})
+    model = build_generator(corpus.vocabulary.num_ids, units=8)
     encoded = [corpus.vocabulary.encode(["\n", *line, "\n"]) for line in lines[:3]]
     losses = [token_by_token(model, ids) * (len(ids) - 1) for ids in encoded]
     expected = sum(losses) / sum(len(ids) - 1 for ids in encoded)
@@ -101,15 +113,15 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
 
 def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
     """So that rows of sequential windows do go on where they ended."""
-    from kerasrnn.data.batches import Windows
+    from kerasrnn.data.batches import WindowBatches
 
     corpus = load_corpus(tale)
-    seen, read = [], Windows.__getitem__
+    seen, read = [], WindowBatches.__getitem__
     monkeypatch.setattr(
-        Windows, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
+        WindowBatches, "__getitem__", lambda self, index: seen.append(index) or read(self, index)
     )
     train(corpus, tmp_path / "r", sampling="sequential", **{**QUICK, "epochs": 1})
-    number = len(corpus.train) // (QUICK["steps"] * QUICK["batch_size"])
+    number = len(corpus.train) // (QUICK["sequence_length"] * QUICK["batch_size"])
     assert seen[-number:] == list(range(number))
 
 
@@ -128,7 +140,7 @@ def test_states_start_at_zero_in_each_epoch(tale, tmp_path, monkeypatch):
 
 
 def test_words_and_no_validation_part(tale, tmp_path):
-    corpus = load_corpus(tale, unit="word", validation_split=0)
+    corpus = load_corpus(tale, level="word", validation_split=0)
     run = train(corpus, tmp_path / "r", **QUICK)
     assert "bits_per_word" in run.history() and "val_loss" not in run.history()
     assert run.metrics() == {} and (run.path / "best.keras").exists()

@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kerasrnn import InputError
-from kerasrnn import text as text_module
-from kerasrnn.text import Vocabulary, clean, count, detokenize, encode_corpus, tokenize
+from kerasrnn.text import MASK, Vocabulary, clean, tokens_of
+
+CHARACTERS, WORDS = tokens_of("char"), tokens_of("word")
 
 LINES = ["this is a good story ,", "that is a pen ."]
 
@@ -22,7 +24,7 @@ def time_machine():
 
 
 def test_the_worked_example():
-    lines = [tokenize(clean(line), "word") for line in LINES]
+    lines = [WORDS.split(clean(line)) for line in LINES]
     vocabulary = Vocabulary(lines)
     assert vocabulary.tokens == ("<unk>", "is", "a", "this", "good", "story", "that", "pen")
     assert vocabulary.encode(lines) == [[3, 1, 2, 4, 5], [6, 1, 2, 7]]
@@ -32,10 +34,10 @@ def test_the_worked_example():
 
 
 def test_the_time_machine_has_the_published_counts(time_machine):
-    characters = [tokenize(line, "char") for line in time_machine]
+    characters = [CHARACTERS.split(line) for line in time_machine]
     assert len(Vocabulary(characters)) == 28
     assert sum(map(len, characters)) == 170_580
-    assert len(Vocabulary([tokenize(line, "word") for line in time_machine])) == 4_580
+    assert len(Vocabulary([WORDS.split(line) for line in time_machine])) == 4_580
 
 
 def test_what_is_unknown_gets_id_0():
@@ -49,13 +51,34 @@ def test_reserved_tokens_frequencies_and_sizes():
     vocabulary = Vocabulary("aaabbc", reserved=["<pad>", "c"], min_frequency=2)
     assert vocabulary.tokens == ("<unk>", "<pad>", "c", "a", "b")
     assert Vocabulary("aaabbc", max_size=2).tokens == ("<unk>", "a")
-    assert Vocabulary(count("aab")) == Vocabulary("aab") != Vocabulary("abb")
+    assert Vocabulary(Counter("aab")) == Vocabulary("aab") != Vocabulary("abb")
 
 
-@given(st.lists(st.text()))
-def test_json_round_trip_and_decode_of_any_text(texts):
-    vocabulary = Vocabulary(texts)
-    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+def test_a_vocabulary_owns_its_ids():
+    plain, padded = (Vocabulary("ab", reserved=["\n", MASK], padded=p) for p in (False, True))
+    for vocabulary, first in ((plain, 0), (padded, 1)):
+        assert vocabulary.unknown_id == vocabulary.first_id == vocabulary.encode("?") == first
+        assert (vocabulary.line_end_id, vocabulary.mask_id) == (first + 1, first + 2)
+        assert vocabulary.num_ids == first + 5 and vocabulary.decode([first, first + 3])[1] == "a"
+        with pytest.raises(InputError, match=f"an id outside .*expected {first} to {first + 4}"):
+            vocabulary.decode(first - 1)
+    assert plain != padded and Vocabulary("ab").mask_id is Vocabulary("ab").line_end_id is None
+
+
+def test_known_tokens_of_a_text():
+    vocabulary = Vocabulary("ab")
+    assert vocabulary.known("abc", "skip") == ["a", "b"]
+    assert vocabulary.known("abc", "unk") == ["a", "b", "c"]
+    with pytest.raises(InputError, match="lacks tokens of the text: found 'c', 'd'"):
+        vocabulary.known("acd")
+    with pytest.raises(InputError, match="found 'drop'; expected error or skip or unk"):
+        vocabulary.known("a", "drop")
+
+
+@given(st.lists(st.text()), st.booleans())
+def test_json_round_trip_and_decode_of_any_text(texts, padded):
+    vocabulary = Vocabulary(texts, padded=padded)
+    assert Vocabulary.from_json(vocabulary.to_json(), padded=padded) == vocabulary
     assert vocabulary.decode(vocabulary.encode(texts)) == texts
 
 
@@ -66,53 +89,23 @@ def test_what_is_no_vocabulary_is_named(text):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(InputError, match="unknown unit of text: found 'line'"):
-        tokenize("a", "line")
+    with pytest.raises(InputError, match="unknown level: found 'line'; expected char or word"):
+        tokens_of("line")
     with pytest.raises(InputError, match="repeat"):
         Vocabulary("a", reserved=["<unk>"])
-    with pytest.raises(InputError, match="max_size too small: found 1; expected at least 2"):
+    with pytest.raises(InputError, match="max_vocabulary too small: found 1; expected at least 2"):
         Vocabulary("a", max_size=1, reserved=["b"])
     with pytest.raises(InputError, match="found 9; expected 0 to 1"):
         Vocabulary("a").decode(9)
 
 
 def test_words_are_joined_as_text():
-    assert detokenize(["Hello", ",", "(", "world", ")", "!"], "word") == "Hello, (world)!"
-    assert detokenize(["a", " ", "b"], "char") == "a b"
-    assert detokenize(["b", "c"], "word", after="a") == " b c"
-    assert detokenize(["b"], "word", after="a ") == detokenize(["b"], "word", after="(") == "b"
+    assert WORDS.join(["Hello", ",", "(", "world", ")", "!"]) == "Hello, (world)!"
+    assert CHARACTERS.join(["a", " ", "b"]) == "a b"
+    assert WORDS.join(["b", "c"], after="a") == " b c"
+    assert WORDS.join(["b"], after="a ") == WORDS.join(["b"], after="(") == "b"
 
 
 def test_characters_are_code_points():
     text = "é😀שלום\r\n"
-    assert detokenize(tokenize(text)) == text and len(tokenize("😀")) == 1
-
-
-PIECES = ["the quick  bro", "wn fox\njumps\tover 😀 ", "the\n", "\nlazy d", "og"]
-
-
-@pytest.mark.parametrize("unit", ["char", "word"])
-@pytest.mark.parametrize("classic", [False, True])
-@pytest.mark.parametrize("max_tokens", [None, 1, 4, 13])
-def test_a_corpus_in_pieces_is_encoded_like_the_whole(unit, classic, max_tokens):
-    whole = "".join(PIECES)
-    lines = [clean(line) for line in whole.split("\n")] if classic else [whole]
-    tokens = [token for line in lines for token in tokenize(line, unit)][:max_tokens]
-    vocabulary, ids = encode_corpus(
-        lambda: iter(PIECES), unit, classic=classic, max_tokens=max_tokens
-    )
-    assert vocabulary == Vocabulary(tokens)
-    assert ids.tolist() == vocabulary.encode(tokens) and ids.dtype == np.uint8
-
-
-@pytest.mark.parametrize("unit", ["char", "word"])
-def test_rare_tokens_become_unknown(unit):
-    vocabulary, ids = encode_corpus(lambda: iter(["a b a c a b"]), unit, min_frequency=2)
-    assert "c" not in vocabulary and 0 in ids.tolist()
-
-
-def test_a_large_corpus_is_memory_mapped(monkeypatch):
-    monkeypatch.setattr(text_module, "LARGE", 10)
-    vocabulary, ids = encode_corpus(lambda: iter(PIECES))
-    assert isinstance(ids, np.memmap)
-    assert "".join(vocabulary.decode(ids)) == "".join(PIECES)
+    assert CHARACTERS.join(CHARACTERS.split(text)) == text and CHARACTERS.split("😀") == ["😀"]

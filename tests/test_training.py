@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -6,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, evaluate, load, load_model, open_run, predict, train
-from kerasrnn.options import FIT, MODEL
-from kerasrnn.tasks import TASKS, scaling
+from kerasrnn import Classifier, InputError, evaluate, load_dataset, load_model, open_run, train
+from kerasrnn.options import FIT
+from kerasrnn.tasks import task_of
+from kerasrnn.tasks.classifier import scaling
 from kerasrnn.training import OPTIMIZERS, make_optimizer
 
 SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "quiet": True}  # quick to trace
@@ -64,7 +66,7 @@ def test_a_run_holds_everything(digit_run):
 
 
 def test_metrics_are_those_keras_computes_on_the_same_part(digit_run):
-    model, test = load_model(digit_run.path), load("digits").test
+    model, test = load_model(digit_run.path), load_dataset("digits").test
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     loss, accuracy = model.evaluate(test.x, test.y, verbose=0)
     metrics = digit_run.metrics()
@@ -82,8 +84,10 @@ def test_evaluating_again_gives_the_same_numbers(digit_run):
 
 
 def test_the_same_seed_gives_the_same_run(digit_run, tmp_path):
-    again = train(load("digits"), tmp_path / "r", epochs=2, units=(8, 8), quiet=True)
-    other = train(load("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1)
+    again = train(load_dataset("digits"), tmp_path / "r", epochs=2, units=(8, 8), quiet=True)
+    other = train(
+        load_dataset("digits"), tmp_path / "s", epochs=2, units=(8, 8), quiet=True, seed=1
+    )
     assert again.history()["val_loss"] == digit_run.history()["val_loss"]
     assert other.history()["val_loss"] != digit_run.history()["val_loss"]
 
@@ -94,21 +98,21 @@ def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, at_batch):
         head.set_weights([100 * weight for weight in head.get_weights()])
 
     at_batch(2, 40, spoil)
-    run = train(load("digits"), tmp_path / "r", epochs=3, **SMALL)
+    run = train(load_dataset("digits"), tmp_path / "r", epochs=3, **SMALL)
     losses = run.history()["val_loss"]
     assert losses[2] > losses[1] > 0
     assert run.metrics()["validation"]["loss"] == pytest.approx(min(losses), rel=1e-3)
 
 
 def test_without_a_validation_part(tmp_path):
-    run = train(load("digits", validation_split=0), tmp_path / "r", epochs=1, **SMALL)
+    run = train(load_dataset("digits", validation_split=0), tmp_path / "r", epochs=1, **SMALL)
     assert "val_loss" not in run.history() and "validation" not in run.metrics()
     assert (run.path / "best.keras").exists()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, optimizer):
-    data = load(ragged)
+    data = load_dataset(ragged)
     run = train(
         data,
         tmp_path / "r",
@@ -134,31 +138,30 @@ def test_gradients_are_clipped_by_their_global_norm():
 
 
 def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
-    data = load(ragged)
+    data = load_dataset(ragged)
     run = train(data, tmp_path / "r", epochs=15, learning_rate=0.05, **SMALL)
     assert run.metrics()["test"]["accuracy"] == 1
     model, part = load_model(run.path), data.test
-    probabilities = predict(model, part.x, part.lengths)
+    predict = Classifier(model, data.labels).predict_proba
+    probabilities = predict(part.x, part.lengths)
     longer = np.pad(part.x, [(0, 0), (0, 30), (0, 0)], constant_values=7)
-    np.testing.assert_allclose(predict(model, longer, part.lengths), probabilities, atol=1e-6)
-    whole = predict(model, part.x[:, :2])
-    np.testing.assert_allclose(
-        predict(model, part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6
-    )
+    np.testing.assert_allclose(predict(longer, part.lengths), probabilities, atol=1e-6)
+    whole = predict(part.x[:, :2])
+    np.testing.assert_allclose(predict(part.x[:, :2], np.full(len(part), 2)), whole, atol=1e-6)
 
 
 def test_features_of_their_own_units_are_standardised_each_over_its_real_steps(ragged):
-    data = load(ragged)
+    data = load_dataset(ragged)
     part = data.train
     real = np.arange(part.x.shape[1]) < part.lengths[:, None]
-    scaled = np.array(scaling(data)(part.x))[real]
+    scaled = np.array(scaling(data.train, data.one_scale)(part.x))[real]
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(scaled.std(0), 1, atol=1e-5)
 
 
 def test_pixels_are_standardised_together():
-    data = load("digits")
-    scaled = np.array(scaling(data)(data.train.x))
+    data = load_dataset("digits")
+    scaled = np.array(scaling(data.train, data.one_scale)(data.train.x))
     assert abs(scaled.mean()) < 1e-5 and scaled.std() == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(
         scaled, (data.train.x - data.train.x.mean()) / data.train.x.std(), atol=1e-5
@@ -171,14 +174,14 @@ def test_a_constant_feature_is_not_blown_up_and_a_small_one_not_lost(tmp_path):
     x[:, :, 1] = 0.1
     x[:, :, 2] *= 1e-6
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(40) % 2)
-    data = load(tmp_path / "a.npz")
-    layer = scaling(data)
+    data = load_dataset(tmp_path / "a.npz")
+    layer = scaling(data.train, data.one_scale)
     np.testing.assert_allclose(np.array(layer(np.full((1, 1, 3), 0.6)))[0, 0, 1], 0.5, rtol=1e-5)
     assert np.array(layer(data.train.x))[:, :, 2].std() == pytest.approx(1, rel=1e-3)
 
 
 def test_an_epoch_a_line_on_stderr_and_nothing_on_stdout(tmp_path, capsys):
-    train(load("digits"), tmp_path / "r", epochs=2, **{**SMALL, "quiet": False})
+    train(load_dataset("digits"), tmp_path / "r", epochs=2, **{**SMALL, "quiet": False})
     captured = capsys.readouterr()
     lines = [line for line in captured.err.splitlines() if line.startswith("epoch ")]
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
@@ -187,7 +190,7 @@ def test_an_epoch_a_line_on_stderr_and_nothing_on_stdout(tmp_path, capsys):
 
 
 def test_quiet_is_quiet(tmp_path, capsys):
-    train(load("digits"), tmp_path / "r", epochs=1, **SMALL)
+    train(load_dataset("digits"), tmp_path / "r", epochs=1, **SMALL)
     assert capsys.readouterr() == ("", "")
 
 
@@ -195,7 +198,7 @@ def test_quiet_is_quiet(tmp_path, capsys):
 def test_ctrl_c_leaves_a_usable_run(tmp_path, at_batch, epoch, finished):
     at_batch(epoch, 3, lambda _: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(load("digits"), tmp_path / "r", epochs=4, **SMALL)
+        train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
     run = open_run(tmp_path / "r")
     assert len(run.history().get("epoch", [])) == finished
     assert evaluate(run)["test"]["accuracy"] > 0
@@ -214,7 +217,7 @@ def test_ctrl_c_while_files_are_written_waits_until_they_agree(tmp_path, monkeyp
 
     monkeypatch.setattr(Run, "write_history", pressed)
     with pytest.raises(KeyboardInterrupt):
-        train(load("digits"), tmp_path / "r", epochs=4, **SMALL)
+        train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
     run = open_run(tmp_path / "r")
     assert run.history()["epoch"] == [1] and run.model_path.name == "best.keras"
 
@@ -231,7 +234,7 @@ def test_a_full_disk_at_a_later_epoch_keeps_the_earlier_ones(tmp_path, monkeypat
 
     monkeypatch.setattr(keras.Model, "save", full)
     with pytest.raises(InputError, match="cannot write .*last.keras: found No space left"):
-        train(load("digits"), tmp_path / "r", epochs=3, **SMALL)
+        train(load_dataset("digits"), tmp_path / "r", epochs=3, **SMALL)
     run = open_run(tmp_path / "r")
     assert run.history()["epoch"] == [1] and not list(run.path.glob(".*"))
     monkeypatch.undo()
@@ -241,7 +244,7 @@ def test_a_full_disk_at_a_later_epoch_keeps_the_earlier_ones(tmp_path, monkeypat
 def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="loss is inf in epoch 1: expected a finite number; lower"):
         train(
-            load("digits"),
+            load_dataset("digits"),
             tmp_path / "r",
             optimizer="sgd",
             learning_rate=1e38,
@@ -267,19 +270,19 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_nothing(tmp_path
 )
 def test_a_bad_option_is_named_before_anything_is_made(tmp_path, options):
     with pytest.raises(InputError, match="expected"):
-        train(load("digits"), tmp_path / "r", **{**SMALL, **options})
+        train(load_dataset("digits"), tmp_path / "r", **{**SMALL, **options})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_run_is_never_damaged(digit_run):
     before = {path.name: path.read_bytes() for path in digit_run.path.iterdir()}
     with pytest.raises(InputError, match="exists already"):
-        train(load("digits"), digit_run.path, **SMALL)
+        train(load_dataset("digits"), digit_run.path, **SMALL)
     assert {path.name: path.read_bytes() for path in digit_run.path.iterdir()} == before
 
 
 def test_changed_data_is_noticed(tmp_path, ragged):
-    run = train(load(ragged), tmp_path / "r", epochs=1, **SMALL)
+    run = train(load_dataset(ragged), tmp_path / "r", epochs=1, **SMALL)
     arrays = dict(np.load(ragged))
     arrays["x"] += 1
     np.savez(ragged, **arrays)
@@ -289,13 +292,53 @@ def test_changed_data_is_noticed(tmp_path, ragged):
 
 @pytest.mark.parametrize("shape", [(2, 8, 7), (2, 9, 8)])
 def test_sequences_that_do_not_fit_the_model_are_named(shape):
-    model = TASKS["classifier"].build(load("digits"), MODEL["classifier"])
+    task, digits = task_of("classifier"), load_dataset("digits")
+    classifier = Classifier(task.build(digits, task.settings({})), digits.labels)
     with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
-        predict(model, np.zeros(shape))
+        classifier.predict_proba(np.zeros(shape))
     with pytest.raises(InputError, match="with lengths"):
-        predict(model, np.zeros((2, 8, 8)), np.array([3, 4]))
+        classifier.predict_proba(np.zeros((2, 8, 8)), np.array([3, 4]))
 
 
 def test_run_json_is_plain_json(digit_run):
     info = json.loads((digit_run.path / "run.json").read_text())
     assert info["task"] == "classifier" and info["options"]["units"] == [8, 8]
+
+
+def test_callbacks_of_keras_are_called(tmp_path):
+    seen = []
+    follow = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(sorted(logs))
+    )
+    train(load_dataset("digits"), tmp_path / "r", epochs=2, callbacks=[follow], **SMALL)
+    assert len(seen) == 2 and "val_accuracy" in seen[0]
+
+
+def test_an_interrupt_that_was_lost_ends_the_training_after_its_step(tmp_path, at_batch):
+    def lost(_):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:  # as Python drops it within a callback from C
+            return
+
+    at_batch(1, 3, lost)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
+    assert len(open_run(tmp_path / "r").history()["epoch"]) == 1
+
+
+def test_an_interrupt_while_the_run_is_made_is_obeyed(tmp_path, monkeypatch):
+    from kerasrnn import runs
+
+    write = runs.write_json
+
+    def pressed(path, value):
+        if path.name == "run.json":
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        write(path, value)
+
+    monkeypatch.setattr(runs, "write_json", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
+    assert open_run(tmp_path / "r").history() == {}

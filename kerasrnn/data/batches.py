@@ -1,28 +1,33 @@
-"""What ``fit`` reads: batches of sequences and of windows of text, in an order fixed by a seed."""
+"""What ``fit`` reads: batches of sequences, sentences and text, in an order fixed by a seed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from kerasrnn.data.corpora import BLANK_ID, Corpus
-from kerasrnn.data.sentences import Sentences, character_ids, word_ids
-from kerasrnn.errors import InputError
+from kerasrnn.data.corpora import Corpus
+from kerasrnn.data.parts import real_steps
+from kerasrnn.data.sentences import Sentences, pad_character_ids, pad_token_ids
+from kerasrnn.data.sequences import Part
+from kerasrnn.errors import InputError, check_choice, check_memory, check_positive, check_range
+from kerasrnn.options import SAMPLINGS
 
-SAMPLINGS = ("random", "sequential")
+_COPIES = 3  # of the predictions of a batch: themselves, their softmax and its gradient
 
 
-class Sequences(keras.utils.PyDataset):
+class SequenceBatches(keras.utils.PyDataset):
     """Batches of a part, in an order that is fixed by (seed, epoch) and differs every epoch.
 
-    ``fit(shuffle=True)`` repeats one order after ``set_random_seed``.
+    ``fit(shuffle=True)`` repeats one order after ``set_random_seed``. Gives x and y, or
+    ``{"x", "lengths"}`` and y where lengths differ.
     """
 
-    tokens = None
+    tokens = None  # there are none to count
 
-    def __init__(self, part, batch_size, seed):
+    def __init__(self, part: Part, batch_size: int, seed: int):
         super().__init__()
         self.part, self.batch_size, self.seed = part, batch_size, seed
         self.epoch = -1
@@ -42,36 +47,49 @@ class Sequences(keras.utils.PyDataset):
         self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.part))
 
 
-class Windows(keras.utils.PyDataset):
-    """Windows of a corpus with the same shifted by one token as targets, anew each epoch.
+class WindowBatches(keras.utils.PyDataset):
+    """Fixed-length windows of a corpus; targets are the inputs shifted by one token.
 
     Running text is cut at an offset that differs every epoch, fixed by (seed, epoch).
     ``"random"`` sampling takes the windows in random order; with ``"sequential"`` row i of a
-    batch goes on where row i of the batch before ended, so that states can be carried. Of
+    batch continues where row i of the batch before ended, so that states can be carried. Of
     independent lines each window holds one line, or a piece of a long one, with weight 0 in
     the rest of the window.
 
-    Raises ``InputError`` where the text is too short.
+    Gives ids and targets, int32 (batch, sequence_length), and weights for lines.
+
+    Raises ``InputError`` where the text is too short, or its vocabulary so large that the
+    predictions of a batch do not fit the memory.
+
+    >>> corpus = Corpus.from_text("abcdefgh", validation_split=0)
+    >>> options = {"batch_size": 1, "sampling": "sequential", "seed": 0}
+    >>> x, y = WindowBatches(corpus, sequence_length=7, **options)[0]
+    >>> x.tolist(), y.tolist()
+    ([[1, 2, 3, 4, 5, 6, 7]], [[2, 3, 4, 5, 6, 7, 8]])
     """
 
-    def __init__(self, corpus: Corpus, *, steps, batch_size, sampling, seed):
+    def __init__(
+        self, corpus: Corpus, *, sequence_length: int, batch_size: int, sampling: str, seed: int
+    ):
         super().__init__()
-        if sampling not in SAMPLINGS:
-            raise InputError(
-                "unknown sampling", found=repr(sampling), expected=" or ".join(SAMPLINGS)
-            )
+        check_choice("sampling", sampling, SAMPLINGS)
         self.sequential = sampling == "sequential"
         if corpus.lines and self.sequential:
             raise InputError(
                 "sequential sampling of independent lines", fix="choose sampling 'random'"
             )
-        self.ids, self.steps, self.batch_size, self.seed = corpus.train, steps, batch_size, seed
-        self.sizes = None
+        self.ids, self.sequence_length = corpus.train, sequence_length
+        self.batch_size, self.seed = batch_size, seed
+        self.sizes = None  # of lines
         if corpus.lines:
             self._cut_lines(*corpus.line_bounds(corpus.train))
         else:
             self._fit_text()
-        self.tokens = self.number * steps if self.sizes is None else int(self.sizes.sum())
+        self.tokens = self.number * sequence_length
+        if self.sizes is not None:
+            self.tokens = int(self.sizes.sum())
+        size = batch_size * self.sequence_length * corpus.vocabulary.num_ids
+        check_memory("predictions of a batch", 4 * _COPIES * size)
         self.epoch = -1
         self.on_epoch_end()
 
@@ -80,14 +98,15 @@ class Windows(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        steps = np.arange(self.steps + 1)
+        steps = np.arange(self.sequence_length + 1)
         if self.sizes is None:
-            tokens = self.ids[self.offset + self.steps * chosen[:, None] + steps].astype("int32")
+            starts = self.offset + self.sequence_length * chosen
+            tokens = self.ids[starts[:, None] + steps].astype("int32")
             return tokens[:, :-1], tokens[:, 1:]
-        # before the first line stands the end of the last one: places of -1 are right
-        places = np.minimum(self.starts[chosen][:, None] + steps, len(self.ids) - 1)
-        tokens = self.ids[places].astype("int32")
-        real = np.arange(self.steps) < self.sizes[chosen][:, None]
+        # index -1 is the end of the last line, the right start token for the first line
+        indices = np.minimum(self.starts[chosen][:, None] + steps, len(self.ids) - 1)
+        tokens = self.ids[indices].astype("int32")
+        real = real_steps(self.sizes[chosen], self.sequence_length)
         return tokens[:, :-1] * real, tokens[:, 1:] * real, real.astype("float32")
 
     def on_epoch_end(self):
@@ -103,47 +122,63 @@ class Windows(keras.utils.PyDataset):
 
     def _fit_text(self):
         """How many windows there are, the same number for every offset."""
-        need = self.steps * (self.batch_size if self.sequential else 1)
+        need = self.sequence_length * (self.batch_size if self.sequential else 1)
         spare = len(self.ids) - 1 - need
         if spare < 0:
             raise InputError(
                 "a text shorter than " + ("its rows of windows" if self.sequential else "a window"),
                 found=f"{len(self.ids):,} training tokens",
                 expected=f"at least {need + 1:,}",
-                fix="give more text, or choose fewer --steps or a smaller --batch-size",
+                fix="give more text, or choose a smaller --sequence-length or --batch-size",
             )
-        self.offsets = min(spare, self.steps - 1) + 1
-        self.number = (len(self.ids) - self.offsets) // self.steps
+        self.offsets = min(spare, self.sequence_length - 1) + 1
+        self.number = (len(self.ids) - self.offsets) // self.sequence_length
         if self.sequential:
             self.number -= self.number % self.batch_size
 
     def _cut_lines(self, befores, ends):
         """Starts and sizes of the windows: a line each, long lines in pieces."""
+        # A line has its tokens and its end; before its first piece stands the end before it. Piece
+        # i of a line reads from sequence_length · i on; ``first`` is the number of its first piece.
         sizes = ends - befores
-        self.steps = min(self.steps, int(sizes.max(initial=1)))
-        pieces = -(-sizes // self.steps)
+        self.sequence_length = min(self.sequence_length, int(sizes.max(initial=1)))
+        pieces = -(-sizes // self.sequence_length)
         first = np.repeat(np.cumsum(pieces) - pieces, pieces)
         self.number = int(pieces.sum())
         if not self.number:
             raise InputError("no line to train on", fix="give more lines")
-        self.starts = np.repeat(befores, pieces) + self.steps * (np.arange(self.number) - first)
-        self.sizes = np.minimum(np.repeat(ends, pieces) - self.starts, self.steps)
+        within = self.sequence_length * (np.arange(self.number) - first)
+        self.starts = np.repeat(befores, pieces) + within
+        self.sizes = np.minimum(np.repeat(ends, pieces) - self.starts, self.sequence_length)
 
 
-class HiddenTokens(keras.utils.PyDataset):
-    """Windows of a corpus in which some tokens are replaced by a blank, anew each epoch.
+class MaskedBatches(keras.utils.PyDataset):
+    """Windows of a corpus in which some tokens are masked, others in every epoch.
 
-    The targets are the tokens themselves, with weight 1 where they are hidden and 0 elsewhere.
+    The targets are the tokens themselves, with weight 1 where they are masked and 0 elsewhere.
     """
 
-    def __init__(self, corpus: Corpus, *, steps, batch_size, mask_rate, mask_span, seed):
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        sequence_length: int,
+        batch_size: int,
+        mask_rate: float,
+        mask_span: int,
+        seed: int,
+    ):
         super().__init__()
-        self.windows = Windows(
-            corpus, steps=steps, batch_size=batch_size, sampling="random", seed=seed
+        self.windows = WindowBatches(
+            corpus,
+            sequence_length=sequence_length,
+            batch_size=batch_size,
+            sampling="random",
+            seed=seed,
         )
         self.rate, self.longest, self.seed = mask_rate, mask_span, seed
-        self.tokens = self.windows.tokens
-        hide((1, steps), mask_rate, mask_span, np.random.default_rng(0))  # names bad numbers now
+        self.mask_id, self.tokens = corpus.vocabulary.mask_id, self.windows.tokens
+        check_mask(mask_rate, mask_span)
 
     def __len__(self):
         return len(self.windows)
@@ -151,24 +186,24 @@ class HiddenTokens(keras.utils.PyDataset):
     def __getitem__(self, index):
         tokens, _ = self.windows[index]
         rng = np.random.default_rng([self.seed, self.windows.epoch, index])
-        hidden = hide(tokens.shape, self.rate, self.longest, rng)
-        return np.where(hidden, BLANK_ID, tokens), tokens, hidden.astype("float32")
+        masked = mask_tokens(tokens.shape, self.rate, self.longest, rng)
+        return np.where(masked, self.mask_id, tokens), tokens, masked.astype("float32")
 
     def on_epoch_end(self):
         self.windows.on_epoch_end()
 
 
-class TaggedBatches(keras.utils.PyDataset):
+class SentenceBatches(keras.utils.PyDataset):
     """Batches of sentences of about one length, in an order fixed by (seed, epoch).
 
     Gives ids, labels and weights, all (batch, time), the weights 1 at real steps; with
-    ``characters`` the ids are ``{"tokens", "characters"}``.
+    ``use_characters`` the ids are ``{"tokens", "characters"}``.
     """
 
-    def __init__(self, data: Sentences, *, batch_size, characters, seed):
+    def __init__(self, data: Sentences, *, batch_size: int, use_characters: bool, seed: int):
         super().__init__()
         self.data, self.batch_size, self.seed = data, batch_size, seed
-        self.characters = characters
+        self.use_characters = use_characters
         self.tokens = len(data.train.y)
         self.epoch = -1
         self.on_epoch_end()
@@ -184,8 +219,8 @@ class TaggedBatches(keras.utils.PyDataset):
 
     def _read(self, index):
         part = self.data.train.take(self.groups[index])
-        x = read_sentences(part.tokens, self.data, self.characters)
-        return x if self.characters else x["tokens"], *part.targets()
+        x = sentence_inputs(part.tokens, self.data, self.use_characters)
+        return x if self.use_characters else x["tokens"], *part.targets()
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -193,7 +228,7 @@ class TaggedBatches(keras.utils.PyDataset):
         lengths = self.data.train.lengths + rng.random(len(self.data.train))  # ties in any order
         number = math.ceil(len(lengths) / self.batch_size)
         self.groups = np.array_split(np.argsort(lengths), number)
-        self.groups = [self.groups[place] for place in rng.permutation(number)]
+        self.groups = [self.groups[index] for index in rng.permutation(number)]
 
 
 def _longer_than(array, other):
@@ -202,32 +237,39 @@ def _longer_than(array, other):
     return np.pad(array, [(0, 0)] + [(0, more) for more in same])
 
 
-def read_sentences(sentences, data, characters) -> dict[str, np.ndarray]:
+def sentence_inputs(
+    sentences: Sequence[Sequence[str]], data: Sentences, use_characters: bool
+) -> dict[str, np.ndarray]:
     """Ids of sentences, lists of tokens, for a tagger: ``{"tokens"}``, maybe ``"characters"``.
 
-    data: what holds the ``vocabulary`` and the ``characters`` of the ids.
+    data: ``Sentences``, or what else holds the ``vocabulary`` and the ``characters``.
     """
-    ids = {"tokens": word_ids(sentences, data.vocabulary)}
-    if characters:
-        ids["characters"] = character_ids(sentences, data.characters)
+    ids = {"tokens": pad_token_ids(sentences, data.vocabulary)}
+    if use_characters:
+        ids["characters"] = pad_character_ids(sentences, data.characters)
     return ids
 
 
-def hide(shape, rate, longest, rng) -> np.ndarray:
-    """Which tokens to hide: runs of 1 to ``longest``, bool ``shape`` (windows, steps).
+def mask_tokens(
+    shape: tuple[int, int], rate: float, longest: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Which tokens to mask: runs of 1 to ``longest``, bool ``shape`` (windows, time).
 
-    On average a little less than the share ``rate`` is hidden, since runs may overlap, and of
-    all windows together at least one token. Raises ``InputError`` for numbers out of range.
+    On average a little less than the fraction ``rate`` is masked, since runs may overlap, and
+    of all windows together at least one token. Raises ``InputError`` for numbers out of range.
     """
-    if not 0 < rate < 1:
-        raise InputError("mask_rate out of range", found=rate, expected="0 < rate < 1")
-    if not isinstance(longest, int) or longest < 1:
-        raise InputError("mask_span out of range", found=longest, expected="a positive int")
+    check_mask(rate, longest)
     starts = rng.random(shape) < 2 * rate / (1 + longest)
     lengths = rng.integers(1, longest + 1, shape)
-    hidden = np.zeros(shape, bool)
+    masked = np.zeros(shape, bool)
     for ahead in range(min(longest, shape[1])):
-        hidden[:, ahead:] |= (starts & (lengths > ahead))[:, : shape[1] - ahead]
-    if not hidden.any():
-        hidden[0, rng.integers(shape[1])] = True
-    return hidden
+        masked[:, ahead:] |= (starts & (lengths > ahead))[:, : shape[1] - ahead]
+    if not masked.any():
+        masked[0, rng.integers(shape[1])] = True
+    return masked
+
+
+def check_mask(rate: float, longest: int):
+    """Raise ``InputError`` unless 0 < rate < 1 and ``longest`` is a positive int."""
+    check_range("mask_rate", rate, 0, 1, open_low=True)
+    check_positive(mask_span=longest)

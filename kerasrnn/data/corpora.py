@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,36 +16,28 @@ from pathlib import Path
 import numpy as np
 
 from kerasrnn.data import downloads
-from kerasrnn.data.readers import formats
-from kerasrnn.errors import InputError
-from kerasrnn.text import BLANK, LINE_END, Vocabulary, encode_corpus
+from kerasrnn.data.kinds import NAMES, check_exists
+from kerasrnn.data.parts import ThreeParts
+from kerasrnn.data.readers.text_files import read_text
+from kerasrnn.errors import InputError, check_choice, check_positive, check_range, check_split
+from kerasrnn.options import LEVELS
+from kerasrnn.text import LINE_END, MASK, Tokens, Vocabulary, clean, tokens_of
 
-CORPORA = ("english", *downloads.TEXTS)
-BLANK_ID = _LINE_END_ID = 1  # right after the unknown token
-
-
-class ThreeParts:
-    """What labelled data has in common: a ``train``, a ``test`` and maybe a ``validation`` part."""
-
-    def parts(self) -> dict:
-        """The parts that there are, by name: training, validation, test."""
-        parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
-
-    def sizes(self) -> dict[str, int]:
-        """Number of sequences or sentences of each part."""
-        return {name: len(part) for name, part in self.parts().items()}
+LARGE = 1 << 28  # bytes of ids that are still held in memory
+LONGEST = 1 << 28  # characters of a line or word, which is held in memory
+TASKS = ("generator", "infiller")  # that read a corpus
+_NAMES = tuple(name for name, kind in NAMES.items() if kind == "text")
 
 
 @dataclass(frozen=True, eq=False)
-class Corpus:
-    """Text ready for a generator.
+class Corpus(ThreeParts):
+    """Text ready for a generator or an infiller.
 
-    name: short, used in run names. source: what ``load_corpus`` was given, absolute paths.
-    options: how the text was read and cut. vocabulary: the tokens. train, validation: ids of
-    the beginning and of the end of the text, unsigned integers (tokens,), memory-mapped where
-    the text is large; of independent lines, each ended by ``"\\n"``, validation holds lines
-    from everywhere.
+    name: short, used in run names. source: what ``load_corpus`` was given, absolute paths; empty
+    for a text in memory. options: how the text was read and cut. vocabulary: the tokens. train,
+    validation: ids of the beginning and of the end of the text, unsigned integers (tokens,),
+    memory-mapped where the text is large; of independent lines, each ended by ``"\\n"``,
+    validation holds lines from everywhere.
     """
 
     name: str
@@ -53,29 +48,67 @@ class Corpus:
     validation: np.ndarray
     task: str = "generator"
 
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        task: str = "generator",
+        level: str = "char",
+        lines: bool = False,
+        letters_only: bool = False,
+        max_corpus_tokens: int | None = None,
+        validation_split: float = 0.1,
+        min_frequency: int = 1,
+        max_vocabulary: int | None = None,
+        name: str = "text",
+    ) -> Corpus:
+        """A corpus of a text in memory; arguments and errors as of ``load_corpus``.
+
+        >>> corpus = Corpus.from_text("to be or not to be", level="word", validation_split=0)
+        >>> corpus.train.tolist(), corpus.vocabulary.tokens
+        ([1, 2, 3, 4, 1, 2], ('<unk>', 'to', 'be', 'or', 'not'))
+        """
+        options = {
+            "level": level,
+            "lines": lines,
+            "letters_only": letters_only,
+            "max_corpus_tokens": max_corpus_tokens,
+            "min_frequency": min_frequency,
+            "max_vocabulary": max_vocabulary,
+            "validation_split": validation_split,
+        }
+        _check_options(task, options)
+        return _encode(lambda: iter([text]), name, (), name, task, options)
+
     @property
-    def unit(self) -> str:
+    def tokens(self) -> Tokens:
+        """What splits and joins its text."""
+        return tokens_of(self.level)
+
+    @property
+    def level(self) -> str:
         """What a token is, ``"char"`` or ``"word"``."""
-        return self.options["unit"]
+        return self.options["level"]
 
     @property
     def lines(self) -> bool:
         """Whether the lines are independent of each other."""
         return self.options["lines"]
 
-    def line_bounds(self, ids) -> tuple[np.ndarray, np.ndarray]:
-        """The places of the line end before each line of ``ids``, -1 at first, and of its own."""
-        ends = np.flatnonzero(ids == _LINE_END_ID)
+    def line_bounds(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The index of the line end before each line of ``ids`` (-1 for the first), and its own.
+
+        >>> corpus = Corpus.from_text("ada\\nbo", lines=True, validation_split=0)
+        >>> corpus.line_bounds(corpus.train)
+        (array([-1,  3]), array([3, 6]))
+        """
+        ends = np.flatnonzero(ids == self.vocabulary.line_end_id)
         return np.append(-1, ends[:-1]), ends
 
-    def sizes(self) -> dict[str, int]:
-        """Number of tokens of each part."""
-        return {"training": len(self.train), "validation": len(self.validation)}
-
     def __str__(self):
-        unit = {"char": "characters", "word": "words"}[self.unit]
-        sizes = ", ".join(f"{size:,} {part}" for part, size in self.sizes().items() if size)
-        return f"{self.name}: {sizes} {unit}, {len(self.vocabulary):,} in the vocabulary"
+        tokens = f"{self.tokens.noun}, {len(self.vocabulary):,} in the vocabulary"
+        return f"{self.name}: {self._sizes_in_words()} {tokens}"
 
     def fingerprint(self) -> str:
         """SHA-256 of the vocabulary and all ids."""
@@ -86,14 +119,15 @@ class Corpus:
 
 
 def load_corpus(
-    *source,
-    task="generator",
-    unit="char",
-    lines=False,
-    classic=False,
-    max_tokens=None,
-    validation_split=0.1,
-    **vocabulary,
+    *source: str | os.PathLike,
+    task: str = "generator",
+    level: str = "char",
+    lines: bool = False,
+    letters_only: bool = False,
+    max_corpus_tokens: int | None = None,
+    validation_split: float = 0.1,
+    min_frequency: int = 1,
+    max_vocabulary: int | None = None,
 ) -> Corpus:
     """Load text for a generator or an infiller: by name, files, folders of .txt, or ``-``.
 
@@ -104,59 +138,76 @@ def load_corpus(
 
     Args:
         *source: one or more of these; several are read one after the other.
-        task: ``"generator"``, or ``"infiller"``, whose vocabulary holds a token for blanks.
-        unit: tokens are ``"char"`` or ``"word"``.
+        task: ``"generator"``, or ``"infiller"``, whose vocabulary holds a token for masks.
+        level: tokens are characters (``"char"``) or words (``"word"``).
         lines: lines are independent of each other, such as names; ``"\\n"`` ends each and
-            blank ones are left out.
-        classic: letters only, lower-cased, line by line (``text.clean``).
-        max_tokens: only so many tokens, from the beginning.
-        validation_split: share of the text, at its end, that is never trained on, in [0, 1).
+            empty ones are left out. Not for an infiller.
+        letters_only: only the letters a to z, lower-cased, line by line (``text.clean``).
+        max_corpus_tokens: use at most this many tokens, from the beginning.
+        validation_split: fraction of the text, at its end, that is never trained on, in [0, 1).
             It is cut before any window is, so that no window holds both. Of independent
             lines, which are often sorted, every tenth (for 0.1) is taken.
-        **vocabulary: ``min_frequency`` and ``max_size`` of the ``Vocabulary``.
+        min_frequency: tokens that occur less often are unknown.
+        max_vocabulary: largest number of tokens in the vocabulary.
 
     Raises:
         InputError: unknown name, not UTF-8, binary, empty, or of one distinct token only.
+
+    >>> load_corpus("english", level="word").tokens.noun
+    'words'
     """
-    check_split(validation_split)
-    if max_tokens is not None and max_tokens < 2:
-        raise InputError("max_tokens out of range", found=max_tokens, expected="2 or more")
-    source = tuple(map(str, source))
-    readers = [reader for name in source for reader in _text_readers(name)]
-
-    def read():
-        for reader in readers:
-            yield from reader()
-
-    reserved = [LINE_END] * lines + [BLANK] * (task == "infiller")
-    known, ids = encode_corpus(
-        read,
-        unit,
-        lines=lines,
-        classic=classic,
-        max_tokens=max_tokens,
-        reserved=reserved,
-        **vocabulary,
-    )
-    _check_ids(ids, known, 1 + len(reserved), " ".join(source))
-    train, validation = (_cut_lines if lines else _cut)(ids, validation_split)
-    options = {"unit": unit, "lines": lines, "classic": classic, "max_tokens": max_tokens}
-    return Corpus(
-        name=Path(source[0]).stem if source[0] != "-" else "stdin",
-        source=tuple(s if s in (*CORPORA, "-") else str(Path(s).resolve()) for s in source),
-        options={**options, **vocabulary, "validation_split": validation_split},
-        vocabulary=known,
-        train=train,
-        validation=validation,
-        task=task,
+    if not source:
+        raise InputError("no text to load", expected="a name, files, folders or -")
+    source = tuple(map(os.fspath, source))
+    options = {
+        "level": level,
+        "lines": lines,
+        "letters_only": letters_only,
+        "max_corpus_tokens": max_corpus_tokens,
+        "min_frequency": min_frequency,
+        "max_vocabulary": max_vocabulary,
+        "validation_split": validation_split,
+    }
+    _check_options(task, options)
+    readers = [reader for name in source for reader in _readers(name)]
+    return _encode(
+        lambda: (piece for reader in readers for piece in reader()),
+        Path(source[0]).stem if source[0] != "-" else "stdin",
+        tuple(s if s in (*_NAMES, "-") else str(Path(s).resolve()) for s in source),
+        " ".join(source),
+        task,
+        options,
     )
 
 
-def check_split(validation_split):
-    """Raise ``InputError`` unless 0 ≤ validation_split < 1."""
-    if not 0 <= validation_split < 1:
+def _encode(read, name, source, where, task, options):
+    """The corpus of a text that ``read()`` gives in pieces. where: what messages call it."""
+    reserved = [LINE_END] * options["lines"] + [MASK] * (task == "infiller")
+    known, ids = encode_corpus(read, options, reserved)
+    _check_ids(ids, known, 1 + len(reserved), where)
+    split = options["validation_split"]
+    if options["lines"]:
+        train, validation = _cut_lines(ids, known.line_end_id, split)
+    else:
+        cut = int(len(ids) * (1 - split))
+        train, validation = ids[:cut], ids[cut:]
+    return Corpus(name, source, options, known, train, validation, task)
+
+
+def _check_options(task, options):
+    check_choice("task of a corpus", task, TASKS)
+    check_choice("level", options["level"], LEVELS)
+    check_split(options["validation_split"])
+    check_positive(min_frequency=options["min_frequency"])
+    if options["max_vocabulary"] is not None:
+        check_positive(max_vocabulary=options["max_vocabulary"])
+    if options["max_corpus_tokens"] is not None:
+        check_range("max_corpus_tokens", options["max_corpus_tokens"], 2, expected="2 or more")
+    if options["lines"] and task == "infiller":
         raise InputError(
-            "validation split out of range", found=validation_split, expected="0 ≤ split < 1"
+            "independent lines for an infiller",
+            expected="running text",
+            fix="leave lines out, or train a generator",
         )
 
 
@@ -166,25 +217,20 @@ def _check_ids(ids, vocabulary, reserved, where):
     if len(vocabulary) < reserved + 2:
         token = vocabulary.tokens[-1 if len(vocabulary) > reserved else 0]
         raise InputError(
-            "only one distinct token", where=where, found=f"{len(ids):,} times {token!r}"
+            "only one distinct token", where=where, found=f"{len(ids):,} times {token[:40]!r}"
         )
 
 
-def _cut(ids, validation_split):
-    cut = int(len(ids) * (1 - validation_split))
-    return ids[:cut], ids[cut:]
-
-
-def _cut_lines(ids, validation_split):
+def _cut_lines(ids, line_end_id, validation_split):
     """Every n-th line to the validation part, whatever the order of the lines."""
-    ends = np.flatnonzero(ids == _LINE_END_ID)
+    ends = np.flatnonzero(ids == line_end_id)
     turns = np.floor(np.arange(len(ends) + 1) * validation_split)
     chosen = np.repeat(np.diff(turns) > 0, np.diff(ends, prepend=-1))
-    ids = ids[: len(chosen)]  # without a last line that max_tokens cut off
+    ids = ids[: len(chosen)]  # without a last line that max_corpus_tokens cut off
     return ids[~chosen], ids[chosen]
 
 
-def _text_readers(source):
+def _readers(source):
     """Functions that each give an iterator over the pieces of one text."""
     if source == "english":
         from pydoc_data.topics import topics
@@ -195,14 +241,14 @@ def _text_readers(source):
     path = Path(source)
     if source in downloads.TEXTS:
         path = downloads.find_text(source)
-    if path.is_dir():
+    elif os.path.isdir(source):
         paths = sorted(path.rglob("*.txt"))
         if not paths:
             raise InputError("no .txt files in the folder", where=path)
-        return [partial(formats.read_text, path) for path in paths]
-    if not path.is_file():
-        raise downloads.unknown(source, CORPORA)
-    return [partial(formats.read_text, path)]
+        return [partial(read_text, path) for path in paths]
+    else:
+        check_exists(source, _NAMES)
+    return [partial(read_text, path)]
 
 
 def _spool(stream):
@@ -210,4 +256,79 @@ def _spool(stream):
     file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (lives as long as the reader)
     shutil.copyfileobj(stream, file)
     file.flush()
-    return lambda: formats.read_text(file.name)
+    return lambda: read_text(file.name, where="standard input")
+
+
+# --- from pieces of text to ids -------------------------------------------------------------
+
+
+def encode_corpus(
+    read: Callable[[], Iterator[str]], options: dict, reserved: Sequence[str] = ()
+) -> tuple[Vocabulary, np.ndarray]:
+    """The vocabulary of a text and its ids (tokens,), read in pieces, so that it may be large.
+
+    The text is read twice, to count and to encode. A large array of ids is a memory map of a
+    temporary file; its type is the smallest unsigned integer that holds them.
+
+    read: called without arguments, gives an iterator over the pieces of the text. options: those
+    of a ``Corpus``. reserved: of the ``Vocabulary``.
+    """
+    tokens = tokens_of(options["level"])
+    counts, total = Counter(), 0
+    for sequence in _sequences(read(), tokens, options):
+        tokens.add_counts(counts, sequence)
+        total += len(sequence)
+    fewest, most = options["min_frequency"], options["max_vocabulary"]
+    known = Vocabulary(counts, min_frequency=fewest, max_size=most, reserved=reserved)
+    dtype = np.min_scalar_type(len(known) - 1)
+    if total * dtype.itemsize < LARGE:
+        ids = np.empty(total, dtype)
+    else:
+        with tempfile.TemporaryFile() as file:  # unnamed: it goes with the array
+            ids = np.memmap(file, dtype, "w+", shape=(total,))
+    start, encode = 0, tokens.encoder(known, dtype)
+    for sequence in _sequences(read(), tokens, options):
+        ids[start : start + len(sequence)] = encode(sequence)
+        start += len(sequence)
+    return known, ids
+
+
+def _sequences(chunks, tokens, options):
+    """Pieces of tokens, as ``tokens.sequence`` gives them, that are the whole corpus."""
+    left, lines = options["max_corpus_tokens"], options["lines"]
+    by_line = lines or options["letters_only"]
+    for text in _whole(chunks, "\n" if by_line else tokens.boundaries):
+        if by_line:
+            text = _line_by_line(text, tokens, lines, options["letters_only"])
+        sequence = tokens.sequence(text, lines)
+        yield sequence[:left]
+        if left is not None:
+            left -= min(left, len(sequence))
+            if left == 0:
+                return
+
+
+def _line_by_line(text, tokens, lines, letters_only):
+    found = [clean(line) if letters_only else line.strip() for line in text.split("\n")]
+    if lines:
+        return "".join(line + LINE_END for line in found if line)
+    return tokens.separator.join(found)
+
+
+def _whole(chunks, ends):
+    """The chunks, cut anew so that each stops after one of the characters in ``ends``."""
+    rest = ""
+    for chunk in chunks:
+        text = rest + chunk
+        cut = max(text.rfind(end) for end in ends) + 1 if ends else len(text)
+        if cut:
+            yield text[:cut]
+        rest = text[cut:]
+        if len(rest) > LONGEST:
+            raise InputError(
+                "a line or word too long",
+                found=f"{len(rest):,} characters",
+                fix="break it into lines",
+            )
+    if rest:
+        yield rest

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
+import shutil
 import sys
+from http.client import HTTPException
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
-from kerasrnn.data.readers import formats
+from kerasrnn.data.readers.idx import find_idx
 from kerasrnn.errors import InputError
+from kerasrnn.files import atomic, digest
+
+_PATIENCE = 30  # seconds without an answer
 
 TEXTS = {
     "time-machine": (
@@ -41,21 +46,6 @@ _MNIST_SHA256 = {
 }
 
 
-def unknown(name, names) -> InputError:
-    """The error for data that is neither one of ``names`` nor a file or folder."""
-    from difflib import get_close_matches
-
-    if Path(name).suffix or os.sep in name:
-        return InputError("no such file or folder", found=repr(name))
-    close = get_close_matches(name, names, 1)
-    return InputError(
-        "unknown dataset",
-        found=repr(name),
-        expected=f"{', '.join(names)}, or the path of a file or folder",
-        fix=f"did you mean '{close[0]}'?" if close else None,
-    )
-
-
 def find_mnist() -> Path:
     """The folder with the four MNIST files: under ``KERASRNN_DATA``, or the cache.
 
@@ -63,7 +53,7 @@ def find_mnist() -> Path:
     """
     if root := os.environ.get("KERASRNN_DATA"):
         folder = Path(root) / "mnist"
-        if folder.is_dir() and len(formats.find_idx(folder)) == len(_MNIST_SHA256):
+        if folder.is_dir() and len(find_idx(folder)) == len(_MNIST_SHA256):
             return folder
     folder = cache_folder() / "mnist"
     for name, checksum in _MNIST_SHA256.items():
@@ -71,15 +61,15 @@ def find_mnist() -> Path:
     return folder
 
 
-def find_text(name) -> Path:
+def find_text(title: str) -> Path:
     """The file of a text in ``TEXTS``: under ``KERASRNN_DATA``, in the cache, or downloaded."""
-    place, url, sha256 = TEXTS[name]
+    name, url, sha256 = TEXTS[title]
     if root := os.environ.get("KERASRNN_DATA"):
-        path = Path(root) / place
+        path = Path(root) / name
         if path.is_file():
             return path
-    download(url, cache_folder() / place, sha256)
-    return cache_folder() / place
+    download(url, cache_folder() / name, sha256)
+    return cache_folder() / name
 
 
 def cache_folder() -> Path:
@@ -87,28 +77,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kerasrnn"
 
 
-def download(url, path, sha256):
+def download(url: str, path: Path, sha256: str):
     """Get the file at ``url`` to ``path`` unless it is there, and check its SHA-256.
 
-    A progress bar goes to stderr. Raises ``InputError`` where the file cannot be had, saying
-    where to put it.
+    Raises ``InputError`` where the file cannot be had, saying where to put it.
     """
-    import keras
-
-    folder, name = path.parent, path.name
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # seconds without an answer; get_file itself would wait for ever
+    if path.is_file() and digest(path) == sha256:
+        return
+    folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(f"{folder} is not writable")
-        with contextlib.redirect_stdout(sys.stderr):
-            keras.utils.get_file(name, url, file_hash=sha256, cache_dir=folder, cache_subdir=".")
-    except Exception as error:  # get_file raises a bare Exception where the network fails
+        with atomic(path) as temporary:
+            _fetch(url, temporary)
+            if digest(temporary) != sha256:
+                raise InputError("another file than the one published")
+    except (OSError, HTTPException, InputError) as error:
         raise InputError(
             f"cannot download {url} ({error})",
-            fix=f"get {name} by other means and put it into {folder}, or into the folder "
+            fix=f"get {path.name} by other means and put it into {folder}, or into the folder "
             f"{folder.name} under the one that KERASRNN_DATA names",
         ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+
+
+def _fetch(url, path):
+    print(f"downloading {url}", file=sys.stderr)
+    try:
+        with urlopen(url, timeout=_PATIENCE) as answer, open(path, "wb") as file:
+            shutil.copyfileobj(answer, file)
+    except URLError as error:  # a kind of OSError, which would be taken for one of the disk
+        raise InputError(str(error)) from error

@@ -1,11 +1,10 @@
 """A recurrent layer of an export: cuDNN where the graph runs on a GPU, else plain TensorFlow.
 
-A graph that is traced on a machine without a GPU never uses cuDNN in stock Keras, and one that
-is traced on a GPU runs nowhere else. Here each layer is a call of a function with two bodies,
-one for each device, under one name; both go into the SavedModel, and TensorFlow's
-implementation selector (a pass of Grappler) takes the one for the device the call is placed on
-when the graph is run. Weights and shapes are arguments, so that all layers of one kind of cell
-share the two.
+Stock Keras chooses when it traces: a graph traced without a GPU never uses cuDNN, and one traced
+on a GPU runs nowhere else. Here each layer is a call of a function with two bodies, one for each
+device, under one name; both go into the SavedModel, and TensorFlow's implementation selector (a
+pass of Grappler) takes the one for the device of the call when the graph is run. Weights and
+shapes are arguments, so that all layers of one kind of cell share the two.
 """
 
 from __future__ import annotations
@@ -14,7 +13,10 @@ from functools import cache
 
 import tensorflow as tf
 
-CALLED = "CPU"  # the body that the call names; the selector takes the other where that suits
+from kerasrnn.engine import compat
+from kerasrnn.engine.native import LayerInputs, LayerResult
+
+CELLS = ("lstm", "gru")  # those that cuDNN has
 _MATRIX = tf.TensorSpec((None, None))
 _BIAS_AND_STATES = {
     "lstm": [tf.TensorSpec((None,)), _MATRIX, _MATRIX],
@@ -22,55 +24,52 @@ _BIAS_AND_STATES = {
 }
 
 
-def recurrence(cell, x, lengths, weights, states, *, go_backwards=False):
+def recurrence(
+    cell: str, x, lengths, inputs: LayerInputs, *, go_backwards: bool = False
+) -> LayerResult:
     """All steps of an LSTM or GRU layer, on the device that the graph is run on.
 
     Args:
-        cell: ``"lstm"`` or ``"gru"`` (reset after the product), with Keras's activations.
+        cell: one of ``CELLS``; a GRU that resets after the product; Keras's default activations.
         x: float32 (batch, time, inputs), at least one step.
         lengths: int32 (batch,), the steps before the padding on the right; may be 0.
-        weights: kernel, recurrent kernel and bias as Keras has them.
-        states: the initial ones, h and of an LSTM c, float32 (batch, units).
+        inputs: weights as Keras has them, a GRU's bias (2, 3 · units) or (3 · units,); initial
+            states (batch, units), c of an LSTM only.
         go_backwards: read the real steps from the last to the first.
 
     Returns:
-        ``(outputs, states)``: outputs (batch, time, units) in the order of Keras's layer, what
-        stands in the padding is left open; the states after the last real step.
+        The outputs (batch, time, units) in the order of Keras's layer, unspecified at padded
+        steps; and the states (batch, units) after the last real step, c as it came of a GRU.
     """
+    bias, states = inputs.bias, [inputs.h, inputs.c]
+    if cell == "gru":
+        bias = bias if bias.shape.rank == 2 else tf.stack([bias, tf.zeros_like(bias)])
+        states = [inputs.h]
     steps = tf.maximum(lengths, 1)  # cuDNN takes no empty row
     if go_backwards:
         x = tf.reverse_sequence(x, steps, seq_axis=1, batch_axis=0)
-    call, other = _bodies(cell) if CALLED == "CPU" else _bodies(cell)[::-1]
-    # in the file beside the one that is called, which alone would be saved
-    other.add_to_graph(tf.compat.v1.get_default_graph())
-    outputs, *last = call(tf.transpose(x, [1, 0, 2]), steps, *weights, *states)
+    called, other = _bodies(cell)
+    compat.add_to_current_graph(other)
+    weights = (inputs.kernel, inputs.recurrent_kernel, bias)
+    outputs, *last = called(tf.transpose(x, [1, 0, 2]), steps, *weights, *states)
     outputs = tf.transpose(outputs, [1, 0, 2])
     if go_backwards:  # in the order of time, then in Keras's, where the last step is the first
         outputs = tf.reverse(tf.reverse_sequence(outputs, steps, seq_axis=1, batch_axis=0), [1])
     real = lengths[:, None] > 0
-    return outputs, [tf.where(real, new, old) for new, old in zip(last, states, strict=True)]
+    last = [tf.where(real, new, old) for new, old in zip(last, states, strict=True)]
+    return LayerResult(outputs, last[0], last[1] if cell == "lstm" else inputs.c)
 
 
 @cache
 def _bodies(cell):
-    """The two bodies as concrete functions, that for a CPU first."""
+    """The two bodies as concrete functions: that for a CPU, which a graph calls, and cuDNN's."""
     x, lengths = tf.TensorSpec((None, None, None)), tf.TensorSpec((None,), tf.int32)
     signature = [x, lengths, _MATRIX, _MATRIX, *_BIAS_AND_STATES[cell]]
-    lstm = {"CPU": _lstm_on_cpu, "GPU": _lstm_on_gpu}
-    bodies = lstm if cell == "lstm" else {"CPU": _gru_on_cpu, "GPU": _gru_on_gpu}
-    with tf.init_scope():
-        return [
-            tf.function(
-                body,
-                input_signature=signature,
-                autograph=False,
-                experimental_attributes={
-                    "api_implements": f"kerasrnn_{cell}",
-                    "api_preferred_device": device,
-                },
-            ).get_concrete_function()
-            for device, body in bodies.items()
-        ]
+    bodies = {
+        "lstm": {"CPU": _lstm_on_cpu, "GPU": _lstm_on_gpu},
+        "gru": {"CPU": _gru_on_cpu, "GPU": _gru_on_gpu},
+    }
+    return compat.alternatives(f"kerasrnn_{cell}", bodies[cell], signature)
 
 
 def _lstm_on_cpu(x, lengths, kernel, recurrent, bias, h, c):
@@ -133,11 +132,12 @@ def _cudnn(cell, x, lengths, weights, h, c):
 
 
 def cudnn_parameters(cell, kernel, recurrent, bias):
-    """The weights of a layer as cuDNN reads them, one vector.
+    """The weights of a layer as the one vector that cuDNN reads.
 
-    The matrices of all gates for the input, then for the state, each (units, inputs), then the
-    biases in the same order. cuDNN has two biases for each gate, Keras's LSTM one: the other is
-    0. Keras's GRU has its gates as z, r, h, cuDNN as r, z, h (NVIDIA, cuDNN API, RNN mode).
+    First the matrices of all gates for the input, then those for the state, each (units,
+    inputs), then the biases in the same order. cuDNN has two biases for each gate; Keras's LSTM
+    has one, so the other is 0. Keras orders a GRU's gates as z, r, h, cuDNN as r, z, h (NVIDIA,
+    cuDNN API, RNN mode).
     """
     if cell == "lstm":
         order, bias = (0, 1, 2, 3), tf.stack([tf.zeros_like(bias), bias])

@@ -2,61 +2,96 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-_PREDICT_BATCH = 256
+from kerasrnn.engine.compat import fast_call
+from kerasrnn.errors import InputError
+
+_BATCH_ROWS = 256
 _BATCH_TOKENS = 1 << 13  # in a batch of sentences, padding included
 
 
-@lru_cache(maxsize=2)
-def compiled(model):
-    """The model as a function of a list of arrays of any sizes, traced once; gives an array.
+def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
+    """The probabilities of a model as a function of its inputs, traced once for any sizes.
 
-    ``predict_on_batch`` would trace its graph anew for many of the sizes.
+    ``predict_on_batch`` would trace its graph anew for many of the sizes. A model that ends
+    without a softmax gets one.
+
+    Returns:
+        A function of one array for each input of the model that gives an array.
+
+    >>> import kerasrnn, numpy as np
+    >>> call = compiled(kerasrnn.build_classifier((None, 2), num_classes=3, units=4))
+    >>> call(np.zeros((5, 7, 2), "float32")).shape
+    (5, 3)
     """
     signature = [tf.TensorSpec([None] * len(x.shape), x.dtype) for x in model.inputs]
-    several = len(signature) > 1
     graph = tf.function(
-        lambda *inputs: model(list(inputs) if several else inputs[0], training=False),
-        input_signature=signature,
-        autograph=False,
+        lambda *inputs: probabilities(model, inputs), input_signature=signature, autograph=False
     )
-    traced = graph.get_concrete_function()
-    call, variables = traced.inference_fn.call_flat, traced.captured_inputs
+    call = fast_call(graph.get_concrete_function())
 
-    def predict(inputs):
-        # nothing of the traced function but its call: the rest takes as long as a small model
+    def predict(*inputs):
         pairs = zip(inputs, signature, strict=True)
-        (output,) = call(*(tf.constant(array, spec.dtype) for array, spec in pairs), *variables)
+        (output,) = call(*(tf.constant(array, spec.dtype) for array, spec in pairs))
         return output.numpy()
 
     return predict
 
 
-def gives_logits(model) -> bool:
-    """Whether a model ends without a softmax."""
-    return model.layers[-1].activation.__name__ == "linear"
+def probabilities(model: keras.Model, inputs: Sequence) -> tf.Tensor:
+    """What a model gives for a list of its inputs, after a softmax where it has none."""
+    output = model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+    return tf.nn.softmax(output) if gives_logits(model) else output
 
 
-def in_batches(inputs, answer) -> np.ndarray:
-    """What a function of a list of arrays gives, asked for some of their rows at a time."""
-    rows = range(0, max(len(inputs[0]), 1), _PREDICT_BATCH)
-    batches = ([array[row : row + _PREDICT_BATCH] for array in inputs] for row in rows)
-    return np.concatenate([answer(batch) for batch in batches])
+def gives_logits(model: keras.Model) -> bool:
+    """Whether a model ends without a softmax or another activation.
+
+    Raises ``InputError`` where its last layer does not tell.
+    """
+    last = model.layers[-1]
+    if isinstance(last, keras.Model):
+        return gives_logits(last)
+    if isinstance(last, keras.layers.Softmax):
+        return False
+    if not hasattr(last, "activation"):
+        raise InputError(
+            "a model that does not say whether it gives probabilities",
+            found=f"{type(last).__name__} as its last layer",
+            expected="a layer with an activation, or keras.layers.Softmax",
+        )
+    return last.activation in (None, keras.activations.linear)
 
 
-def in_groups(sentences, width, answer) -> np.ndarray:
+def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
+    """What ``call`` gives for all rows of its inputs, asked for some of them at a time."""
+    rows = range(0, max(len(inputs[0]), 1), _BATCH_ROWS)
+    batches = ([array[row : row + _BATCH_ROWS] for array in inputs] for row in rows)
+    return np.concatenate([call(*batch) for batch in batches])
+
+
+def in_groups(call: Callable, sentences: Sequence[Sequence[str]], width: int) -> np.ndarray:
     """Probabilities (tokens, width) for sentences, asked for in batches of about one length.
 
-    answer: a function of a batch of sentences that gives (n, time, width).
+    call: a function of a list of sentences that gives (n, time, width). Raises ``InputError``
+    for a sentence that is too long for a batch of its own.
     """
     lengths = np.array([len(sentence) for sentence in sentences], int)
+    if lengths.max(initial=0) > 4 * _BATCH_TOKENS:
+        raise InputError(
+            "a sentence too long to be labelled",
+            found=f"{lengths.max():,} tokens",
+            expected=f"at most {4 * _BATCH_TOKENS:,}",
+            fix="break the text into lines",
+        )
     results = [np.zeros((0, width), "float32")] * (len(sentences) or 1)
     for group in _groups(lengths):
-        rows = answer([sentences[index] for index in group])
+        rows = call([sentences[index] for index in group])
         for index, row in zip(group, rows, strict=True):
             results[index] = row[: lengths[index]]
     return np.concatenate(results)

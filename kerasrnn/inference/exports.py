@@ -1,24 +1,22 @@
-"""Exports as they are used: loaded, checked, and asked with NumPy arrays and strings."""
+"""Exports as they are used: loaded, checked, and called with NumPy arrays and strings."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.errors import InputError
-from kerasrnn.export.signatures import fill
-from kerasrnn.inference.calling import in_batches, in_groups
-from kerasrnn.tasks.tagger import Tagger
-from kerasrnn.text import UNITS
+from kerasrnn import options
+from kerasrnn.errors import InputError, reason_of
+from kerasrnn.files import digest, read_json
+from kerasrnn.text import Vocabulary
 
-FORMAT = 1  # of signature.json
-FORMATS = ("saved_model", "onnx", "litert")
-_TASKS = ("classifier", "tagger", "generator", "infiller", "model")
+FORMAT = 2  # of signature.json
+MODEL = "model"  # the task of an export of any other Keras model
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,108 +30,111 @@ class Export:
     def __str__(self):
         return str(self.path)
 
+    def __fspath__(self):
+        return str(self.path)
+
     @property
     def task(self) -> str:
+        """``"classifier"``, …, or ``"model"`` for any other Keras model."""
         return self.about["task"]
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the last axis of ``probabilities``."""
         return tuple(self.about["labels"])
 
-    def takes(self, name) -> bool:
-        """Whether ``serving_default`` has an input of that name."""
-        return name in self._signature("serving_default")["inputs"]
+    def reading(self, *names: str) -> dict:
+        """How a text becomes tokens, of the options named: ``{"level": "char", …}``.
 
-    def classify(self, x, lengths=None) -> np.ndarray:
-        """Probabilities (n, classes) of sequences x (n, time, features), as ``tasks.predict``."""
-        if self.takes("lengths") and lengths is None:
-            lengths = np.full(len(x), x.shape[1], "int32")
-        inputs = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
+        Raises ``InputError``.
+        """
+        return {name: self._entry("reading", name) for name in names}
 
-        def answer(batch):
-            return self.ask(**dict(zip(inputs, batch, strict=True)))["probabilities"]
+    def vocabulary(self, name: str = "tokens") -> Vocabulary:
+        """The vocabulary of an input of the model. Raises ``InputError`` where it has none."""
+        said = self._entry("vocabularies", name)
+        return Vocabulary(reserved=said["tokens"][1:], padded=said["first_id"] == 1)
 
-        return in_batches([*inputs.values()], answer)
+    def inputs(self, signature: str = "serving_default") -> dict[str, dict]:
+        """Type and shape of each input of a signature. Raises ``InputError``."""
+        return self._entry("signatures", signature)["inputs"]
 
-    def tagger(self) -> Tagger:
-        """A ``Tagger`` that asks this export of one."""
-        return _ExportedTagger(self)
+    def _entry(self, table, name):
+        """An entry of a table in signature.json."""
+        entries = self.about[table]
+        if name not in entries:
+            raise InputError(
+                f"not among the {table} of the export",
+                where=self,
+                found=name,
+                expected=" or ".join(entries) or "none",
+            )
+        return entries[name]
 
-    def ask(self, signature="serving_default", **inputs) -> dict[str, np.ndarray]:
-        """The outputs of a signature; strings as str. Raises ``InputError`` for inputs that
-        do not fit it."""
-        known = self._signature(signature)
-        if inputs.keys() != known["inputs"].keys():
+    def function(self, signature: str) -> Callable[..., dict[str, tf.Tensor]]:
+        """A signature as a function of tensors by name, for use within a graph."""
+        self.inputs(signature)
+        loaded = self._loaded  # its signatures live no longer than it
+        return lambda **inputs: loaded.signatures[signature](**inputs)
+
+    def call(self, signature: str = "serving_default", **inputs) -> dict[str, np.ndarray]:
+        """The outputs of a signature, strings as str.
+
+        Raises ``InputError`` for inputs that do not fit it, and what else its graph refuses.
+
+        >>> load_export("saved_models/digits").call(x=images)["label"]  # doctest: +SKIP
+        array(['0', '1'], dtype='<U1')
+        """
+        known = self.inputs(signature)
+        if inputs.keys() != known.keys():
             raise InputError(
                 f"inputs of {signature}",
                 found=", ".join(inputs) or "none",
-                expected=", ".join(known["inputs"]),
+                expected=", ".join(known),
             )
-        tensors = {
-            name: _fitting(name, inputs[name], spec) for name, spec in known["inputs"].items()
-        }
+        tensors = {name: _fitting(name, inputs[name], spec) for name, spec in known.items()}
         try:
-            found = self._loaded.signatures[signature](**tensors)
-        except tf.errors.InvalidArgumentError as error:
-            raise InputError(_said(error), where=signature) from error
-        return {name: _from_bytes(value.numpy()) for name, value in found.items()}
-
-    def _signature(self, name):
-        signatures = self.about["signatures"]
-        if name not in signatures:
-            raise InputError("no such signature", found=name, expected=" or ".join(signatures))
-        return signatures[name]
-
-
-class _ExportedTagger(Tagger):
-    def __init__(self, export):
-        self.export, self.labels, self.unit = export, export.labels, export.about["unit"]
-
-    def predict(self, sentences):
-        def answer(sentences):
-            return self.export.ask("tag_tokens", tokens=fill(sentences, ""))["probabilities"]
-
-        return in_groups(sentences, len(self.labels), answer)
-
-
-def _said(error):
-    """The line of a TensorFlow error that says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if "expected" in line]
-    return (lines or str(error).splitlines())[0]
+            outputs = self._loaded.signatures[signature](**tensors)
+        except tf.errors.OpError as error:
+            raise InputError(reason_of(error), where=signature) from error
+        return {name: _from_bytes(value.numpy()) for name, value in outputs.items()}
 
 
 def _fitting(name, value, spec):
-    value = np.asarray(value)
+    """A value as the tensor that an input takes."""
     wanted = tf.as_dtype(spec["dtype"])
     kinds = "USO" if wanted == tf.string else "fiu" if wanted.is_floating else "iub"
-    sizes = zip(value.shape, spec["shape"], strict=False)
-    fits = value.ndim == len(spec["shape"]) and all(size in (None, n) for n, size in sizes)
-    if not fits or value.dtype.kind not in kinds:
-        shape = ", ".join("any" if size is None else str(size) for size in spec["shape"])
-        raise InputError(
-            f"{name} does not fit the export",
-            found=f"{value.dtype} of shape {value.shape}",
-            expected=f"{spec['dtype']} of shape ({shape})",
-        )
-    return tf.constant(value, wanted)
+    shape = ", ".join("any" if size is None else str(size) for size in spec["shape"])
+    try:
+        value = np.asarray(value)
+        found = f"{value.dtype} of shape {value.shape}"
+        fits = len(spec["shape"]) == value.ndim and all(map(_is_size, spec["shape"], value.shape))
+        if fits and value.dtype.kind in kinds:
+            tensor = tf.constant(value, wanted)
+            if wanted.is_integer and not np.array_equal(tensor, value):
+                raise OverflowError("numbers that are too large")
+            return tensor
+    except (ValueError, TypeError, OverflowError) as error:
+        found = reason_of(error)
+    raise InputError(
+        f"{name} does not fit the export", found=found, expected=f"{spec['dtype']} ({shape})"
+    )
+
+
+def _is_size(expected, size):
+    return expected in (None, size)
 
 
 def _from_bytes(value):
     return np.char.decode(value.astype("S"), "utf-8") if value.dtype == object else value
 
 
-def digest(path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_export(path) -> bool:
+def is_export(path: str | os.PathLike) -> bool:
     """Whether there is an export of this package at ``path``."""
     return (Path(path) / "signature.json").is_file()
 
 
-def read_about(path) -> dict:
+def read_about(path: str | os.PathLike) -> dict:
     """What the signature.json of an export says. Raises ``InputError``."""
     path = Path(path)
     if not is_export(path):
@@ -143,20 +144,21 @@ def read_about(path) -> dict:
             expected="a directory made by 'kerasrnn export', with its signature.json",
         )
     file = path / "signature.json"
+    about = read_json(file, dict)
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
         if about["format"] != FORMAT:
             raise InputError(
                 "export of another kerasrnn version",
                 where=file,
                 found=f"format {about['format']}",
                 expected=f"format {FORMAT}",
+                fix="export it again",
             )
         _check_about(about)
         return about
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError("broken signature.json", where=file, fix="export it again") from error
 
 
@@ -164,26 +166,33 @@ def _check_about(about):
     """Raise one of several errors unless a signature.json has all its parts."""
     signatures = about["signatures"].values()
     sides = [one[side] for one in signatures for side in ("inputs", "outputs")]
-    proper = [about["task"] in _TASKS, about["kind"] in FORMATS, *map(_is_text, about["labels"])]
-    proper += [about["unit"] in (None, *UNITS), *map(_is_text, about["files"].values())]
+    texts = [*about["labels"], *about["files"], *about["files"].values()]
+    for vocabulary in about["vocabularies"].values():
+        texts += vocabulary["tokens"]
+        if vocabulary["first_id"] not in (0, 1):
+            raise ValueError
     for spec in (spec for side in sides for spec in side.values()):
         tf.TensorSpec(spec["shape"], spec["dtype"])
-    if not all(proper):
+    if not (
+        about["task"] in (*options.TASKS, MODEL)
+        and about["kind"] in options.EXPORT_FORMATS
+        and about["reading"].get("level") in (None, *options.LEVELS)
+        and all(isinstance(text, str) for text in texts)
+    ):
         raise ValueError
 
 
-def _is_text(value):
-    return isinstance(value, str)
-
-
-def load_export(path) -> Export:
+def load_export(path: str | os.PathLike) -> Export:
     """Load an export of this package, a SavedModel, and check that it is as it was written.
 
     A SavedModel is code that is run: load one only from people you trust. The check finds
-    damage, not ill will.
+    accidental damage, not tampering.
 
     Raises:
         InputError: not an export, one of another version or format, or a damaged one.
+
+    >>> load_export("saved_models/digits-classifier-1").labels[:2]  # doctest: +SKIP
+    ('0', '1')
     """
     path, about = Path(path), read_about(path)
     for name, expected in about["files"].items():
@@ -201,6 +210,14 @@ def load_export(path) -> Export:
             fix="its model_card.md says how to run it",
         )
     try:
-        return Export(path, about, tf.saved_model.load(path))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise InputError(f"cannot load: {str(error).splitlines()[0]}", where=path) from error
+        loaded = tf.saved_model.load(path)
+    except Exception as error:  # TensorFlow raises many kinds for a broken file
+        raise InputError(f"cannot load: {reason_of(error)}", where=path) from error
+    if not about["signatures"].keys() <= loaded.signatures.keys():
+        raise InputError(
+            "an export that is not what its signature.json says",
+            where=path,
+            found=", ".join(loaded.signatures),
+            expected=", ".join(about["signatures"]),
+        )
+    return Export(path, about, loaded)

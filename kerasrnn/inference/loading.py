@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -9,11 +10,25 @@ import keras
 
 import kerasrnn.layers  # noqa: F401 (makes its layers known to Keras)
 from kerasrnn.errors import InputError
-from kerasrnn.runs import open_run
+from kerasrnn.files import check_regular
+from kerasrnn.inference.exports import Export, is_export, load_export
+from kerasrnn.runs import Run, open_run
 
 
-def load_model(path) -> keras.Model:
-    """Load a ``.keras`` file, or the best model of a run directory.
+def open_source(source: str | os.PathLike) -> Run | Export:
+    """The run or the export at a path; one that is open already as it is.
+
+    Raises ``InputError`` where there is neither.
+    """
+    if isinstance(source, (Run, Export)):
+        return source
+    if is_export(source) or (Path(source) / "saved_model.pb").is_file():
+        return load_export(source)
+    return open_run(source)
+
+
+def load_model(path: str | os.PathLike) -> keras.Model:
+    """Load a ``.keras`` file, or the best model of a run.
 
     The archive is checked and loaded in Keras's safe mode, so no code in it is run.
 
@@ -24,6 +39,8 @@ def load_model(path) -> keras.Model:
     if path.is_dir():
         path = open_run(path).model_path
     if not path.is_file():
+        if path.exists():
+            check_regular(path)
         raise InputError(f"no model at {path}", expected="a run or a .keras file")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise InputError(

@@ -1,64 +1,83 @@
-"""Generators with their states in and out, step by step or over sequences."""
+"""Generators with their states in and out, one step at a time or over sequences."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import keras
 
 from kerasrnn.errors import InputError
 from kerasrnn.layers import OneHot
+from kerasrnn.models.stack import state_names
 
 _STEPWISE = (keras.layers.Embedding, OneHot, keras.layers.Dropout, keras.layers.Dense)
 
 
-def step_model(generator) -> keras.Model:
+def step_model(generator: keras.Model) -> keras.Model:
     """One step of a generator with its states in and out, sharing its weights.
 
     Takes ``[token, *states]`` and returns ``[output, *states]``: token ids (batch,), output
     (batch, vocabulary_size) as the generator gives it, and for each layer its states (batch,
-    units): h and c for ``"lstm"``, h for the other cells. All-zero states are the start.
+    units), such as ``lstm_1_h`` and ``lstm_1_c``. All-zero states are the start.
 
     Raises:
         InputError: the model is not a plain stack like those of ``build_generator``.
+
+    >>> from kerasrnn import build_generator
+    >>> [x.name for x in step_model(build_generator(65)).inputs]
+    ['tokens', 'lstm_1_h', 'lstm_1_c']
     """
-    return _with_states(generator, (), lambda layer, x, states: layer.cell(x, states))
+    return _with_states(generator, (), lambda layer: _Step(layer.cell, name=f"{layer.name}_step"))
 
 
-def sequence_model(generator) -> keras.Model:
+def sequence_model(generator: keras.Model) -> keras.Model:
     """A generator with its states in and out, sharing its weights.
 
     As ``step_model``, but for ids (batch, time) and output (batch, time, vocabulary_size);
     the states that come out are those after the last step.
     """
 
-    def call(layer, x, states):
-        twin = type(layer).from_config({**layer.get_config(), "return_state": True})
-        twin.cell = layer.cell
-        output, *final = twin(x, initial_state=states)
-        return output, final
+    def twin(layer):
+        made = type(layer).from_config({**layer.get_config(), "return_state": True})
+        made.cell = layer.cell
 
-    return _with_states(generator, (None,), call)
+        def call(x, states):
+            output, *final = made(x, initial_state=states)
+            return output, final
+
+        return call
+
+    return _with_states(generator, (None,), twin)
 
 
-def _with_states(generator, token_shape, call):
-    """The generator with states as inputs and outputs; ``call`` runs a recurrent layer."""
+class _Step(keras.layers.Layer):
+    """A cell as a layer with a name of its own: a functional model wants distinct ones."""
+
+    def __init__(self, cell, **kwargs):
+        super().__init__(**kwargs)
+        self.cell = cell
+
+    def call(self, x, states):
+        return self.cell(x, states)
+
+
+def _with_states(generator, token_shape, runner_of: Callable):
+    """The generator with states as inputs and outputs; ``runner_of`` a layer runs it."""
     tokens = keras.Input(token_shape, dtype="int32", name="tokens")
-    x, initial, final = tokens, [], []
+    x, initial, final, embedding = tokens, [], [], None
     for layer in generator.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
         if isinstance(layer, keras.layers.RNN):
-            sizes = layer.cell.state_size
-            sizes = [sizes] if isinstance(sizes, int) else sizes
-            states = [
-                keras.Input((size,), name=f"{layer.name}_{i}") for i, size in enumerate(sizes)
-            ]
-            layer.cell.name = f"{layer.name}_cell"  # a functional model wants distinct names
-            x, new = call(layer, x, states)
+            states = [keras.Input((size,), name=name) for name, size in state_names(layer).items()]
+            x, new = runner_of(layer)(x, states)
             initial += states
             final += new
-        elif isinstance(layer, keras.layers.Activation):  # the head of a tied output
-            x = layer(generator.get_layer("embedding")(x, reverse=True))
+        elif isinstance(layer, keras.layers.Activation) and embedding:  # of a tied output
+            x = layer(embedding(x, reverse=True))
         elif isinstance(layer, _STEPWISE):
+            if isinstance(layer, keras.layers.ReversibleEmbedding):
+                embedding = layer
             x = layer(x)
         else:
             raise InputError(
@@ -79,7 +98,7 @@ class CarriedState(keras.Model):
         batch_size: number of rows in every batch.
     """
 
-    def __init__(self, generator, batch_size):
+    def __init__(self, generator: keras.Model, batch_size: int):
         super().__init__()
         self.sequence_model = sequence_model(generator)
         self.carried = [

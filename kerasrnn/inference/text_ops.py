@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from kerasrnn.text import BLANK, LINE_END, NO_SPACE_AFTER, NO_SPACE_BEFORE
+from kerasrnn.text import LINE_END, MASK, NO_SPACE_AFTER, NO_SPACE_BEFORE, Tokens, Vocabulary
 
 _SPACE = "[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"  # str.isspace
 _WORD = r"[\pL\pN_]"  # as \w of Python
@@ -20,23 +20,67 @@ _TOKENS = (
 )
 
 
-def table(vocabulary, first=0) -> tf.lookup.StaticHashTable:
-    """A look-up of the ids of a ``Vocabulary``, the unknown token's for what it lacks.
-
-    first: the id of its first token, which is the unknown one.
-    """
-    ids = range(first, first + len(vocabulary))
+def lookup(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
+    """A look-up of the ids of a vocabulary, the unknown token's for what it lacks."""
+    ids = range(vocabulary.first_id, vocabulary.num_ids)
     pairs = tf.lookup.KeyValueTensorInitializer(
         list(vocabulary.tokens), list(ids), tf.string, tf.int32
     )
-    return tf.lookup.StaticHashTable(pairs, first)
+    return tf.lookup.StaticHashTable(pairs, vocabulary.unknown_id)
 
 
-def tokenize(text, unit) -> tf.RaggedTensor:
-    """Strings (batch,) as characters, or as words at white space: (batch, tokens)."""
-    if unit == "char":
+class CharacterOps:
+    """``text.CharacterTokens`` for tensors of strings."""
+
+    def split(self, text) -> tf.RaggedTensor:
+        """Strings (batch,) as characters (batch, tokens)."""
         return tf.strings.unicode_split(text, "UTF-8")
-    return tf.strings.split(_replace(text, _SPACE, " "))
+
+    def sentence(self, text) -> tf.RaggedTensor:
+        """The tokens of texts (batch,) that are to be labelled."""
+        return self.split(text)
+
+    def join(self, tokens, after="") -> tf.Tensor:
+        """Tokens (batch, time), ``""`` for none, as texts (batch,)."""
+        return tf.strings.reduce_join(tokens, -1)
+
+    def clean_prompt(self, text) -> tf.Tensor:
+        """Like ``clean``, but keeps a trailing space."""
+        cleaned = clean(text)
+        ended = (cleaned != "") & ~tf.strings.regex_full_match(text, r"(?s).*\pL")
+        return tf.where(ended, cleaned + " ", cleaned)
+
+
+class WordOps:
+    """``text.WordTokens`` for tensors of strings."""
+
+    def split(self, text) -> tf.RaggedTensor:
+        """Strings (batch,) as words (batch, tokens)."""
+        return tf.strings.split(_replace(text, _SPACE, " "))
+
+    def sentence(self, text) -> tf.RaggedTensor:
+        """The words of sentences (batch,) that are to be labelled."""
+        return split_words(text)
+
+    def join(self, tokens, after="") -> tf.Tensor:
+        """Tokens (batch, time), ``""`` for none, as texts (batch,) that follow ``after``."""
+        closes, opens = (_one_of(marks) for marks in (NO_SPACE_BEFORE, NO_SPACE_AFTER))
+        glued = tf.strings.regex_full_match(tokens, closes)
+        before = tf.concat([_column(after, tokens), tokens[:, :-1]], 1)
+        glued |= tf.strings.regex_full_match(before, f"(?s)|.*({opens}|{_SPACE})") | (tokens == "")
+        return tf.strings.reduce_join(tf.where(glued, tokens, " " + tokens), -1)
+
+    def clean_prompt(self, text) -> tf.Tensor:
+        """``clean``."""
+        return clean(text)
+
+
+_OPS = {"char": CharacterOps(), "word": WordOps()}
+
+
+def ops_of(tokens: Tokens) -> CharacterOps | WordOps:
+    """What does in a graph what ``tokens`` do with strings."""
+    return _OPS[tokens.level]
 
 
 def split_words(text) -> tf.RaggedTensor:
@@ -54,32 +98,9 @@ def clean(text, kept="") -> tf.Tensor:
     return tf.strings.lower(tf.strings.strip(_replace(text, f"[^A-Za-z{kept}]+", " ")))
 
 
-def clean_prompt(text, unit) -> tf.Tensor:
-    """``text.clean_prompt``."""
-    cleaned = clean(text)
-    if unit == "word":
-        return cleaned
-    ended = (cleaned != "") & ~tf.strings.regex_full_match(text, r"(?s).*\pL")
-    return tf.where(ended, cleaned + " ", cleaned)
-
-
-def blanks(tokens) -> tf.Tensor:
-    """Tokens with ``text.BLANK`` for those of ``_`` only."""
-    return tf.where(tf.strings.regex_full_match(tokens, "_+"), BLANK, tokens)
-
-
-def detokenize(tokens, unit, after="") -> tf.Tensor:
-    """Tokens (batch, time), ``""`` for none, joined as ``text.detokenize`` does: (batch,).
-
-    after: the texts (batch,) that the results are to follow.
-    """
-    if unit == "word":
-        closes, opens = (_one_of(marks) for marks in (NO_SPACE_BEFORE, NO_SPACE_AFTER))
-        glued = tf.strings.regex_full_match(tokens, closes)
-        before = tf.concat([_column(after, tokens), tokens[:, :-1]], 1)
-        glued |= tf.strings.regex_full_match(before, f"(?s)|.*({opens}|{_SPACE})") | (tokens == "")
-        tokens = tf.where(glued, tokens, " " + tokens)
-    return tf.strings.reduce_join(tokens, -1)
+def masked(tokens) -> tf.Tensor:
+    """Tokens with ``text.MASK`` for those of ``_`` only."""
+    return tf.where(tf.strings.regex_full_match(tokens, "_+"), MASK, tokens)
 
 
 def until_line_end(text) -> tf.Tensor:

@@ -4,16 +4,15 @@ All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_mod
 them known to Keras before a saved model is loaded.
 """
 
+from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
 from kerasrnn.layers.recurrent import (
     GRU,
     LSTM,
+    RNN,
     Bidirectional,
-    Path,
+    Implementation,
     SimpleRNN,
-    adaptive,
-    adopt,
-    portable,
-    which_path,
+    implementation,
 )
 from kerasrnn.layers.sequence import (
     CharacterEncoder,
@@ -28,18 +27,19 @@ from kerasrnn.layers.sequence import (
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Bidirectional",
     "CharacterEncoder",
     "FlipTime",
+    "Implementation",
     "LengthMask",
     "MaskOf",
     "OneHot",
-    "Path",
     "SequencePooling",
     "SimpleRNN",
     "ZeroPadding",
-    "adaptive",
-    "adopt",
-    "portable",
-    "which_path",
+    "for_export",
+    "implementation",
+    "keras_clone",
+    "with_native_layers",
 ]

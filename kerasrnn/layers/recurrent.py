@@ -1,61 +1,58 @@
-"""Fast recurrent layers, and the small ones that the stack needs beyond Keras's own.
+"""Keras's recurrent layers with a native loop over time on a CPU.
 
-``LSTM``, ``GRU`` and ``SimpleRNN`` are Keras's layers with a faster loop over time on a CPU; in
-everything else, weights and numbers included, they are the same. ``which_path`` tells which loop
-a layer takes.
-
-All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_model``) makes
-them known to Keras before a saved model is loaded.
+``LSTM``, ``GRU``, ``SimpleRNN`` and ``Bidirectional`` take the place of the layers of the same
+name in ``keras.layers``: same arguments, weights, numbers and saved files. ``implementation``
+tells which loop a layer takes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import threading
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import ops
-from keras.src.models.functional import Functional
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
-from kerasrnn.engine import native as loops
-from kerasrnn.engine import portable as devices
+from kerasrnn.engine import compat, native
 
-_LOCAL = threading.local()
-_EXPORTERS = ("keras.src.export", "tensorflow.python.saved_model", "tf2onnx", "tensorflow.lite")
+compat.warn_of_untested_keras()
 
 
-class Path(NamedTuple):
-    """Which loop over time a layer takes, ``"native"`` or ``"keras"``, and why not the other."""
+class Implementation(NamedTuple):
+    """The loop over time of a layer, ``"native"`` or ``"keras"``, and why."""
 
     name: str
     reason: str
 
 
-def which_path(layer) -> Path:
+def implementation(layer: keras.layers.Layer) -> Implementation:
     """Which loop over time a layer takes when it is called here and now, and why.
 
-    ``"native"`` is the loop of ``engine``; ``"keras"`` is Keras's own, cuDNN on a GPU. The
-    numbers are the same. A layer takes its path when it is traced: a function that was traced
-    for training runs only after ``engine.native.library()``, one traced for an export anywhere.
+    ``"native"`` is the loop of ``kerasrnn.engine``; ``"keras"`` is Keras's own, which is cuDNN
+    on a GPU. The numbers are the same. A traced function keeps the loop that it was traced with.
 
     Args:
-        layer: a layer of this module, or ``Bidirectional`` around one.
+        layer: a recurrent layer, or ``Bidirectional`` around one.
+
+    >>> import keras
+    >>> from kerasrnn import layers
+    >>> layers.implementation(keras.layers.LSTM(4))
+    Implementation(name='keras', reason='not a layer of kerasrnn')
     """
     layer = getattr(layer, "forward_layer", layer)
-    reason = "not a layer of kerasrnn" if not isinstance(layer, _Native) else _obstacle(layer)
-    return Path("keras", reason) if reason else Path("native", "float32 on a CPU")
+    if not isinstance(layer, Native):
+        return Implementation("keras", "not a layer of kerasrnn")
+    if reason := why_not_native(layer):
+        return Implementation("keras", reason)
+    return Implementation("native", "float32 on a CPU")
 
 
-def _obstacle(layer):
-    """Why the layer cannot take the native loop, or None."""
+def why_not_native(layer: Native) -> str | None:
+    """Why the native loop does not apply to a layer here and now, or None."""
     cell = layer.cell
     if keras.backend.backend() != "tensorflow":
         return f"the Keras backend is {keras.backend.backend()}"
-    if loops.library() is None:
+    if native.library() is None:
         return "no native loop: no compiler at the installation, or another TensorFlow"
     if tf.config.list_logical_devices("GPU"):
         return "there is a GPU"
@@ -65,13 +62,11 @@ def _obstacle(layer):
         return "recurrent dropout"
     if cell.dropout and getattr(cell, "implementation", 2) == 1:
         return "implementation=1 drops out each gate on its own"
-    if getattr(_LOCAL, "portable", False):
-        return "portable"
-    return _peculiarity(cell) or (None if tf.executing_eagerly() else _obstacle_of_graph())
+    return unusual_option(cell) or (None if tf.executing_eagerly() else _why_not_in_this_graph())
 
 
-def _peculiarity(cell):
-    """What sets a cell apart from the one that native loops and cuDNN compute, or None."""
+def unusual_option(cell) -> str | None:
+    """Why neither the native loop nor cuDNN computes a cell, or None."""
     if cell.compute_dtype != "float32":
         return f"computes in {cell.compute_dtype}"
     if cell.activation is not keras.activations.tanh:
@@ -83,170 +78,229 @@ def _peculiarity(cell):
     return None
 
 
-def _obstacle_of_graph():
-    if GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+def _why_not_in_this_graph():
+    if compat.compiled_by_xla():
         return "compiled by XLA"
-    frame = sys._getframe()
-    while frame:
-        if frame.f_globals.get("__name__", "").startswith(_EXPORTERS):
-            return "traced for an export"
-        frame = frame.f_back
-    return None
+    return "traced for an export" if compat.traced_by_exporter() else None
 
 
-@contextlib.contextmanager
-def portable():
-    """Within it layers take Keras's loop, so that what is traced here runs in any process.
+class CarriesMask:
+    """Passes its mask on, with any Keras: from 3.16 its recurrent layers say they do not."""
 
-    For a ``tf.function`` that is traced before it is saved, and for second derivatives.
-    ``model.export`` and ``tf.saved_model.save`` need no such help with what they trace.
-    """
-    before, _LOCAL.portable = getattr(_LOCAL, "portable", False), True
-    try:
-        yield
-    finally:
-        _LOCAL.portable = before
+    @property
+    def supports_masking(self):
+        return True
+
+    @supports_masking.setter
+    def supports_masking(self, value):
+        pass
 
 
-@contextlib.contextmanager
-def adaptive(lengths=None):
-    """Within it LSTM and GRU layers are traced for any device (``devices``), for predictions.
+class Recurrent(CarriesMask):
+    """What the layers for training and those of an export share: how they read a call."""
 
-    lengths: int32 (batch,), the steps before the padding on the right of all sequences, for
-    layers that get no mask; None where there is no padding.
-    """
-    before, _LOCAL.adaptive = getattr(_LOCAL, "adaptive", None), (lengths,)
-    try:
-        with portable():
-            yield
-    finally:
-        _LOCAL.adaptive = before
-
-
-class _Native:
-    """What the three layers share: the loop over time, for layers of Keras."""
-
+    cell_name: str  # a key of engine.native.CELLS
     use_cudnn = "auto"  # SimpleRNN has none
 
-    def inner_loop(self, sequences, initial_state, mask, training=False):
-        if getattr(_LOCAL, "adaptive", None):
-            return self._adaptive_loop(sequences, initial_state, mask)
-        if _obstacle(self):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
-        if training and self.cell.dropout:
-            sequences = sequences * self.cell.get_dropout_mask(sequences[:, 0, :])[:, None]
-        ((output, *states),) = _loop([self], sequences, [initial_state], mask, training)
-        if self.return_sequences:
-            return output[:, -1], output, states
-        return output, output[:, None], states
-
-    def _adaptive_loop(self, sequences, initial_state, mask):
-        cell, (lengths,), time = self.native_cell, _LOCAL.adaptive, tf.shape(sequences)[1]
-        if mask is not None:
-            mask = tf.cast(keras.tree.flatten(mask)[0], bool)
-        elif lengths is not None:
-            mask = tf.sequence_mask(lengths, time)
-        if cell == "simple" or _peculiarity(self.cell):
-            return super().inner_loop(sequences, initial_state, mask)
-        if mask is None:
-            lengths = tf.fill([tf.shape(sequences)[0]], time)
-        else:
-            lengths = tf.reduce_sum(tf.cast(mask, tf.int32), 1)
-        kernel, recurrent, bias, *states = _given(self, keras.tree.flatten(initial_state))
-        if cell == "gru":
-            states = states[:1]
-            bias = bias if bias.shape.rank == 2 else tf.stack([bias, tf.zeros_like(bias)])
-        weights = [kernel, recurrent, bias]
-        how = {"go_backwards": self.go_backwards}
-        output, states = devices.recurrence(cell, sequences, lengths, weights, states, **how)
-        if mask is not None:  # what a masked step gives is Keras's on any device
-            mask = tf.reverse(mask, [1]) if self.go_backwards else mask
-            rest = states[0] if not (self.zero_output_for_mask or self.go_backwards) else 0.0
-            rest = tf.broadcast_to(rest, tf.shape(states[0]))[:, None]
-            output = tf.where(mask[:, :, None], output, rest)
-        output.set_shape((None, sequences.shape[1], self.units))
-        for state in states:
-            state.set_shape((None, self.units))
-        last = output[:, -1] if self.zero_output_for_mask else states[0]
-        return last, output if self.return_sequences else last[:, None], states
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        arguments = standardized(self.cell.compute_dtype, sequences, initial_state, mask)
+        sequences, initial_state, mask = arguments
+        return super().call(sequences, initial_state, mask, training)
 
 
-def _loop(layers, sequences, states, mask, training, joined=False):
-    """The output and the last states of each of the layers that read the same."""
-    results = loops.recurrence(
-        layers[0].native_cell,
-        sequences,
-        None if mask is None else tf.cast(keras.tree.flatten(mask)[0], bool),
-        [_given(*pair) for pair in zip(layers, states, strict=True)],
-        reverse=[layer.go_backwards for layer in layers],
-        zero_masked=layers[0].zero_output_for_mask,
-        return_sequences=layers[0].return_sequences,
-        training=training,
-        joined=joined,
-    )
-    return [result[: 1 + _number_of_states(layers[0])] for result in results]
+def standardized(dtype, sequences, initial_state, mask):
+    """The arguments of a call in the one form that every loop reads; Keras's own reads more.
+
+    Args:
+        dtype: the compute dtype of the cell.
+        sequences: (batch, time, features) of any dtype.
+        initial_state: None, or tensors (batch or 1, units), one or nested.
+        mask: None or any dtype (batch or 1, time), with or without a last axis of 1; one or
+            nested. A mask of each unit, (batch, time, units), stays as it is.
+
+    Returns:
+        ``(sequences, states, mask)``: floats, None or a list of (batch, units), and None or
+        bool (batch, time).
+    """
+    if not keras.backend.is_float_dtype(sequences.dtype):
+        sequences = ops.cast(sequences, dtype)
+
+    def whole(array, size=None):  # broadcast unless the shape is known to be right
+        if array.shape[0] is not None and array.shape[0] == sequences.shape[0]:
+            return array
+        batch, time = ops.shape(sequences)[:2]
+        return ops.broadcast_to(array, (batch, size or time))
+
+    if initial_state is not None:
+        states = keras.tree.flatten(initial_state)
+        states = [ops.convert_to_tensor(state, dtype) for state in states]
+        initial_state = [whole(state, state.shape[-1]) for state in states]
+    mask = None if mask is None else keras.tree.flatten(mask)[0]
+    if mask is None:
+        return sequences, initial_state, None
+    mask = ops.cast(mask, "bool")
+    if len(mask.shape) == 3 and mask.shape[-1] == 1:
+        mask = ops.squeeze(mask, -1)
+    return sequences, initial_state, whole(mask) if len(mask.shape) == 2 else mask
 
 
-def _given(layer, states):
-    """What the loop reads of a layer: kernel, recurrent kernel, bias, and the states h and c."""
-    cell, states = layer.cell, keras.tree.flatten(states)
-    expected = _number_of_states(layer)
-    if len(states) != expected:
-        raise ValueError(f"{len(states)} initial states of {layer.name}, expected {expected}")
+def of_each_unit(mask) -> bool:
+    """Whether a mask is of each unit, (batch, time, units), which only Keras's own loop reads."""
+    return mask is not None and len(mask.shape) != 2
+
+
+def layer_inputs(layer, states) -> native.LayerInputs:
+    """What a loop reads of a layer: its weights, and the initial states (batch, units).
+
+    Raises:
+        ValueError: a number of states that the layer does not have.
+    """
+    cell, expected = layer.cell, native.CELLS[layer.cell_name].states
+    if len(states) != len(expected):
+        number = f"{len(states)} initial states of {layer.name}"
+        raise ValueError(f"{number}, expected {len(expected)}: {', '.join(expected)}")
     bias = tf.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
     c = states[1] if len(states) == 2 else tf.zeros(0)
-    given = (cell.kernel, cell.recurrent_kernel, bias, states[0], c)
-    return loops.LayerInputs(*map(tf.convert_to_tensor, given))
+    arrays = (cell.kernel, cell.recurrent_kernel, bias, states[0], c)
+    return native.LayerInputs(*map(tf.convert_to_tensor, arrays))
 
 
-def _number_of_states(layer):
-    return len(loops.CELLS[layer.native_cell].states)
+def _states(layer, result):
+    """The final states of a layer, as Keras has them."""
+    return [getattr(result, name) for name in native.CELLS[layer.cell_name].states]
+
+
+class Native(Recurrent):
+    """The loop over time of this package's recurrent layers."""
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        if why_not_native(self) or of_each_unit(mask):
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        if training and self.cell.dropout:
+            sequences = sequences * compat.input_dropout(self.cell, sequences[:, 0])[:, None]
+        (result,) = native.recurrence(
+            self.cell_name,
+            sequences,
+            mask,
+            [layer_inputs(self, initial_state)],
+            reverse=[self.go_backwards],
+            zero_masked=self.zero_output_for_mask,
+            return_sequences=self.return_sequences,
+            training=training,
+        )
+        outputs, states = result.outputs, _states(self, result)
+        if self.return_sequences:
+            return outputs[:, -1], outputs, states
+        return outputs, outputs[:, None], states
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class LSTM(_Native, keras.layers.LSTM):
-    """``keras.layers.LSTM`` with a native loop on a CPU (Hochreiter & Schmidhuber 1997)."""
+class LSTM(Native, keras.layers.LSTM):
+    """``keras.layers.LSTM`` with a native loop on a CPU (Hochreiter & Schmidhuber 1997).
 
-    native_cell = "lstm"
+    Takes floats, ints or bools (batch, time, features); gives (batch, units), or (batch, time,
+    units) with ``return_sequences``, and with ``return_state`` h and c (batch, units).
+    Arguments, weights and results are those of Keras's layer.
+
+    With ``unroll=True``, ``zero_output_for_mask=True``, ``go_backwards=True`` and a mask, Keras
+    3.15 zeroes other steps than with ``unroll=False``; this layer gives the same for both.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.LSTM(4)(np.ones((2, 3, 5), "float32")).shape
+    TensorShape([2, 4])
+    """
+
+    cell_name = "lstm"
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class GRU(_Native, keras.layers.GRU):
-    """``keras.layers.GRU`` with a native loop on a CPU (Cho et al. 2014)."""
+class GRU(Native, keras.layers.GRU):
+    """``keras.layers.GRU`` with a native loop on a CPU (Cho et al. 2014), see ``LSTM``.
 
-    native_cell = "gru"
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.GRU(4, return_sequences=True)(np.ones((2, 3, 5), "float32")).shape
+    TensorShape([2, 3, 4])
+    """
+
+    cell_name = "gru"
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class SimpleRNN(_Native, keras.layers.SimpleRNN):
-    """``keras.layers.SimpleRNN`` with a native loop on a CPU (Elman 1990)."""
+class SimpleRNN(Native, keras.layers.SimpleRNN):
+    """``keras.layers.SimpleRNN`` with a native loop on a CPU (Elman 1990), see ``LSTM``.
 
-    native_cell = "simple"
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> output, state = layers.SimpleRNN(4, return_state=True)(np.ones((2, 3, 5), "float32"))
+    >>> bool((output == state).numpy().all())
+    True
+    """
+
+    cell_name = "simple"
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
-class Bidirectional(keras.layers.Bidirectional):
-    """``keras.layers.Bidirectional`` that runs both directions at once, where they are native."""
+class RNN(CarriesMask, keras.layers.RNN):
+    """``keras.layers.RNN`` of any cell, with Keras's loop, that passes its mask on.
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.RNN(keras.layers.GRUCell(4))(np.ones((2, 3, 5), "float32")).shape
+    TensorShape([2, 4])
+    """
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class Bidirectional(CarriesMask, keras.layers.Bidirectional):
+    """``keras.layers.Bidirectional`` that runs both directions in one operation on a CPU.
+
+    Schuster & Paliwal 1997. Arguments, weights and results are those of Keras's layer.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.Bidirectional(layers.LSTM(4))(np.ones((2, 3, 5), "float32")).shape
+    TensorShape([2, 8])
+    """
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         layers = (self.forward_layer, self.backward_layer)
-        if not _alike(*layers) or any(map(_obstacle, layers)):
+        if not _share_a_loop(*layers) or any(map(why_not_native, layers)):
             return super().call(sequences, initial_state, mask, training)
-        states = initial_state
+        dtype = layers[0].cell.compute_dtype
+        x, states, mask = standardized(dtype, sequences, initial_state, mask)
+        if of_each_unit(mask):
+            return super().call(sequences, initial_state, mask, training)
         if states is None:
-            batch = ops.shape(sequences)[0]
+            batch = ops.shape(x)[0]
             states = [state for layer in layers for state in layer.get_initial_state(batch)]
+        return self._call_native(layers, x, states, mask, training)
+
+    def _call_native(self, layers, x, states, mask, training):
         half = len(states) // 2
-        halves = [states[:half], states[half:]]
+        halves = (states[:half], states[half:])
         joined = self.return_sequences and self.merge_mode == "concat"
-        joined = joined and self.forward_layer.units == self.backward_layer.units
-        results = _loop(layers, sequences, halves, mask, training, joined)
-        (forward, *states), (backward, *more) = results
+        joined = joined and layers[0].units == layers[1].units
+        results = native.recurrence(
+            layers[0].cell_name,
+            x,
+            mask,
+            [layer_inputs(*pair) for pair in zip(layers, halves, strict=True)],
+            reverse=[layer.go_backwards for layer in layers],
+            zero_masked=layers[0].zero_output_for_mask,
+            return_sequences=self.return_sequences,
+            training=training,
+            joined=joined,
+        )
+        forward, backward = (result.outputs for result in results)
         output = forward if joined else self._merge(forward, backward)
-        if self.return_state:
-            output = output if isinstance(output, tuple) else (output,)
-            return *output, *states, *more
-        return output
+        if not self.return_state:
+            return output
+        output = output if isinstance(output, tuple) else (output,)
+        final = (_states(*pair) for pair in zip(layers, results, strict=True))
+        return *output, *(state for states in final for state in states)
 
     def _merge(self, forward, backward):
         if self.return_sequences:
@@ -261,34 +315,11 @@ class Bidirectional(keras.layers.Bidirectional):
         return total / 2 if self.merge_mode == "ave" else total
 
 
-def _alike(forward, backward):
-    """Whether both are native layers that can share one loop."""
+def _share_a_loop(forward, backward):
+    """Whether both are layers of this package that one native operation can run together."""
     return (
-        isinstance(forward, _Native)
+        isinstance(forward, Native)
         and type(forward) is type(backward)
         and not (forward.stateful or forward.cell.dropout or backward.cell.dropout)
         and forward.zero_output_for_mask == backward.zero_output_for_mask
     )
-
-
-def adopt(model) -> keras.Model:
-    """A model with this module's layers for Keras's own of the same name, and the same weights.
-
-    As it is where there are none, or where it is neither sequential nor functional.
-    """
-    twins = {getattr(keras.layers, kind.__name__): kind for kind in (LSTM, GRU, SimpleRNN)}
-
-    def twin(layer):
-        if type(layer) is keras.layers.Bidirectional:
-            both = twin(layer.forward_layer), twin(layer.backward_layer)
-            return Bidirectional(both[0], layer.merge_mode, backward_layer=both[1], name=layer.name)
-        return twins.get(type(layer), type(layer)).from_config(layer.get_config())
-
-    stock = (*twins, keras.layers.Bidirectional)
-    if not any(type(layer) in stock for layer in model._flatten_layers()):
-        return model
-    if not isinstance(model, (keras.Sequential, Functional)):
-        return model
-    clone = keras.models.clone_model(model, clone_function=twin, recursive=True)
-    clone.set_weights(model.get_weights())
-    return clone

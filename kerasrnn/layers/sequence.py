@@ -5,14 +5,21 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kerasrnn.errors import InputError
+
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class LengthMask(keras.layers.Layer):
     """Mark the first ``length`` steps of each sequence as real and zero the rest.
 
-    Call on ``[x, lengths]``: x float (batch, time, features), lengths int (batch,) or
-    (batch, 1). Returns x with the padded steps set to zero, whatever they held, NaN
-    included, and with a mask (batch, time) for every layer that follows.
+    Called on ``[x, lengths]``: x floats (batch, time, features) or token ids (batch, time),
+    lengths int (batch,) or (batch, 1). Returns x with the padded steps set to zero, whatever
+    they held, NaN included, and with a mask (batch, time) for the layers that follow.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.LengthMask()([np.array([[5, 6, 7]]), np.array([2])]).numpy()
+    array([[5, 6, 0]])
     """
 
     def __init__(self, **kwargs):
@@ -21,12 +28,14 @@ class LengthMask(keras.layers.Layer):
 
     def call(self, inputs):
         x, _ = inputs
-        real = ops.expand_dims(self.compute_mask(inputs), -1)
+        real = self.compute_mask(inputs)
+        real = ops.expand_dims(real, -1) if len(x.shape) == 3 else real
         return ops.where(real, x, ops.zeros_like(x))
 
     def compute_mask(self, inputs, previous_mask=None):
         x, lengths = inputs
-        step = ops.cumsum(ops.ones_like(x[:, :, 0], dtype="int32"), axis=1)  # 1, 2, …, time
+        x = x[:, :, 0] if len(x.shape) == 3 else x
+        step = ops.cumsum(ops.ones_like(x, dtype="int32"), axis=1)  # 1, 2, …, time
         return step <= ops.reshape(ops.cast(lengths, "int32"), (-1, 1))
 
     def compute_output_shape(self, input_shape):
@@ -35,7 +44,14 @@ class LengthMask(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class MaskOf(keras.layers.Layer):
-    """The mask of a masked x (batch, time, features) as a tensor, bool (batch, time)."""
+    """The mask of a masked x (batch, time, features) as a tensor, bool (batch, time).
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> x = layers.LengthMask()([np.ones((1, 3, 1)), np.array([2])])
+    >>> layers.MaskOf()(x).numpy()
+    array([[ True,  True, False]])
+    """
 
     def call(self, x, mask=None):
         return mask
@@ -46,7 +62,13 @@ class MaskOf(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class ZeroPadding(keras.layers.Layer):
-    """Zero the masked steps of x (batch, time, features), and keep the mask."""
+    """Zero the masked steps of x (batch, time, features), and keep the mask.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.ZeroPadding()(np.ones((1, 2, 1)), mask=np.array([[True, False]])).numpy().ravel()
+    array([1., 0.], dtype=float32)
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -60,10 +82,19 @@ class ZeroPadding(keras.layers.Layer):
 class OneHot(keras.layers.Layer):
     """Token ids (batch, time) as one-hot vectors (batch, time, vocabulary_size).
 
-    With ``mask_zero`` id 0 is padding: its steps are masked for the layers that follow.
+    Args:
+        vocabulary_size: number of ids.
+        mask_zero: id 0 is padding: its steps are masked for the layers that follow. Without
+            it, a mask of the ids is passed on.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.OneHot(3)(np.array([[2, 0]])).numpy()
+    array([[[0., 0., 1.],
+            [1., 0., 0.]]], dtype=float32)
     """
 
-    def __init__(self, vocabulary_size, mask_zero=True, **kwargs):
+    def __init__(self, vocabulary_size: int, mask_zero: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.mask_zero = mask_zero
@@ -73,7 +104,7 @@ class OneHot(keras.layers.Layer):
         return ops.one_hot(ops.cast(ids, "int32"), self.vocabulary_size, dtype=self.compute_dtype)
 
     def compute_mask(self, ids, previous_mask=None):
-        return ops.not_equal(ids, 0) if self.mask_zero else None
+        return ops.not_equal(ids, 0) if self.mask_zero else previous_mask
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self.vocabulary_size)
@@ -85,22 +116,33 @@ class OneHot(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class CharacterEncoder(keras.layers.Layer):
-    """Words composed from their characters, so that unseen words are read too.
+    """Compose each word from its characters, so that unseen words are read too.
 
-    Ids (batch, time, characters), padded with 0, as vectors (batch, time, units): an
+    Ids (batch, time, characters), padded with 0, become vectors (batch, time, units): an
     embedding, a convolution over three characters and the maximum over each word (Ma & Hovy
     2016). Padding never counts; a word without characters gives zeros and is masked.
+
+    Args:
+        vocabulary_size: number of character ids, padding included.
+        units: width of a composed word.
+        embedding_dim: width of a character's embedding.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.CharacterEncoder(30, 16)(np.array([[[3, 1, 20], [2, 0, 0]]])).shape
+    TensorShape([1, 2, 16])
     """
 
-    def __init__(self, vocabulary_size, units, embedding=32, **kwargs):
+    def __init__(self, vocabulary_size: int, units: int, embedding_dim: int = 32, **kwargs):
         super().__init__(**kwargs)
-        self.vocabulary_size, self.units, self.embedding = vocabulary_size, units, embedding
-        self.lookup = keras.layers.Embedding(vocabulary_size, embedding)
+        self.vocabulary_size, self.units = vocabulary_size, units
+        self.embedding_dim = embedding_dim
+        self.lookup = keras.layers.Embedding(vocabulary_size, embedding_dim)
         self.convolution = keras.layers.Conv1D(units, 3, padding="same", activation="relu")
 
     def build(self, input_shape):
         self.lookup.build((None, None))
-        self.convolution.build((None, None, self.embedding))
+        self.convolution.build((None, None, self.embedding_dim))
         self.built = True
 
     def call(self, ids):
@@ -118,16 +160,26 @@ class CharacterEncoder(keras.layers.Layer):
         return (*input_shape[:2], self.units)
 
     def get_config(self):
-        names = ("vocabulary_size", "units", "embedding")
+        names = ("vocabulary_size", "units", "embedding_dim")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_config(cls, config):
+        names = {"embedding": "embedding_dim"}  # in files of the first format
+        return cls(**{names.get(name, name): value for name, value in config.items()})
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class FlipTime(keras.layers.Layer):
-    """Reverse the time axis and keep the mask as it is.
+    """Reverse the time axis of x (batch, time, …) and keep the mask as it is.
 
     A layer with ``go_backwards=True`` returns its outputs in the order it read, last step
     first, beside the mask of the unreversed input; flipping brings them into line again.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.FlipTime()(np.array([[[1.0], [2.0]]])).numpy().ravel()
+    array([2., 1.], dtype=float32)
     """
 
     def __init__(self, **kwargs):
@@ -138,28 +190,56 @@ class FlipTime(keras.layers.Layer):
         return ops.flip(x, axis=1)
 
 
+def _mean(x, real):
+    if real is None:
+        return ops.mean(x, axis=1)
+    total = ops.sum(ops.where(real, x, ops.zeros_like(x)), axis=1)
+    return total / ops.maximum(_count(x, real), 1)
+
+
+def _max(x, real):
+    if real is None:
+        return ops.max(x, axis=1)
+    highest = ops.max(ops.where(real, x, ops.full_like(x, float("-inf"))), axis=1)
+    return ops.where(_count(x, real) > 0, highest, ops.zeros_like(highest))
+
+
+def _count(x, real):
+    return ops.sum(ops.cast(real, x.dtype), axis=1)
+
+
+MODES = {"mean": _mean, "max": _max}
+"""Poolings: functions of x (batch, time, units) and ``real``, bool (batch, time, 1) or None."""
+
+
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class SequencePooling(keras.layers.Layer):
-    """Mean or maximum over the real steps: (batch, time, units) → (batch, units).
+    """Pool the real steps of a sequence: (batch, time, units) → (batch, units).
 
     Masked steps never count. A sequence without any real step gives zeros.
+
+    Args:
+        mode: a key of ``MODES``: ``"mean"`` or ``"max"`` over time.
+
+    Raises:
+        InputError: a mode that is not there.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> x = np.array([[[1.0], [3.0], [99.0]]])
+    >>> layers.SequencePooling("mean")(x, mask=np.array([[True, True, False]])).numpy()
+    array([[2.]], dtype=float32)
     """
 
     def __init__(self, mode="mean", **kwargs):
         super().__init__(**kwargs)
+        if mode not in MODES:
+            raise InputError("unknown pooling", found=repr(mode), expected=" or ".join(MODES))
         self.mode = mode
         self.supports_masking = True
 
     def call(self, x, mask=None):
-        if mask is None:
-            return ops.mean(x, axis=1) if self.mode == "mean" else ops.max(x, axis=1)
-        real = ops.expand_dims(mask, -1)
-        count = ops.sum(ops.cast(real, x.dtype), axis=1)
-        if self.mode == "mean":
-            total = ops.sum(ops.where(real, x, ops.zeros_like(x)), axis=1)
-            return total / ops.maximum(count, 1)
-        highest = ops.max(ops.where(real, x, ops.full_like(x, float("-inf"))), axis=1)
-        return ops.where(count > 0, highest, ops.zeros_like(highest))
+        return MODES[self.mode](x, None if mask is None else ops.expand_dims(mask, -1))
 
     def compute_mask(self, x, previous_mask=None):
         return None

@@ -1,57 +1,105 @@
-"""Labels for each token of sentences, by a tagger."""
+"""The tagger: a label for each token of a sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from kerasrnn.data.batches import read_sentences
-from kerasrnn.data.sentences import split_source
-from kerasrnn.errors import InputError
-from kerasrnn.inference.calling import compiled, in_groups
-from kerasrnn.inference.loading import load_model
+from kerasrnn import evaluation, layers
+from kerasrnn.data.batches import SentenceBatches, sentence_inputs
+from kerasrnn.data.readers.conll import read_conllu
+from kerasrnn.data.readers.text_files import read_standard_input, read_text
+from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences
+from kerasrnn.inference import text_ops
+from kerasrnn.inference.calling import compiled, in_groups, probabilities
+from kerasrnn.inference.exports import Export
+from kerasrnn.inference.signatures import (
+    Example,
+    Servable,
+    Signature,
+    example_text,
+    fill,
+    one_step_at_least,
+    string_spec,
+)
+from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
-from kerasrnn.tasks.generator import load_vocabulary
-from kerasrnn.text import split_words
+from kerasrnn.tasks.base import (
+    Predictions,
+    Predictor,
+    Settings,
+    Task,
+    check_labels,
+    load_run_model,
+    report_labels,
+)
+from kerasrnn.text import Vocabulary, tokens_of
 
 
-class Tagger:
+class Tagger(Predictor):
     """Gives the tokens of texts their labels.
 
     Args:
         model: a model of ``build_tagger`` that reads tokens.
         labels: their names, in the order of the model's outputs.
-        vocabulary, characters: those of ``Sentences``.
-        unit: ``"word"`` or ``"char"``, what a token is.
+        vocabulary: of its tokens, padded.
+        character_vocabulary: of their characters, padded; None where the model reads none.
+        level: what a token is, ``"word"`` or ``"char"``.
 
     Raises:
         InputError: the labels do not match the model.
+
+    >>> import kerasrnn
+    >>> words = Vocabulary(["time", "flies"], padded=True)
+    >>> model = kerasrnn.build_tagger(num_labels=2, vocabulary_size=words.num_ids, units=4)
+    >>> [token for token, label in Tagger(model, ["N", "V"], words).predict("time flies")[0]]
+    ['time', 'flies']
     """
 
-    def __init__(self, model, labels, vocabulary, characters, unit="word"):
-        if model.output_shape[-1] != len(labels):
-            raise InputError(
-                "labels.json does not match its model",
-                found=f"{len(labels)} labels",
-                expected=model.output_shape[-1],
-            )
-        self.model, self.labels, self.unit = model, labels, unit
-        self.vocabulary, self.characters = vocabulary, characters
+    task = "tagger"
 
-    def tag_text(self, text) -> list[list[tuple[str, str]]]:
-        """Split a text and label it: for each line, sentence or block its (token, label) pairs.
+    def __init__(
+        self,
+        model: keras.Model,
+        labels: Sequence[str],
+        vocabulary: Vocabulary,
+        character_vocabulary: Vocabulary | None = None,
+        level: str = "word",
+    ):
+        check_labels(model, labels)
+        self.model, self.labels, self.tokens = model, tuple(labels), tokens_of(level)
+        self.vocabulary, self.characters = vocabulary, character_vocabulary
+        self._use_characters = len(model.inputs) == 2
+        self._compiled = compiled(model)
+
+    @classmethod
+    def _from_run(cls, run: Run):
+        labels = run.labels()
+        model = load_run_model(run, labels)
+        vocabulary = run.vocabulary(padded=True)
+        characters = run.vocabulary("characters.json", padded=True)
+        return cls(model, labels, vocabulary, characters, run.info["data"].get("level", "word"))
+
+    @classmethod
+    def _from_export(cls, export: Export):
+        return _ExportedTagger(export)
+
+    def predict(self, text: str) -> list[list[tuple[str, str]]]:
+        """Split a text and label it: for each line or block its (token, label) pairs.
 
         Words are split off punctuation (``text.split_words``), a line is a sentence; of
         characters those that follow each other with one label are joined to one token.
         """
-        if self.unit == "word":
-            return self.tag([words for line in text.splitlines() if (words := split_words(line))])
-        return [_joined(block) for block in self.tag([list(b) for b in split_source(text)])]
+        return [self.tokens.merge(pairs) for pairs in self.tag(self.tokens.sentences(text))]
 
-    def tag(self, sentences) -> list[list[tuple[str, str]]]:
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[str, str]]]:
         """The (token, label) pairs of sentences, lists of tokens."""
-        predicted = iter(self.predict(sentences).argmax(-1))
+        predicted = iter(self.predict_proba(sentences).argmax(-1))
         return [
             [
                 (token, self.labels[label])
@@ -60,37 +108,197 @@ class Tagger:
             for sentence in sentences
         ]
 
-    def predict(self, sentences) -> np.ndarray:
-        """Probabilities (tokens, labels), those of all sentences one after the other."""
-        return predict_labels(self.model, sentences, self)
+    def predict_proba(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        """Probabilities, float32 (tokens, labels), of sentences one after the other."""
+        return in_groups(self._call, sentences, len(self.labels))
+
+    def _call(self, sentences):
+        return self._compiled(*sentence_inputs(sentences, self, self._use_characters).values())
 
 
-def load_tagger(run: Run) -> Tagger:
-    """The ``Tagger`` of the best model of a run. Raises ``InputError``."""
-    vocabularies = [load_vocabulary(run, f"{name}.json") for name in ("vocabulary", "characters")]
-    unit = run.info["data"].get("unit", "word")
-    return Tagger(load_model(run.path), run.labels(), *vocabularies, unit)
+class _ExportedTagger(Tagger):
+    def __init__(self, export):
+        self.labels = export.labels
+        self.tokens = tokens_of(export.reading("level").get("level", "word"))
+        self._export = export
+
+    def _call(self, sentences):
+        return self._export.call("tag_tokens", tokens=fill(sentences, ""))["probabilities"]
 
 
-def predict_labels(model, sentences, data) -> np.ndarray:
-    """Probabilities (tokens, labels) for sentences, lists of tokens.
+class TaggerTask(Task):
+    """A label for each token."""
 
-    data: what holds the ``vocabulary`` and the ``characters`` of the model's ids.
-    """
-    spelled = len(model.inputs) == 2
+    name = "tagger"
+    kind = "sentences"
+    summary = 'A label for each token of a text; `""` and 0 stand for padding.'
+    metrics = ("accuracy",)
+    predictor = Tagger
 
-    def answer(sentences):
-        return compiled(model)(read_sentences(sentences, data, spelled).values())
+    def load(self, *source: str, **options) -> Sentences:
+        return load_sentences(*source, **options)
 
-    return in_groups(sentences, model.output_shape[-1], answer)
+    def build(self, data: Sentences, settings: Settings) -> keras.Model:
+        """Vocabularies and labels follow from the data."""
+        model = dict(settings.model)
+        del model["use_characters"]
+        characters = data.characters.num_ids if _use_characters(data, settings) else None
+        return build_tagger(
+            num_labels=len(data.labels),
+            vocabulary_size=data.vocabulary.num_ids,
+            character_vocabulary_size=characters,
+            **model,
+        )
+
+    def batches(self, data: Sentences, settings: Settings, seed: int):
+        return SentenceBatches(
+            data,
+            batch_size=settings.fit["batch_size"],
+            use_characters=_use_characters(data, settings),
+            seed=seed,
+        )
+
+    def artifacts(self, data: Sentences) -> dict:
+        return {
+            "labels.json": list(data.labels),
+            "vocabulary.json": list(data.vocabulary.tokens),
+            "characters.json": list(data.characters.tokens),
+        }
+
+    def validator(self, model, data: Sentences, settings: Settings):
+        part = data.validation
+        if part is None:
+            return None
+        tagger, labels = _tagger(model, data), (*data.labels, *data.unseen_labels)
+        return lambda: evaluation.tagging_metrics(
+            part.y, tagger.predict_proba(part.tokens), part.lengths, labels
+        )
+
+    def evaluate(self, model, data: Sentences, folder: Path) -> dict:
+        part, labels = data.test, (*data.labels, *data.unseen_labels)
+        found = _tagger(model, data).predict_proba(part.tokens)
+        guessed = evaluation.tagging_baseline(
+            data.train.tokens, data.train.y, part.tokens, len(data.labels)
+        )
+        metrics = {
+            "test": evaluation.tagging_metrics(part.y, found, part.lengths, labels),
+            "baseline": evaluation.tagging_metrics(part.y, guessed, part.lengths, labels),
+            "labels": report_labels(part.y, found.argmax(-1), labels, folder),
+        }
+        if evaluation.is_entity_scheme(labels):
+            metrics["entities"] = evaluation.entity_report(
+                part.y, found.argmax(-1), part.lengths, labels
+            )
+        return metrics
+
+    def next_command(self, data: Sentences, run: Run) -> list[str]:
+        sentence = min(data.test.tokens, key=lambda tokens: abs(len(tokens) - 8))
+        return ["predict", str(run), data.tokens.join(sentence).strip()]
+
+    def predictions(self, predictor: Tagger, inputs: Sequence[str]) -> Predictions:
+        blocks = [block for text in inputs for block in _tag_input(predictor, text)]
+        show = predictor.tokens.show
+        return Predictions(
+            [[{"token": token, "label": label} for token, label in block] for block in blocks],
+            "".join(
+                "".join(f"{show(token)}\t{label}\n" for token, label in block) + "\n"
+                for block in blocks
+            ),
+        )
+
+    def servable(self, predictor: Tagger) -> Servable:
+        """``text``, a sentence each, or ``tokens`` → ``tokens``, ``labels``, ``probabilities``."""
+        exported = layers.for_export(predictor.model)
+        ops = text_ops.ops_of(predictor.tokens)
+        tag, tables, vocabularies = _tagging_graph(predictor, exported)
+
+        def tag_text(text):
+            return tag(*text_ops.padded(ops.sentence(text), ""))
+
+        def tag_tokens(tokens):
+            tokens = one_step_at_least(tokens)
+            return tag(tokens, tf.reduce_sum(tf.cast(tokens != "", tf.int32), 1))
+
+        return Servable(
+            self.name,
+            exported,
+            {
+                "serving_default": Signature(tag_text, [string_spec("text")]),
+                "tag_tokens": Signature(tag_tokens, [string_spec("tokens", 2)]),
+            },
+            _examples(predictor),
+            numeric_model=predictor.model,
+            labels=predictor.labels,
+            tables=tables,
+            vocabularies=vocabularies,
+            reading={"level": predictor.tokens.level},
+        )
 
 
-def _joined(pairs):
-    """Neighbouring characters of one label as one token."""
-    joined = []
-    for character, label in pairs:
-        if joined and joined[-1][1] == label:
-            joined[-1] = joined[-1][0] + character, label
-        else:
-            joined.append((character, label))
-    return joined
+TASK = TaggerTask()
+
+
+def _use_characters(data, settings):
+    """Whether tokens are also composed from their characters: words, unless told otherwise."""
+    asked = settings.model["use_characters"]
+    return data.tokens.composed if asked is None else asked
+
+
+def _tagger(model, data):
+    return Tagger(model, data.labels, data.vocabulary, data.characters, data.level)
+
+
+def _tag_input(tagger, text):
+    """The labels of a file, of standard input for ``-``, or of the text itself."""
+    try:
+        is_file = Path(text).is_file()
+    except (OSError, ValueError):  # a text that cannot be the name of a file
+        is_file = False
+    if is_file and text.endswith(".conllu"):
+        return tagger.tag([tokens for tokens, *_ in read_conllu(text, "form")])
+    if is_file:
+        return tagger.predict("".join(read_text(text)))
+    return tagger.predict(read_standard_input() if text == "-" else text)
+
+
+def _tagging_graph(tagger, exported):
+    """A graph from tokens and lengths to their labels, its tables and vocabularies."""
+    vocabularies = {"tokens": tagger.vocabulary}
+    if len(tagger.model.inputs) == 2:
+        vocabularies["characters"] = tagger.characters
+    tables = tuple(text_ops.lookup(vocabulary) for vocabulary in vocabularies.values())
+    names = tf.constant(list(tagger.labels))
+
+    def tag(tokens, lengths):
+        real = tf.sequence_mask(lengths, tf.shape(tokens)[1])
+        inputs = [tf.where(real, tables[0].lookup(tokens), 0)]
+        if len(tables) == 2:
+            letters = tf.strings.unicode_split(tokens, "UTF-8")[:, :, :WORD_LENGTH]
+            inputs.append(text_ops.ids(tables[1], letters)[0])
+        found = probabilities(exported, inputs)
+        labels = tf.where(real, tf.gather(names, tf.argmax(found, -1)), "")
+        found = tf.where(real[:, :, None], found, 0.0)
+        return {"tokens": tokens, "labels": labels, "probabilities": found}
+
+    return tag, tables, vocabularies
+
+
+def _examples(tagger):
+    texts = [example_text(tagger.vocabulary, tagger.tokens, size) for size in (9, 0, 3)]
+    sentences = [
+        [token for row in tagger.tokens.sentences(text) for token in row] for text in texts
+    ]
+    bounds = np.cumsum([len(sentence) for sentence in sentences])[:-1]
+    rows = np.split(tagger.predict_proba(sentences), bounds)
+    labels = [[tagger.labels[index] for index in row.argmax(-1)] for row in rows]
+    none = np.zeros(len(tagger.labels), "float32")
+    tokens = fill(sentences, "")
+    outputs = {
+        "tokens": tokens,
+        "labels": fill(labels, ""),
+        "probabilities": np.array(fill(rows, none)),
+    }
+    return [
+        Example("serving_default", {"text": texts}, outputs),
+        Example("tag_tokens", {"tokens": tokens}, outputs),
+    ]

@@ -1,0 +1,234 @@
+"""What the verbs share: errors as one line, types of arguments, options, the model to use."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+
+import click
+
+from kerasrnn.errors import InputError
+
+_WIDTH = 100  # columns of a help text at most
+_INTERRUPTED = 130  # exit code after Ctrl-C, as a shell gives it
+_QUIET = "kerasrnn.quiet"
+
+
+class Group(click.Group):
+    """The verbs. Turns every error into one line on stderr.
+
+    The exit code is 2 where the input is to blame, 1 where the program is, 130 after Ctrl-C.
+    """
+
+    def __init__(self, *arguments, **settings):
+        context = {"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH}
+        super().__init__(*arguments, context_settings=context, **settings)
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+    def parse_args(self, ctx, args):
+        for argument in args:
+            try:
+                argument.encode()
+            except UnicodeEncodeError as error:
+                raise Refusal(f"an argument that is not UTF-8: found {argument!r}") from error
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader of our output has left; click knows
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            raise _refusal(error) from error
+
+
+class Refusal(click.ClickException):
+    """An error as one line."""
+
+    def __init__(self, message: str, exit_code: int = 2):
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+    def show(self, file=None):
+        click.echo(f"kerasrnn: {self.message}", err=True)
+
+
+def _refusal(error):
+    """What an exception means to the user."""
+    if isinstance(error, InputError):
+        return Refusal(str(error))
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return Refusal(f"{place}{error.strerror or error}")
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":  # TensorFlow's
+        return Refusal("out of memory; choose fewer --units or a smaller --batch-size")
+    said = (str(error).strip().splitlines() or ["no message"])[0]
+    fix = "run it again as 'kerasrnn --debug …' to see where, and please report it"
+    return Refusal(f"internal error: {name}: {said}; {fix}", exit_code=1)
+
+
+class GroupedOption(click.Option):
+    """An option under a heading of its own in the help."""
+
+    def __init__(self, *arguments, group: str = "Options", **settings):
+        super().__init__(*arguments, **settings)
+        self.group = group
+
+
+class Verb(click.Command):
+    """A command whose help shows its options in groups, all in the same two columns.
+
+    Each verb has --quiet, --json (the argument ``as_json``; ``json`` is its help) and, with
+    ``output``, its metavar and help, --output, a ``Path`` or None.
+    """
+
+    def __init__(self, *arguments, output=None, json="Print the results as JSON", **settings):
+        super().__init__(*arguments, **settings)
+        make = partial(GroupedOption, group="Output")
+        if output:
+            place = _OutputPath(dir_okay=output[0] != "FILE", path_type=Path)
+            names = ["-o", "--output"]
+            self.params.append(make(names, type=place, metavar=output[0], help=output[1]))
+        quiet = {"callback": _set_quiet, "help": "Print nothing on stderr but errors"}
+        self.params += [
+            make(["-q", "--quiet"], is_flag=True, expose_value=False, **quiet),
+            make(["--json", "as_json"], is_flag=True, help=json),
+        ]
+
+    def format_options(self, ctx, formatter):
+        groups = {}
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option):
+                names, said = option.get_help_record(ctx)
+                row = (names, said.removesuffix("."))
+                groups.setdefault(getattr(option, "group", "Output"), []).append(row)
+        width = max(len(names) for rows in groups.values() for names, _ in rows)
+        for title, rows in groups.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{names:<{width}}", said) for names, said in rows], width)
+
+
+verb = partial(click.command, cls=Verb)
+option = partial(click.option, cls=GroupedOption)
+
+
+class RunPath(click.ParamType):
+    """A run, or an export."""
+
+    name = "run"
+
+    def shell_complete(self, ctx, param, incomplete):
+        from kerasrnn.runs import list_runs
+
+        exports = [str(path.parent) for path in Path("saved_models").glob("*/signature.json")]
+        return _complete([*map(str, list_runs()), *exports], incomplete, "dir")
+
+
+class DataSource(click.ParamType):
+    """The name of a data set, or a file or folder."""
+
+    name = "data"
+
+    def shell_complete(self, ctx, param, incomplete):
+        from kerasrnn.data.kinds import NAMES
+
+        return _complete(NAMES, incomplete, "file")
+
+
+def _complete(names, incomplete, other):
+    """The names that go on from what is typed; where none does, files or folders."""
+    from click.shell_completion import CompletionItem
+
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type=other)]
+
+
+class _OutputPath(click.Path):
+    def convert(self, value, param, ctx):
+        if not os.fspath(value):
+            self.fail("an empty path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _set_quiet(ctx, param, value):
+    ctx.meta[_QUIET] = value
+
+
+def is_quiet() -> bool:
+    """Whether the user wants nothing but results."""
+    return click.get_current_context().meta.get(_QUIET, False)
+
+
+def talk(message: str):
+    """Print to stderr what is no result, unless the user wants to be left in peace."""
+    if not is_quiet():
+        click.echo(message, err=True)
+
+
+def find_run(path: str | None, task: str | None = None):
+    """The run at a path; the newest, of a task if one is given, where there is no path."""
+    from kerasrnn.runs import latest_run, open_run
+
+    if path is not None:
+        return open_run(path)
+    run = latest_run(task=task)
+    talk(f"run {run}")
+    return run
+
+
+def load_predictor(path: str | None, task: str | None = None):
+    """The run or export at a path, or the newest run: itself, its ``Task``, its ``Predictor``.
+
+    A run that is not there is refused before TensorFlow is imported.
+    """
+    source = path if path is not None and _may_be_export(path) else find_run(path, task)
+    import_tensorflow()
+    from kerasrnn.inference.exports import MODEL
+    from kerasrnn.inference.loading import open_source
+    from kerasrnn.tasks import task_of
+
+    source = open_source(source)
+    if source.task == MODEL:
+        raise InputError(
+            "a plain Keras model, which takes no files or texts",
+            where=source,
+            fix="call it in Python: kerasrnn.load_export(path).call(...)",
+        )
+    row = task_of(task or source.task)
+    return source, row, row.predictor.load(source)
+
+
+def _may_be_export(path):
+    return Path(path).is_dir() and not Path(path, "run.json").exists()
+
+
+def import_tensorflow():
+    """Import TensorFlow, and Keras with it, without TensorFlow's start-up lines.
+
+    Some of them come before any of its settings counts, hence the closed file descriptor.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

@@ -1,0 +1,128 @@
+"""``kerasrnn evaluate``, ``plot`` and ``runs``: what there is to see of a training."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from kerasrnn.cli.common import RunPath, find_run, import_tensorflow, option, talk, verb
+from kerasrnn.cli.output import print_details, print_json, print_metrics, print_runs, run_row
+from kerasrnn.errors import InputError
+
+
+@verb()
+@click.argument("run", type=RunPath(), required=False)
+def evaluate(run, as_json):
+    """Evaluate a run on its held-out part.
+
+    RUN is by default the newest. A classifier or tagger is scored on its test part, beside a
+    baseline that knows only how frequent each label is, or which label each word has most
+    often; confusion.png is drawn. A generator reads the whole validation text, beside smoothed
+    n-gram models; an infiller predicts masked tokens. The numbers go to metrics.json too.
+
+    \b
+    Examples:
+      kerasrnn evaluate
+      kerasrnn evaluate runs/digits-classifier-1 --json
+    """
+    run = find_run(run)
+    import_tensorflow()
+    from kerasrnn.training import evaluate as evaluate_run
+
+    metrics = evaluate_run(run)
+    if as_json:
+        print_json({"run": str(run), **metrics})
+        return
+    print_metrics(metrics)
+    print_details(metrics)
+
+
+@verb(
+    output=(
+        "FILE",
+        "One picture of all metrics, .png, .svg or .pdf  [a PNG each, in the first run]",
+    ),
+    json="Print the paths of the pictures as JSON",
+)
+@click.argument("runs", type=RunPath(), nargs=-1, metavar="[RUN]...")
+@option(
+    "--metric",
+    multiple=True,
+    metavar="NAME",
+    help="Metric to draw, such as loss; repeatable  [all of the first run]",
+)
+@option("--show", is_flag=True, help="Open a window instead of writing files")
+def plot(runs, metric, output, show, as_json):
+    """Draw training curves of one or several runs.
+
+    RUN is by default the newest; the curves of several are drawn on the same axes.
+
+    \b
+    Examples:
+      kerasrnn plot
+      kerasrnn plot runs/forward runs/both -o forward-or-both.svg
+    """
+    from kerasrnn import plotting
+
+    opened = [find_run(run) for run in runs or (None,)]
+    histories = {run.path.name if len(opened) > 1 else "": run.history() for run in opened}
+    if len(histories) < len(opened):
+        histories = {str(run): run.history() for run in opened}
+    metrics = list(metric) or plotting.metrics_in(opened[0].history())
+    if not metrics:
+        raise InputError(f"{opened[0]} has no finished epoch to draw")
+    name = "{}.png" if len(opened) == 1 else "compare-{}.png"
+    if show:
+        _show(histories, metrics)
+        pictures = {}
+    elif output is not None:
+        pictures = {output: metrics}
+    else:
+        pictures = {opened[0].path / name.format(metric): [metric] for metric in metrics}
+    for path, names in pictures.items():
+        plotting.save_curves(path, histories, names)
+        if not as_json:
+            click.echo(path)
+    if as_json:
+        print_json([str(path) for path in pictures])
+
+
+def _show(histories, metrics):
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    from kerasrnn import plotting
+
+    if matplotlib.get_backend().lower() == "agg" and not os.environ.get("MPLBACKEND"):
+        raise InputError("no display to open a window on", fix="leave --show out, or set --output")
+    size = plotting.panel_size(len(metrics))
+    _, axes = plt.subplots(1, len(metrics), squeeze=False, figsize=size, layout="constrained")
+    plotting.plot_panels(histories, metrics, axes[0])
+    plt.show()
+
+
+@verb()
+def runs(as_json):
+    """List the runs in runs/, the oldest first.
+
+    For each the lowest validation loss and its last evaluation, on its test part where it has
+    one. A run that cannot be read is named on stderr.
+    """
+    from kerasrnn.runs import list_runs
+
+    rows = []
+    for run in list_runs():
+        try:
+            rows.append(run_row(run))
+        except InputError as error:  # one broken run must not hide the others
+            talk(f"kerasrnn: {error}")
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_runs(rows)
+    else:
+        talk("no runs here; 'kerasrnn train' makes one")
+
+
+VERBS = [evaluate, plot, runs]

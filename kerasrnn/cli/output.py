@@ -1,0 +1,107 @@
+"""Results as tables and JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import click
+
+from kerasrnn.runs import MEASURED, Run
+
+_TITLES = {
+    "macro_f1": "macro F1",
+    "entity_precision": "ent. prec.",
+    "entity_recall": "ent. recall",
+    "entity_f1": "entity F1",
+    "bits_per_character": "bits/char",
+    "bits_per_word": "bits/word",
+}
+_REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
+_HEADLINES = ("accuracy", "perplexity")  # the metric that stands for a run, the first it has
+
+
+def to_json(value) -> str:
+    """A value as one line of JSON; numbers that JSON does not have become null.
+
+    >>> to_json({"loss": float("nan"), "word": "é"})
+    '{"loss": null, "word": "é"}'
+    """
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def print_json(value):
+    """Print a value as one line of JSON."""
+    click.echo(to_json(value))
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_metrics(metrics: dict):
+    """Print what was measured on each part, and the baseline, as a table."""
+    rows = {part: metrics[part] for part in MEASURED if part in metrics}
+    first = next(iter(rows.values()), {})
+    titles = {
+        name: _TITLES.get(name, name) for name, value in first.items() if isinstance(value, float)
+    }
+    widths = {name: max(10, len(title) + 2) for name, title in titles.items()}
+    click.echo(" " * 14 + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
+    for part, row in rows.items():
+        part = f"{row['ngram']}-gram" if "ngram" in row else part
+        cells = (f"{show_number(row.get(name)):>{width}}" for name, width in widths.items())
+        click.echo(f"{part:<14}" + "".join(cells))
+
+
+def print_details(metrics: dict):
+    """Print what metrics.json holds beside: losses of n-grams, scores of each label."""
+    for order, loss in metrics.get("ngrams", {}).items():
+        click.echo(f"{order}-gram{loss:>18.4f}")
+    for report, heading in _REPORTS.items():
+        if report in metrics:
+            click.echo(f"{heading:<14} precision    recall        f1   support")
+        for label, row in metrics.get(report, {}).items():
+            click.echo(
+                f"{label:<14}{row['precision']:>10.4f}{row['recall']:>10.4f}"
+                f"{row['f1']:>10.4f}{row['support']:>10}"
+            )
+
+
+def run_row(run: Run) -> dict:
+    """What ``runs`` says of a run; part, metric and value of the last evaluation."""
+    history, metrics = run.history(), run.metrics()
+    part = next((part for part in ("test", "validation") if part in metrics), None)
+    metric = next((name for name in _HEADLINES if name in metrics.get(part, {})), None)
+    return {
+        "run": str(run),
+        "task": run.task,
+        "made": run.info["created"],
+        "epochs": len(history.get("epoch", ())),
+        "val_loss": min(history.get("val_loss", ()), default=None),
+        "part": part,
+        "metric": metric,
+        "value": metrics.get(part, {}).get(metric),
+    }
+
+
+def print_runs(rows: list[dict]):
+    """Print the rows of ``run_row`` as a table."""
+    width = max(len(row["run"]) for row in rows)
+    click.echo(f"{'run':<{width}}  {'task':<10}  {'made (UTC)':<16}  epochs  val_loss  evaluated")
+    for row in rows:
+        said = f"{row['part']} {row['metric']} {show_number(row['value'])}"
+        click.echo(
+            f"{row['run']:<{width}}  {row['task']:<10}  {row['made'][:16].replace('T', ' ')}"
+            f"  {row['epochs']:>6}  {show_number(row['val_loss']):>8}"
+            f"  {said if row['metric'] else '-'}"
+        )
+
+
+def show_number(value) -> str:
+    """A number with four decimals; ``-`` for what is none."""
+    return f"{value:.4f}" if isinstance(value, (int, float)) else "-"

@@ -1,0 +1,185 @@
+"""``kerasrnn train``."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from kerasrnn import options
+from kerasrnn.cli.common import DataSource, import_tensorflow, is_quiet, option, talk, verb
+from kerasrnn.cli.output import print_json, print_metrics
+from kerasrnn.errors import InputError, check_seed
+
+_TEXT = "Text (generator, infiller)"
+_SEED = "Seed of weights, order, dropout and splits  [0]"
+_METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
+
+
+class _Units(click.ParamType):
+    """``50`` or ``64,32``."""
+
+    name = "units"
+
+    def convert(self, value, param, ctx):
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a number or a list like 64,32", param, ctx)
+
+
+# Of each group the options, their types (choices, or bool for a flag), and what they are; for
+# {} the choices are put in.
+_OPTIONS = {
+    "Model": (
+        ("--units", _Units(), "Layer width"),
+        ("--layers", int, "Layers  [one for each of --units]"),
+        ("--stacked", bool, "Two layers, the same as --layers 2"),
+        ("--cell", options.CELLS, "Recurrent cell: {}"),
+        ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
+        ("--go-backwards", bool, "With --unidirectional: read backwards"),
+        ("--dropout", float, "Dropout rate after each recurrent layer"),
+        ("--pooling", options.POOLINGS, "Pool the steps: {}"),
+        ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
+        ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
+        ("--tied", bool, "Share weights of embedding and output"),
+        ("--functional", bool, "A functional model, not a Sequential"),
+    ),
+    "Training": (
+        ("--epochs", int, "Training passes"),
+        ("--batch-size", int, "Sequences per step"),
+        ("--optimizer", options.OPTIMIZERS, "{}"),
+        ("--learning-rate", float, "Learning rate"),
+        ("--schedule", options.SCHEDULES, "{}"),
+        ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
+    ),
+    "Data": (
+        ("--task", options.TASKS, "{}  [by DATA]"),
+        ("--validation-split", float, "Fraction held out to choose the best epoch"),
+        ("--column", str, "CoNLL-U column to predict"),
+        ("--min-frequency", int, "Rarer tokens are unknown"),
+        ("--max-vocabulary", int, "Largest size of the vocabulary"),
+    ),
+    _TEXT: (
+        ("--level", options.LEVELS, "Kind of token: {}"),
+        ("--lines", bool, "Lines are independent, such as names"),
+        ("--letters-only", bool, "Keep letters only, in lower case"),
+        ("--max-corpus-tokens", int, "Use at most this many tokens of the text"),
+        ("--sequence-length", int, "Tokens per training sequence"),
+        ("--sampling", options.SAMPLINGS, "{} sequences"),
+        ("--mask-rate", float, "Fraction of tokens masked in training"),
+        ("--mask-span", int, "Longest run of masked tokens"),
+        ("--sample-every", int, "Print a sample every N epochs, 0: never"),
+        ("--prompt", str, "Prompt of those samples"),
+    ),
+}
+
+
+def _training_options(function):
+    """Add the options of ``_OPTIONS``; None where the user does not give one."""
+    for group, rows in reversed(_OPTIONS.items()):
+        for names, kind, text in reversed(rows):
+            choices, flag = isinstance(kind, tuple), kind is bool
+            settings = {"is_flag": flag, "metavar": _METAVARS.get(kind, "N[,N…]")}
+            if choices:
+                settings = {"metavar": "NAME"}
+                text = text.format(f"{', '.join(kind[:-1])} or {kind[-1]}")
+            name = names.split("/")[0].lstrip("-").replace("-", "_")
+            help = _of_tasks(options.defaults(name), text, group, show="/" in names or not flag)
+            type = click.Choice(kind) if choices else kind
+            add = option(names, type=type, default=None, help=help, group=group, **settings)
+            function = add(function)
+    return function
+
+
+def _of_tasks(values, text, group, show):
+    """What an option is, the tasks that have it, and its default for each of them."""
+    others = [task for task in options.TASKS if task not in values]
+    if values and others and not (group == _TEXT and len(values) == 2):
+        text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(values)}) {text}"
+    tasks_of = {}
+    for task, value in values.items():
+        tasks_of.setdefault(value, []).append(task)
+    if not show or set(tasks_of) <= {None}:
+        return text
+    (first, _), *rest = tasks_of.items()
+    texts = [_spell(first)]
+    for value, tasks in rest:
+        all_others = len(tasks) == len(values) - 1 > 1
+        texts.append(f"{'others' if all_others else ', '.join(tasks)} {_spell(value)}")
+    return f"{text}  [{'; '.join(texts)}]"
+
+
+def _spell(value):
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+
+
+@verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
+@click.argument("data", type=DataSource(), nargs=-1, metavar="[DATA]...")
+@_training_options
+@option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
+def train(data, task, output, seed, as_json, layers, stacked, **given):
+    """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
+
+    \b
+    DATA: digits, mnist, an .npz or .ts file, a UCR/UEA or IDX folder             (classifier)
+          python, a .conllu or .conll file, or a folder of them                   (tagger)
+          english, shakespeare, time-machine, text files, folders of them, -  (generator, infiller)
+
+    \b
+    Examples:
+      kerasrnn train --stacked
+      kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
+      kerasrnn train time-machine --task infiller
+    """
+    from kerasrnn.data.kinds import kind_of
+
+    data = data or ("digits",)
+    given = {name: value for name, value in given.items() if value is not None}
+    check_seed(seed)
+    name = task or options.TASK_OF_KIND[kind_of(data[0])]
+    if layers is not None or stacked:
+        units = given.get("units", (options.MODEL[name]["units"],))
+        given["units"] = _stack_units(units, layers, stacked)
+    if "seed" in options.DATA[name]:
+        given["seed"] = seed
+    import_tensorflow()
+    from kerasrnn.tasks import task_of
+    from kerasrnn.training import run_training
+
+    row = task_of(name)
+    settings = row.settings(given)
+    loaded = row.load(*data, **settings.data)
+    run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
+    metrics = run.metrics()
+    if as_json:
+        print_json({"run": str(run), **metrics})
+    else:
+        print_metrics(metrics)
+        click.echo(f"run            {run}")
+    talk("next")
+    for words in (row.next_command(loaded, run), ["evaluate", str(run)], ["plot", str(run)]):
+        talk(f"  kerasrnn {shlex.join(words)}")
+
+
+def _stack_units(units, layers, stacked):
+    """The width of each layer from --units, --layers and --stacked."""
+    if stacked:
+        if layers not in (None, 2):
+            raise InputError("--stacked means --layers 2", found=f"--layers {layers}")
+        layers = 2
+    if not 1 <= layers <= options.MOST_LAYERS:
+        expected = f"1 to {options.MOST_LAYERS}"
+        raise InputError("--layers out of range", found=layers, expected=expected)
+    if len(units) == 1:
+        return units * layers
+    if len(units) != layers:
+        raise InputError(
+            "--units and --layers differ",
+            found=f"{len(units)} widths for {layers} layers",
+            expected="one width, or one for each layer",
+        )
+    return units
+
+
+VERBS = [train]

@@ -1,0 +1,164 @@
+"""What arrays must be to be trained on: every defect is named. No Keras here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kerasrnn.data.parts import real_steps
+from kerasrnn.data.readers import Arrays
+from kerasrnn.errors import InputError
+
+_LARGEST = 1e18  # whose square float32 still holds
+
+
+def check_sequences(
+    x: np.ndarray, lengths: np.ndarray | None, where: str, what: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Sequences as (n, time, features) with zeros as padding, and lengths as int32 or None.
+
+    where, what: the file and the part of it, for messages. Raises ``InputError``.
+    """
+    given = x
+    if x.ndim == 2:
+        x = x[:, :, None]  # one feature a step
+    if x.ndim != 3 or x.dtype.kind not in "fiub":
+        raise InputError(
+            f"{what} sequences of the wrong shape or kind",
+            where=where,
+            found=f"x {given.shape} of {given.dtype}",
+            expected="numbers (n, time, features)",
+        )
+    if 0 in x.shape:
+        raise InputError("empty data", where=where, found=f"{what} x {x.shape}")
+    if x.dtype.kind == "f" or x.dtype.itemsize > 4:
+        with np.errstate(over="ignore"):  # what becomes infinite is named below
+            x = x.astype("float32", copy=False)
+    if lengths is not None:
+        lengths = _check_lengths(lengths, x, where, what)
+        real = real_steps(lengths, x.shape[1])
+        x = np.where(real[:, :, None], x, np.zeros((), x.dtype))
+    _check_values(x, where, what)
+    return x, lengths
+
+
+def _check_values(x, where, what):
+    finite = np.isfinite(x) if x.dtype.kind == "f" else np.True_
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{what} sequences with values that are not finite",
+            where=where,
+            found=f"{x[index]} at x[{', '.join(map(str, index))}] ({(~finite).sum():,} in all)",
+            expected="numbers; where sequences end early, pad and store 'lengths'",
+        )
+    largest = max(abs(float(x.max())), abs(float(x.min())))
+    if largest > _LARGEST:
+        raise InputError(
+            f"{what} sequences with values too large for float32 statistics",
+            where=where,
+            found=f"{largest:.3g}",
+            expected=f"at most {_LARGEST:g}",
+            fix="store them in another unit",
+        )
+
+
+def _check_lengths(lengths, x, where, what):
+    n, time = x.shape[:2]
+    if lengths.shape != (n,) or lengths.dtype.kind not in "iu":
+        raise InputError(
+            f"{what} lengths of the wrong shape or kind",
+            where=where,
+            found=f"{lengths.shape} of {lengths.dtype}",
+            expected=f"integers ({n},)",
+        )
+    if lengths.min() < 1 or lengths.max() > time:
+        raise InputError(
+            f"{what} lengths out of range",
+            where=where,
+            found=f"{lengths.min()} to {lengths.max()}",
+            expected=f"1 to {time} steps",
+        )
+    return lengths.astype("int32")
+
+
+def encode_labels(
+    arrays: Arrays, where: str
+) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray | None]:
+    """The class names, those of the test part only, and the targets as indices into both.
+
+    Returns:
+        labels, unseen: class names of the training part, and others. y, y_test: int (n,) or
+        None; indices from ``len(labels)`` on mean unseen ones.
+
+    Raises:
+        InputError: targets that are no labels, fewer than two classes, indices outside the
+            named classes, or a test part without any label of the training part.
+    """
+    y, y_test = (_flatten_targets(y, where) for y in (arrays.y, arrays.y_test))
+    if arrays.labels is not None:
+        _check_indices(arrays.labels, [y, y_test], where)
+        return arrays.labels, (), y, y_test
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise InputError(
+            "only one class", where=where, found=repr(str(classes[0])), expected="two or more"
+        )
+    unseen = np.setdiff1d(() if y_test is None else y_test, classes)
+    if y_test is not None:
+        if np.isin(y_test, unseen).all():
+            raise InputError(
+                "a test part without any label of the training part",
+                where=where,
+                found=repr(str(unseen[0])),
+                expected=f"one of {len(classes)}, such as {str(classes[0])!r}",
+            )
+        known = np.searchsorted(classes, y_test)
+        others = len(classes) + np.searchsorted(unseen, y_test)
+        y_test = np.where(np.isin(y_test, unseen), others, known)
+    names = (tuple(str(label) for label in found) for found in (classes, unseen))
+    return *names, np.searchsorted(classes, y), y_test
+
+
+def _check_indices(labels, targets, where):
+    if len(set(labels)) < max(len(labels), 2):
+        raise InputError("class names that repeat, or fewer than two", where=where, found=labels)
+    for y in targets:
+        if y is None:
+            continue
+        integers = y.dtype.kind in "iu"
+        if not integers or y.min() < 0 or y.max() >= len(labels):
+            raise InputError(
+                "a label outside the classes",
+                where=where,
+                found=f"y from {y.min()} to {y.max()}" if integers else f"y of {y.dtype}",
+                expected=f"indices 0 to {len(labels) - 1} into 'labels'",
+            )
+
+
+def _flatten_targets(y, where):
+    if y is None:
+        return None
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise InputError(
+            "targets of the wrong shape",
+            where=where,
+            found=f"y {y.shape}",
+            expected="(n,), one label for each sequence",
+            fix="for one-hot targets store y.argmax(-1)" if y.ndim == 2 else None,
+        )
+    if not len(y):
+        raise InputError("empty data", where=where, found="no labels")
+    if y.dtype.kind == "f":
+        if not np.array_equal(y, np.round(y)):
+            raise InputError(
+                "targets that are not labels",
+                where=where,
+                found=y[y != np.round(y)][0],
+                expected="integers or strings",
+            )
+        y = y.astype(int)
+    if y.dtype.kind not in "iubU":
+        raise InputError("targets of an unknown kind", where=where, found=y.dtype)
+    return y

@@ -1,0 +1,148 @@
+"""Sentences in columns: CoNLL-U, and the columns of the shared tasks of CoNLL."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import statistics
+from collections.abc import Iterator
+
+from kerasrnn.data.readers.text_files import read_lines
+from kerasrnn.errors import InputError, check_choice
+
+CONLLU_COLUMNS = (
+    *("id", "form", "lemma", "upos", "xpos"),
+    *("feats", "head", "deprel", "deps", "misc"),
+)
+
+
+def read_conllu(
+    path: str | os.PathLike, column: str = "upos"
+) -> Iterator[tuple[list[str], list[str]]]:
+    """The sentences of a CoNLL-U file: tokens and a label for each.
+
+    Comments, the ranges of multiword tokens (``1-2``) and empty nodes (``1.1``) are left out.
+    The format is that of Universal Dependencies, https://universaldependencies.org/format.html.
+
+    column: what is the label, one of ``CONLLU_COLUMNS``. ``_`` is no label, save in feats and
+    misc, where it says that there are none.
+
+    Raises:
+        InputError: unknown column, what ``read_text`` raises, or a line that is not CoNLL-U,
+            has no label or is not numbered in turn.
+    """
+    check_choice("column", column, CONLLU_COLUMNS)
+    return _sentences(_conllu_rows(path, column))
+
+
+def read_conll(path: str | os.PathLike) -> Iterator[tuple[list[str], list[str]]]:
+    """The sentences of a file of columns: tokens and a label for each.
+
+    The first column is the token, the last the label, as in the shared tasks of CoNLL 2000 to
+    2003. Blank lines and ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
+    by tabs only if that alone gives a constant number of columns. A line that starts with
+    ``"# "`` is a comment, unless it has as many columns as the others and a label that others
+    have.
+
+    Raises:
+        InputError: what ``read_text`` raises, or a line that has no label or another number of
+            columns than most.
+    """
+    return _sentences(_conll_rows(path))
+
+
+def _sentences(rows):
+    """Rows (token, label), with None between sentences → lists of each, by sentence."""
+    for real, group in itertools.groupby(rows, key=lambda row: row is not None):
+        if real:
+            tokens, labels = zip(*group, strict=True)
+            yield list(tokens), list(labels)
+
+
+def _conllu_rows(path, column):
+    index, turn = CONLLU_COLUMNS.index(column), 1
+    for number, line in read_lines(path):
+        if not line.strip():
+            turn = 1
+            yield None
+        elif not line.startswith("#"):
+            fields = line.split("\t")
+            if len(fields) != len(CONLLU_COLUMNS):
+                raise InputError(
+                    "not a line of CoNLL-U",
+                    where=f"{path}:{number}",
+                    found=_columns(len(fields)),
+                    expected=f"{len(CONLLU_COLUMNS)}, separated by tabs",
+                )
+            if re.fullmatch(r"[0-9]+[-.][0-9]+", fields[0]):
+                continue
+            if fields[0] != str(turn):
+                raise InputError(
+                    "a token that is not numbered in turn",
+                    where=f"{path}:{number}",
+                    found=repr(fields[0]),
+                    expected=turn,
+                    fix="is a blank line between sentences missing?" if fields[0] == "1" else None,
+                )
+            turn += 1
+            form, label = fields[1], fields[index]
+            literal = column in ("feats", "misc") or (column in ("form", "lemma") and form == "_")
+            _check_row(form, label, literal, f"{path}:{number}", f" ({column})")
+            yield form, label
+
+
+def _conll_rows(path):
+    lines = [
+        (number, "" if line.startswith("-DOCSTART-") else line) for number, line in read_lines(path)
+    ]
+    # First the lines that are no comment for certain: they tell the separator, the number of
+    # columns and the labels, by which a line that starts with "# " is a token or a comment.
+    certain = [(n, line) for n, line in lines if line.strip() and not line.startswith("# ")]
+    if not certain:
+        return
+    split = _separator([line for _, line in certain])
+    rows = {number: split(line) for number, line in certain}
+    width = statistics.mode(len(fields) for fields in rows.values())
+    for number, fields in rows.items():
+        where, found = f"{path}:{number}", _columns(len(fields))
+        if len(fields) < 2:
+            raise InputError(
+                "a line without a label", where=where, found=found, expected="a token and a label"
+            )
+        if len(fields) != width:
+            raise InputError("a line unlike the others", where=where, found=found, expected=width)
+        _check_row(fields[0], fields[-1], False, where)
+    labels = {fields[-1] for fields in rows.values()}
+    for number, line in lines:
+        fields = rows.get(number) or split(line)
+        if not line.strip():
+            yield None
+        elif number in rows or (len(fields) == width and fields[-1] in labels):
+            yield fields[0], fields[-1]
+
+
+def _separator(lines):
+    """The function that splits lines of CoNLL columns: at spaces and tabs, or at tabs only."""
+    uneven = len({len(_at_blanks(line)) for line in lines}) > 1
+    widths = {len(_at_tabs(line)) for line in lines} if uneven else ()
+    return _at_tabs if len(widths) == 1 and min(widths) > 1 else _at_blanks
+
+
+def _at_blanks(line):
+    return re.split("[ \t]+", line.strip(" \t"))  # no other white space, which tokens may hold
+
+
+def _at_tabs(line):
+    return [field.strip(" ") for field in line.split("\t")]
+
+
+def _check_row(token, label, literal, where, column=""):
+    if not token:
+        raise InputError("an empty token", where=where)
+    if not label.strip() or (label == "_" and not literal):
+        raise InputError(f"a token without a label{column}", where=where, found=repr(label))
+
+
+def _columns(number):
+    return f"{number} column{'' if number == 1 else 's'}"

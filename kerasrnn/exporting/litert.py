@@ -1,0 +1,77 @@
+"""LiteRT: the model alone, for one sequence of any length at a time, through Keras's exporter.
+
+It has built-in operations only: with a batch of any size LiteRT would need TensorFlow's Flex
+delegate, which no interpreter of today's Python packages has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from string import Template
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn.exporting.formats import MODEL_ALONE, Written, converting, model_alone
+from kerasrnn.inference.signatures import Example, Servable
+
+WORDS = (
+    MODEL_ALONE.format("LiteRT")
+    + " `model.tflite` takes one sequence at a time, of any length. It has built-in operations "
+    "only and needs no Flex delegate; a batch of any size would need it."
+)
+_USAGE = Template("""## Calling it
+
+```python
+import json
+import pathlib
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter  # or tensorflow.lite.Interpreter
+
+folder = pathlib.Path($folder)  # where this export is
+run = Interpreter(str(folder / "model.tflite")).get_signature_runner()
+inputs = json.loads((folder / "examples.json").read_text())[0]["inputs"]
+kinds = run.get_input_details()
+print(run(**{name: np.array(inputs[name], kinds[name]["dtype"]) for name in kinds}))
+```""")
+
+
+def write(servable: Servable, place: Path) -> Written:
+    """Write model.tflite. Raises ``InputError`` where the converter fails."""
+    alone = model_alone(servable, rows=1)
+    outputs = dict(zip(alone.outputs, alone.model.outputs, strict=True))
+    specs = [tf.TensorSpec((1, *x.shape[1:]), x.dtype, name=x.name) for x in alone.inputs]
+    place.mkdir()
+    with converting("LiteRT"), contextlib.redirect_stdout(io.StringIO()):
+        keras.Model(alone.model.inputs, outputs).export(
+            place / "model.tflite",
+            format="litert",
+            verbose=False,
+            input_signature=[specs],
+            target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+        )
+    return alone.written()
+
+
+def usage(name: str, example: Example) -> str:
+    """How to call it, Markdown for the model card."""
+    return _USAGE.substitute(folder=repr(name))
+
+
+def open_model(folder):
+    """A function of the name of a signature and its inputs that gives arrays by name."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        from tensorflow.lite.python.interpreter import Interpreter
+    runner = Interpreter(str(folder / "model.tflite")).get_signature_runner()
+    details = runner.get_input_details()
+
+    def answer(signature, inputs):
+        return runner(**{k: np.array(inputs[k], v["dtype"]) for k, v in details.items()})
+
+    return answer

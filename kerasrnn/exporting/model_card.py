@@ -1,0 +1,88 @@
+"""The model card of an export, in Markdown: what it is, what it takes and how to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kerasrnn.exporting.formats import format_module
+from kerasrnn.inference.signatures import Example
+from kerasrnn.runs import MEASURED
+
+_INTACT = """## Is it intact?
+
+`python check.py` runs the examples of `examples.json` and compares the answers with those of the
+Keras model; `signature.json` has the SHA-256 of every file."""
+
+
+def model_card(
+    name: str, summary: str, about: dict, examples: Sequence[Example], metrics: dict
+) -> str:
+    """The text of model_card.md.
+
+    Args:
+        name: of the export.
+        summary: what its task does, in a sentence.
+        about: as in signature.json.
+        examples: as in examples.json.
+        metrics: those of its run; empty where there is none.
+    """
+    export_format = format_module(about["kind"])
+    first = {example.signature: example for example in reversed(examples)}
+    parts = [
+        f"# {name}",
+        f"{summary} Task: {about['task']}; made by {_made_by(about['versions'])}.",
+        export_format.WORDS,
+        *_measured(metrics),
+        *_labels(about["labels"]),
+        "## Signatures",
+        _signatures(about["signatures"]),
+        *(export_format.usage(name, first[signature]) for signature in about["signatures"]),
+        _INTACT,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _made_by(versions):
+    """Those that are known: another build of TensorFlow has another name."""
+    names = [name for name in ("kerasrnn", "tensorflow", "keras") if name in versions]
+    return ", ".join(f"{name} {versions[name]}" for name in names) or "kerasrnn"
+
+
+def _measured(metrics):
+    rows = {part: metrics[part] for part in MEASURED if part in metrics}
+    if not rows:
+        return []
+    names = [name for name, value in next(iter(rows.values())).items() if isinstance(value, float)]
+    table = [["", *names]] + [
+        [part, *(f"{row[name]:.4f}" if name in row else "" for name in names)]
+        for part, row in rows.items()
+    ]
+    return ["## Measured", _table(table)]
+
+
+def _labels(labels):
+    if not labels:
+        return []
+    listed = ", ".join(f"`{label}`" for label in labels)
+    return ["## Labels", f"In the order of the last axis of `probabilities`: {listed}"]
+
+
+def _signatures(signatures):
+    rows = [["signature", "inputs", "outputs"]]
+    for name, sides in signatures.items():
+        rows.append([f"`{name}`", *(_specs(sides[side]) for side in ("inputs", "outputs"))])
+    return _table(rows)
+
+
+def _specs(specs):
+    each = (f"`{name}` {spec['dtype']}{_shape(spec['shape'])}" for name, spec in specs.items())
+    return "<br>".join(each)
+
+
+def _shape(sizes):
+    return f" ({', '.join('any' if n is None else str(n) for n in sizes)})" if sizes else ""
+
+
+def _table(rows):
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])

@@ -1,0 +1,126 @@
+"""SavedModel: all signatures, with strings and loops, for any device."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from string import Template
+
+import tensorflow as tf
+
+from kerasrnn.errors import reason_of
+from kerasrnn.exporting.formats import Written, described
+from kerasrnn.inference.signatures import Example, Servable
+
+WORDS = (
+    "It needs TensorFlow only, on a CPU or a GPU: labels, vocabulary and scaling are inside. Each "
+    "LSTM and GRU layer is in it twice, once for a CPU and once for cuDNN, which **has not yet "
+    "been run on a GPU**. Batches may be of any size, sequences of any length. **A SavedModel is "
+    "code: load it only if you trust who made it.**"
+)
+_SHORT = 400  # characters of a request that the card still shows
+_USAGE = Template("""## Calling `$signature`
+
+```python
+$inputs
+model = tf.saved_model.load($folder)  # keep it: its signatures live no longer
+call = model.signatures["$signature"]
+specs = call.structured_input_signature[1]
+print(call(**{name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}))
+```
+
+With TensorFlow Serving's REST interface, for a model that is served as `$name`:
+
+```bash
+$request \\
+  http://localhost:8501/v1/models/$name:predict
+```
+
+which answers $answer.
+
+```bash
+saved_model_cli show --dir $quoted --tag_set serve --signature_def $signature
+saved_model_cli run --dir $quoted --tag_set serve --signature_def $signature $arguments
+```""")
+_INPUTS = Template("""import tensorflow as tf
+
+inputs = $inputs""")
+_LONG_INPUTS = Template("""import json, pathlib
+import tensorflow as tf
+
+examples = json.loads(pathlib.Path($folder, "examples.json").read_text())
+inputs = next(e["inputs"] for e in examples if e["signature"] == "$signature")""")
+_LONG_REQUEST = Template("""python - > request.json <<'END'
+import json
+example = next(e for e in json.load(open("examples.json")) if e["signature"] == "$signature")
+print(json.dumps({"signature_name": "$signature", "inputs": example["inputs"]}))
+END
+curl -d @request.json""")
+
+
+def write(servable: Servable, place: Path) -> Written:
+    """Write a SavedModel with its tables. Raises ``OSError`` where it cannot be written."""
+    module = tf.Module()
+    module.weights = [variable.value for variable in servable.model.variables]
+    module.tables = list(servable.tables)
+    graphs, traced = {}, {}
+    for name, (function, inputs) in servable.signatures.items():
+        if function not in graphs:
+            graph = tf.function(function, input_signature=inputs, autograph=False)
+            graphs[function] = graph.get_concrete_function()
+        traced[name] = graphs[function]
+    try:
+        tf.saved_model.save(module, place, signatures=traced)
+    except tf.errors.OpError as error:  # of a full disk, for one
+        raise OSError(reason_of(error)) from error
+    signatures = {
+        name: described(servable.signatures[name].inputs, graph.structured_outputs)
+        for name, graph in traced.items()
+    }
+    return Written(signatures, servable.examples)
+
+
+def usage(name: str, example: Example) -> str:
+    """How to call the signature of an example in JSON, Markdown for the model card."""
+    request = _json({"signature_name": example.signature, "inputs": example.inputs})
+    outputs = example.outputs
+    answer = _json({"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))})
+    short = len(request) <= _SHORT
+    words = {"folder": repr(name), "signature": example.signature}
+    return _USAGE.substitute(
+        words,
+        name=name,
+        quoted=shlex.quote(name),
+        inputs=(_INPUTS if short else _LONG_INPUTS).substitute(words, inputs=example.inputs),
+        request=f"curl -d {shlex.quote(request)}" if short else _LONG_REQUEST.substitute(words),
+        answer=f"`{answer}`" if len(answer) <= _SHORT else "with `outputs`",
+        arguments=_cli_arguments(example.inputs),
+    )
+
+
+def open_model(folder):
+    """A function of the name of a signature and its inputs that gives arrays by name."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(folder)  # its functions live no longer than it
+
+    def answer(signature, inputs):
+        asked = loaded.signatures[signature]
+        specs = asked.structured_input_signature[1]
+        tensors = {name: tf.constant(inputs[name], specs[name].dtype) for name in specs}
+        return {name: value.numpy() for name, value in asked(**tensors).items()}
+
+    return answer
+
+
+def _cli_arguments(inputs):
+    """The inputs as saved_model_cli takes them: expressions, or files where they are long."""
+    expressions = ";".join(f"{name}={value!r}" for name, value in inputs.items())
+    if len(expressions) <= _SHORT:
+        return f"--input_exprs {shlex.quote(expressions)}"
+    return f"--inputs '{';'.join(f'{name}={name}.npy' for name in inputs)}'"
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,182 @@
+"""What a task is, and what the predictors of all tasks share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self
+
+import keras
+
+from kerasrnn import options
+from kerasrnn.errors import InputError
+from kerasrnn.inference.exports import Export
+from kerasrnn.inference.loading import load_model, open_source
+from kerasrnn.inference.signatures import Servable
+from kerasrnn.runs import Run
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one training with defaults filled in: of its data, model and fit."""
+
+    data: dict
+    model: dict
+    fit: dict
+
+
+class Predictions(NamedTuple):
+    """What a predictor says of some inputs: values for JSON, and the same as plain text."""
+
+    records: list
+    text: str
+
+
+class Predictor:
+    """A trained model of one task, used from a run, an export or a Keras model alike."""
+
+    task: ClassVar[str]
+
+    @classmethod
+    def load(cls, source: str | os.PathLike) -> Self:
+        """The predictor of the best model of a run, or of an export: a path, or an open one.
+
+        Raises ``InputError`` where there is none of this task.
+        """
+        source = open_source(source)
+        if source.task != cls.task:
+            raise InputError(
+                "made for another task", where=source, found=source.task, expected=cls.task
+            )
+        return cls._from_export(source) if isinstance(source, Export) else cls._from_run(source)
+
+    @classmethod
+    def _from_run(cls, run: Run) -> Self:
+        raise NotImplementedError
+
+    @classmethod
+    def _from_export(cls, export: Export) -> Self:
+        raise NotImplementedError
+
+
+class Task:
+    """What sets one task apart; each method is called by one place of the package.
+
+    name: of the task. kind: of its data, as ``data.kinds.kind_of`` names it. summary: a
+    sentence for the model card. metrics: of Keras, for ``fit``. predictor: its ``Predictor``.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]] = ()
+    predictor: ClassVar[type[Predictor]]
+
+    def settings(self, given: dict, data: dict | None = None) -> Settings:
+        """The options given, and defaults for the others.
+
+        data: the options that the data was loaded with, where it was.
+        Raises ``InputError`` for an option that the task does not have.
+        """
+        tables = [options.DATA[self.name], options.MODEL[self.name], options.FIT[self.name]]
+        if data is not None:
+            tables[0] = data
+        allowed = [name for table in tables[data is not None :] for name in table]
+        strange = [name for name in given if name not in allowed]
+        if strange:
+            raise InputError(
+                f"the {self.name} has no such option",
+                found=", ".join(strange),
+                expected=", ".join(allowed),
+            )
+        return Settings(
+            *({name: given.get(name, value) for name, value in table.items()} for table in tables)
+        )
+
+    def load(self, *source: str, **options):
+        """The data of a source, cut in parts."""
+        raise NotImplementedError
+
+    def build(self, data, settings: Settings) -> keras.Model:
+        """The model for some data, uncompiled."""
+        raise NotImplementedError
+
+    def training_model(self, model: keras.Model, settings: Settings) -> keras.Model:
+        """The model to fit, sharing the weights of ``model``."""
+        return model
+
+    def batches(self, data, settings: Settings, seed: int) -> keras.utils.PyDataset:
+        """What ``fit`` reads; its ``tokens`` is their number in an epoch, or None."""
+        raise NotImplementedError
+
+    def artifacts(self, data) -> dict:
+        """What the model's numbers mean, ``{file name: JSON value}`` of the run."""
+        raise NotImplementedError
+
+    def add_metrics(self, data, logs: dict) -> dict:
+        """The metrics of an epoch, with those that follow from them."""
+        return logs
+
+    def validator(self, model: keras.Model, data, settings: Settings) -> Callable[[], dict] | None:
+        """A function that gives the metrics of the validation part; None where there is none."""
+        raise NotImplementedError
+
+    def evaluate(self, model: keras.Model, data, folder: Path) -> dict:
+        """What else goes into metrics.json; pictures are drawn into the folder."""
+        raise NotImplementedError
+
+    def sampler(self, model: keras.Model, data, settings: Settings) -> Callable[[], str] | None:
+        """A function that gives a text to look at while training; or None."""
+        return None
+
+    def next_command(self, data, run: Run) -> list[str]:
+        """The words of a command that uses a new run."""
+        raise NotImplementedError
+
+    def predictions(self, predictor: Predictor, inputs: Sequence[str]) -> Predictions:
+        """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
+        raise NotImplementedError
+
+    def servable(self, predictor: Predictor) -> Servable:
+        """What an export of the predictor answers."""
+        raise NotImplementedError
+
+
+def load_run_model(run: Run, labels: Sequence[str] | None = None) -> keras.Model:
+    """The best model of a run. Raises ``InputError``, as where it does not fit its labels."""
+    model = load_model(run)
+    if labels is not None:
+        check_labels(model, labels, where=run.path / "labels.json")
+    return model
+
+
+def check_labels(model: keras.Model, labels: Sequence[str], where=None):
+    """Raise ``InputError`` unless the model has one output for each label."""
+    if model.output_shape[-1] != len(labels):
+        raise InputError(
+            "labels that do not match the model",
+            where=where,
+            found=f"{len(labels)} labels",
+            expected=model.output_shape[-1],
+        )
+
+
+def check_vocabulary(model: keras.Model, num_ids: int):
+    """Raise ``InputError`` unless the model has one output for each id of a vocabulary."""
+    if model.output_shape[-1] != num_ids:
+        raise InputError(
+            "a vocabulary that does not match the model",
+            found=f"{num_ids} tokens",
+            expected=model.output_shape[-1],
+        )
+
+
+def report_labels(y, predicted, labels: Sequence[str], folder: Path) -> dict:
+    """Scores of each label, and the confusion matrix as a picture in the folder."""
+    from kerasrnn import evaluation, plotting
+
+    matrix = evaluation.confusion(y, predicted, len(labels))
+    plotting.save(folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax))
+    return evaluation.label_report(y, predicted, labels)

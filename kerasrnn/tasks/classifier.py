@@ -1,0 +1,336 @@
+"""The classifier: one label for each sequence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn import evaluation, layers
+from kerasrnn.data.batches import SequenceBatches
+from kerasrnn.data.parts import pad, real_steps
+from kerasrnn.data.sequences import Dataset, Part, load_dataset, load_sequences
+from kerasrnn.errors import InputError
+from kerasrnn.inference import text_ops
+from kerasrnn.inference.calling import compiled, in_batches, probabilities
+from kerasrnn.inference.exports import Export
+from kerasrnn.inference.signatures import (
+    Example,
+    Servable,
+    Signature,
+    example_text,
+    one_step_at_least,
+    string_spec,
+)
+from kerasrnn.models import build_classifier
+from kerasrnn.runs import Run
+from kerasrnn.tasks.base import (
+    Predictions,
+    Predictor,
+    Settings,
+    Task,
+    check_labels,
+    load_run_model,
+    report_labels,
+)
+from kerasrnn.text import Vocabulary, tokens_of
+
+
+class Classifier(Predictor):
+    """Gives sequences, or texts, their labels.
+
+    Args:
+        model: a model of ``build_classifier``.
+        labels: their names, in the order of the model's outputs.
+        vocabulary: of a model that reads token ids, padded: the classifier then takes texts.
+        level: what a token of a text is, ``"word"`` or ``"char"``.
+
+    Raises:
+        InputError: the labels do not match the model.
+
+    >>> import kerasrnn, numpy as np
+    >>> model = kerasrnn.build_classifier((None, 2), num_classes=2, units=4)
+    >>> Classifier(model, ["down", "up"]).predict_proba(np.zeros((3, 9, 2))).shape
+    (3, 2)
+    """
+
+    task = "classifier"
+
+    def __init__(
+        self,
+        model: keras.Model,
+        labels: Sequence[str],
+        vocabulary: Vocabulary | None = None,
+        level: str = "word",
+    ):
+        check_labels(model, labels)
+        self.model, self.labels = model, tuple(labels)
+        self.vocabulary, self.tokens = vocabulary, tokens_of(level)
+        self._shape = tuple(model.inputs[0].shape[1:])
+        self._takes_lengths = len(model.inputs) == 2
+        self._call = compiled(model)
+
+    @classmethod
+    def _from_run(cls, run: Run):
+        labels = run.labels()
+        return cls(load_run_model(run, labels), labels)
+
+    @classmethod
+    def _from_export(cls, export: Export):
+        return _ExportedClassifier(export)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it takes texts instead of sequences of numbers."""
+        return self.vocabulary is not None
+
+    def predict(self, x, lengths: np.ndarray | None = None) -> list[str]:
+        """The likeliest label of each sequence; arguments as for ``predict_proba``."""
+        return [self.labels[index] for index in self.predict_proba(x, lengths).argmax(-1)]
+
+    def predict_proba(self, x, lengths: np.ndarray | None = None) -> np.ndarray:
+        """Probabilities, float32 (n, classes).
+
+        Args:
+            x: raw sequences (n, time, features), or n texts where the classifier reads text.
+            lengths: int (n,), the steps of each sequence before its padding.
+
+        Raises:
+            InputError: sequences that do not fit the model.
+        """
+        if self.reads_text:
+            return in_batches(self._call, self._ids(x))
+        fits = len(x.shape) == 3 and all(
+            size in (None, n) for size, n in zip(self._shape, x.shape[1:], strict=True)
+        )
+        if not fits or (lengths is not None and not self._takes_lengths):
+            raise InputError(
+                "sequences that do not fit the model",
+                found=f"(time, features) {x.shape[1:]}{'' if lengths is None else ' with lengths'}",
+                expected=f"{self._shape}"
+                f"{' with lengths' if self._takes_lengths else ', all of that length'}",
+            )
+        inputs = [np.asarray(x, "float32")]
+        if self._takes_lengths:
+            full = np.full(len(x), x.shape[1])
+            inputs.append(np.asarray(full if lengths is None else lengths, "int32"))
+        return in_batches(self._call, *inputs)
+
+    def _ids(self, texts):
+        rows = [self.vocabulary.encode(self.tokens.split(text)) for text in texts]
+        return pad(rows, 0, "int32")
+
+
+class _ExportedClassifier(Classifier):
+    def __init__(self, export):
+        self.labels, inputs = export.labels, export.inputs()
+        self.vocabulary = export.vocabulary() if "text" in inputs else None
+        first = next(iter(inputs))
+        self._shape = tuple(inputs[first]["shape"][1:])
+        self._takes_lengths = "lengths" in inputs
+
+        def call(*arrays):
+            return export.call(**dict(zip(inputs, arrays, strict=True)))["probabilities"]
+
+        self._call = call
+
+    def _ids(self, texts):
+        return np.array(texts)  # the export reads them itself
+
+
+class ClassifierTask(Task):
+    """One label for each sequence of numbers."""
+
+    name = "classifier"
+    kind = "sequences"
+    summary = "One label for each sequence."
+    metrics = ("accuracy",)
+    predictor = Classifier
+
+    def load(self, *source: str, **options) -> Dataset:
+        if len(source) != 1:
+            raise InputError("several data sets for a classifier", found=" ".join(source))
+        return load_dataset(*source, **options)
+
+    def build(self, data: Dataset, settings: Settings) -> keras.Model:
+        """Input shape, classes and scaling follow from the data."""
+        x, lengths = data.train.x, data.train.lengths
+        return build_classifier(
+            (x.shape[1] if lengths is None else None, x.shape[2]),
+            num_classes=len(data.labels),
+            lengths=lengths is not None,
+            scaling=scaling(data.train, data.one_scale),
+            **settings.model,
+        )
+
+    def batches(self, data: Dataset, settings: Settings, seed: int):
+        return SequenceBatches(data.train, settings.fit["batch_size"], seed)
+
+    def artifacts(self, data: Dataset) -> dict:
+        return {"labels.json": list(data.labels)}
+
+    def validator(self, model, data: Dataset, settings: Settings):
+        part = data.validation
+        if part is None:
+            return None
+        classifier = Classifier(model, data.labels)
+        return lambda: evaluation.classification_metrics(
+            part.y, classifier.predict_proba(part.x, part.lengths)
+        )
+
+    def evaluate(self, model, data: Dataset, folder) -> dict:
+        y, part = data.test.y, data.test
+        predicted = Classifier(model, data.labels).predict_proba(part.x, part.lengths)
+        labels = (*data.labels, *data.unseen_labels)
+        return {
+            "test": evaluation.classification_metrics(y, predicted),
+            "baseline": evaluation.baseline_metrics(data.train.y, y, len(data.labels)),
+            "labels": report_labels(y, predicted.argmax(-1), labels, folder),
+        }
+
+    def next_command(self, data: Dataset, run: Run) -> list[str]:
+        return ["predict", str(run), data.source]
+
+    def predictions(self, predictor: Classifier, inputs: Sequence[str]) -> Predictions:
+        if predictor.reads_text:
+            rows = predictor.predict_proba(list(inputs))
+        else:
+            rows = np.concatenate([predictor.predict_proba(*load_sequences(x)) for x in inputs])
+        labels = predictor.labels
+        records = [
+            {
+                "label": labels[row.argmax()],
+                "probabilities": dict(zip(labels, map(float, row), strict=True)),
+            }
+            for row in rows
+        ]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["index", "label", "probability"])
+        writer.writerows(
+            [index, labels[row.argmax()], f"{row.max():.6f}"] for index, row in enumerate(rows)
+        )
+        return Predictions(records, text.getvalue())
+
+    def servable(self, predictor: Classifier) -> Servable:
+        """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``."""
+        model, names = predictor.model, tf.constant(list(predictor.labels))
+        exported = layers.for_export(model)
+
+        def answer(*inputs):
+            found = probabilities(exported, inputs)
+            label = tf.gather(names, tf.argmax(found, -1))
+            return {"label": label, "probabilities": found}
+
+        reads_floats = model.inputs[0].dtype == "float32"
+        read = _float_signatures if reads_floats else _token_signatures
+        signatures, examples, tables = read(predictor, answer)
+        examples = [
+            Example(name, inputs, _answered(predictor.labels, probabilities(model, as_read)))
+            for name, inputs, as_read in examples
+        ]
+        text = {"level": predictor.tokens.level} if tables else {}
+        return Servable(
+            self.name,
+            exported,
+            signatures,
+            examples,
+            numeric_model=model,
+            labels=predictor.labels,
+            tables=tables,
+            vocabularies={"tokens": predictor.vocabulary} if tables else {},
+            reading=text,
+        )
+
+
+TASK = ClassifierTask()
+
+
+def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
+    """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
+
+    One mean and variance for all features where they are of one kind, else one for each; a
+    feature that hardly varies in training is centred but not stretched.
+    """
+    steps = part.x.reshape(-1, part.x.shape[2])
+    if part.lengths is not None:
+        steps = steps[real_steps(part.lengths, part.x.shape[1]).ravel()]
+    axis = None if one_scale else 0
+    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
+    variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
+    return keras.layers.Normalization(
+        axis=None if one_scale else -1,
+        mean=mean.tolist(),
+        variance=variance.tolist(),
+        name="scaling",
+    )
+
+
+def _answered(labels, found):
+    found = np.asarray(found)
+    return {"label": [labels[index] for index in found.argmax(-1)], "probabilities": found}
+
+
+def _float_signatures(predictor, answer):
+    """Signatures of raw sequences; examples as (signature, inputs, inputs of the model)."""
+    model = predictor.model
+    x = tf.TensorSpec((None, None, model.inputs[0].shape[2]), tf.float32, "x")
+    lengths = tf.TensorSpec((None,), tf.int32, "lengths")
+
+    def padded(x, lengths):
+        return answer(one_step_at_least(x), lengths)
+
+    def whole(x):
+        return padded(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
+
+    values = _raw_values(model, (4, model.inputs[0].shape[1] or 6, x.shape[2]))
+    if len(model.inputs) == 1:
+        plain = Signature(lambda x: answer(one_step_at_least(x)), [x])
+        return {"serving_default": plain}, [("serving_default", {"x": values}, [values])], ()
+    steps = np.array([values.shape[1], 1, 0, 3], "int32")
+    values[~real_steps(steps, values.shape[1])] = 1e6  # padding must not count
+    inputs = {"x": values, "lengths": steps}
+    full = [values[:1], steps[:1]]
+    examples = [("serving_default", inputs, [values, steps]), ("whole", {"x": full[0]}, full)]
+    signatures = {
+        "serving_default": Signature(padded, [x, lengths]),
+        "whole": Signature(whole, [x]),
+    }
+    return signatures, examples, ()
+
+
+def _raw_values(model, shape):
+    """Values of the size that the model's scaling expects."""
+    values = np.random.default_rng(0).normal(size=shape)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            values = values * np.sqrt(layer.variance) + layer.mean
+    return np.array(values, "float32")  # a copy: what a tensor gives cannot be written to
+
+
+def _token_signatures(predictor, answer):
+    """Signatures of texts, or of token ids where there is no vocabulary."""
+    vocabulary, tokens = predictor.vocabulary, predictor.tokens
+    if vocabulary is None:
+        ids = np.array([[1, 1, 1], [1, 0, 0]], "int32")
+        spec = tf.TensorSpec((None, None), tf.int32, "tokens")
+        signature = Signature(lambda tokens: answer(_right_padded(tokens)), [spec])
+        return {"serving_default": signature}, [("serving_default", {"tokens": ids}, [ids])], ()
+    table, ops = text_ops.lookup(vocabulary), text_ops.ops_of(tokens)
+
+    def read(text):
+        return answer(text_ops.ids(table, ops.split(text))[0])
+
+    texts = [example_text(vocabulary, tokens, number) for number in (8, 3)]
+    examples = [("serving_default", {"text": texts}, [predictor._ids(texts)])]
+    return {"serving_default": Signature(read, [string_spec("text")])}, examples, (table,)
+
+
+def _right_padded(tokens):
+    gaps = tf.reduce_any((tokens[:, 1:] != 0) & (tokens[:, :-1] == 0))
+    tf.debugging.Assert(~gaps, ["id 0 before a token: expected padding on the right only"])
+    return tokens

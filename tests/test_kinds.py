@@ -1,0 +1,185 @@
+"""What kind a source is; tables, JSON and columns are not taken for prose."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factories import CONLLU, columns, idx_bytes, write_ts
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kerasrnn
+from kerasrnn import InputError, load_corpus, load_dataset, load_sentences
+from kerasrnn.data.kinds import check_is_prose, kind_of
+from kerasrnn.data.sequences import load_sequences
+
+
+def test_names_and_standard_input_have_a_kind():
+    kinds = {"digits": "sequences", "shakespeare": "text", "-": "text", "python": "sentences"}
+    assert {name: kind_of(name) for name in kinds} == kinds
+    with pytest.raises(InputError, match="did you mean 'english'"):
+        kind_of("englisch")
+    with pytest.raises(InputError, match="no such file or folder: found 'a/b.txt'"):
+        kind_of("a/b.txt")
+
+
+def test_files_and_folders_have_the_kind_of_what_they_hold(tmp_path):
+    for name, kind, content in (
+        ("a.npz", "sequences", b""),
+        ("a.npy", "sequences", b""),
+        ("train-images-idx3-ubyte.gz", "sequences", b""),
+        ("a.ts", "sequences", b""),
+        ("a.conllu", "sentences", b""),
+        ("a.conll", "sentences", b""),
+        ("a.txt", "text", b"Once upon a time"),
+        ("a.md", "text", b"# Once upon a time"),
+    ):
+        folder = tmp_path / name.replace(".", "-")
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        assert kind_of(folder / name) == kind
+    assert kind_of(tmp_path) == "text" and kind_of(tmp_path / "a-conll") == "sentences"
+    assert kind_of(tmp_path / "train-images-idx3-ubyte-gz") == "sequences"
+    (tmp_path / "empty").mkdir()
+    assert kind_of(tmp_path / "empty") == "sequences"
+
+
+ROWS = [("pos", "a fine film"), ("neg", "dull, and long"), ("neg", "I left"), ("pos", "Yes!")]
+OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("a.tsv", "pos\tgood\n", "a table \\(.tsv\\)"),
+        ("a.csv", "no table", "a table \\(.csv\\)"),
+        (
+            "a.txt",
+            "\n".join("\t".join(row) for row in ROWS),
+            "a table of 2 columns .* by tabs",
+        ),
+        (
+            "a.txt",
+            "\n".join(",".join(row) for row in ROWS),
+            "a table of 2 columns .* by commas",
+        ),
+        (
+            "a.txt",
+            "\n".join(f'{a};"{b}; {b}";1' for a, b in ROWS),
+            "a table of 3 columns .* by semicolons",
+        ),
+        ("a.txt", 'id,text\n1,"one\ntwo"\n2,"three"\n', "a table of 2 columns .* by commas"),
+        ("a.txt", "1, 2.5, -3e4\n" * 9, "a table of numbers"),
+        ("a.dat", "  1.5   2\n  -.5   3\n 1e-4 0\n", "a table of numbers"),
+        ("a.json", json.dumps(OBJECTS), "JSON; add --task generator"),
+        ("a.txt", json.dumps(OBJECTS * 2000, indent=1), "JSON; add"),
+        ("a.txt", "[[1, 2], [3, 4]]", "JSON; add"),
+        ("a.txt", '["one", "two"]', "JSON; add"),
+        ("a.jsonl", "\n".join(map(json.dumps, OBJECTS)), "JSON; add"),
+        (
+            "a.txt",
+            columns("EU/B-ORG rejects/O", "calls/O"),
+            "CoNLL columns; add --task tagger",
+        ),
+        ("a.txt", columns(*["The/DT dog/NN barks/VBZ ./."] * 9), "CoNLL columns"),
+        ("a.txt", columns(*["the/at dog/nn", "barks/vbz"]).replace(" ", "\t"), "CoNLL columns"),
+        ("a.txt", CONLLU, "columns of CoNLL-U"),
+    ],
+)
+def test_what_is_no_prose_is_named_and_read_when_asked_for(tmp_path, name, content, found):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(InputError, match=f"{name}: not prose: found {found}"):
+        kind_of(path)
+    assert len(load_corpus(path).train)
+
+
+PROSE = {
+    "poem": "Tyger Tyger, burning bright,\nIn the forests, of the night;\nWhat immortal, hand or\n",
+    "one comma": "Roses are red,\nviolets are blue,\nsugar is sweet,\nand so are you.\n",
+    "tabbed": "\tRoses are red\n\tViolets are blue\n\tSugar is sweet\n",
+    "pairs": "Ada Lovelace\nAlan Turing\nGrace Hopper\n" * 5,
+    "capitals": "ADA LOVELACE\nALAN TURING\nGRACE HOPPER\nKURT GODEL\n" * 2,
+    "numbers": "1,000 ships sailed.\nThen came 2,500 more.\nNone of the 3,500 returned.\n",
+    "notes": "[1] See the first book.\n[2] Ibid.\n",
+    "wiki": "[[Time travel]] is a concept.\n[Illustration]\n",
+    "brackets": "{Enter the king}\nO for a muse of fire\n",
+    "dialogue": "A: Yes; no; perhaps.\nB: No; yes; perhaps.\nA: Oh; well; all right.\n",
+    "one line": "a,b",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_prose_is_prose(tmp_path, name):
+    (tmp_path / "a.txt").write_text(PROSE[name])
+    assert kind_of(tmp_path / "a.txt") == "text"
+
+
+def test_source_code_is_prose():
+    for path in Path(kerasrnn.__file__).parent.rglob("*.[cp][y]*"):
+        if path.suffix == ".py":
+            check_is_prose(path)
+
+
+def test_real_texts_are_prose(text_folder):
+    paths = [*text_folder.glob("*.txt"), *(text_folder.parent / "textclass").rglob("*.txt")]
+    assert len(paths) > 3
+    for path in paths:
+        assert kind_of(path) == "text"
+
+
+def test_real_tables_are_none(text_folder):
+    shared = text_folder.parent
+    tables = [*(shared / "forecast").glob("*.csv"), *(shared / "timeseries").rglob("*.txt")]
+    for path in [*tables, *(shared / "tagging").rglob("*.annotated")]:
+        with pytest.raises(InputError, match="not prose"):
+            kind_of(path)
+
+
+words = st.text("abcdefghijklmnopqrstuvwxyzäé'-", min_size=1, max_size=9)
+verses = st.lists(words, min_size=2, max_size=9).map(" ".join)
+commas = st.lists(verses, min_size=1, max_size=3).map(", ".join)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(commas, st.sampled_from([",", ".", ";", "!", ""])), max_size=40))
+def test_random_verses_are_prose(tmp_path, lines):
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(line + end for line, end in lines))
+    check_is_prose(path)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path, link):
+    names = {
+        load_corpus: "a.txt",
+        load_sentences: "train.conll",
+        load_dataset: "train-images-idx3-ubyte",
+        load_sequences: "a.npy",
+    }
+    for load, name in names.items():
+        folder = tmp_path / name.replace(".", "-")
+        folder.mkdir()
+        if load is load_dataset:
+            (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(np.zeros(3, "u1")))
+        if link:
+            (folder / name).symlink_to("/dev/zero")
+        else:
+            os.mkfifo(folder / name)
+        source = folder / name if load is load_sequences else folder
+        with pytest.raises(InputError, match=f"{name}: not a regular file: found a pipe"):
+            load(source)
+        with pytest.raises(InputError, match="not a regular file"):
+            load_corpus(folder / name)
+    os.mkfifo(tmp_path / "Steps_TRAIN.ts")
+    for source in (tmp_path, tmp_path / "Steps_TRAIN.ts"):
+        with pytest.raises(InputError, match="not a regular file"):
+            load_dataset(source)
+    (tmp_path / "Steps_TRAIN.ts").unlink()
+    write_ts(tmp_path, "1:2:up\n").rename(tmp_path / "Steps_TRAIN.ts")
+    os.mkfifo(tmp_path / "Steps_TEST.ts")
+    with pytest.raises(InputError, match="Steps_TEST.ts: not a regular file"):
+        load_dataset(tmp_path)
