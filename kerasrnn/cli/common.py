@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from functools import partial
@@ -218,7 +219,8 @@ def _may_be_export(path):
 def import_tensorflow():
     """Import TensorFlow, and Keras with it, without TensorFlow's start-up lines.
 
-    Some of them come before any of its settings counts, hence the closed file descriptor.
+    Some of them come before any of its settings counts, hence the closed file descriptor. Ctrl-C
+    ends the process at once: raised within an import from C, it could be lost.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -226,9 +228,14 @@ def import_tensorflow():
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    obeyed = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if obeyed:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     try:
         import tensorflow  # noqa: F401
     finally:
+        if obeyed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
