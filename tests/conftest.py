@@ -74,36 +74,9 @@ def text_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_exports(tmp_path_factory):
     """A folder with a tiny export of each kind; tests only read it."""
-    import keras
+    from factories import export_tiny
 
-    from kerasrnn import build_classifier, build_generator, build_infiller, build_tagger
-    from kerasrnn.exporting import export
-    from kerasrnn.tasks.generator import TextGenerator
-    from kerasrnn.tasks.infiller import Infiller
-    from kerasrnn.tasks.tagger import Tagger
-    from kerasrnn.text import MASK, UNKNOWN, Vocabulary
-
-    keras.utils.set_random_seed(0)
-    folder, tiny = tmp_path_factory.mktemp("exports"), {"units": 3}
-    words = Vocabulary([UNKNOWN, "good", "bad", "day"])
-    letters = Vocabulary(["?", *"abcdef "])
-    tagger = build_tagger(num_labels=2, vocabulary_size=len(words) + 1, **tiny)
-    hidden = Vocabulary([UNKNOWN, MASK, *"abcdef "])
-    subjects = {
-        "gestures": build_classifier((4, 2), num_classes=3, **tiny),
-        "strokes": build_classifier((None, 2), num_classes=3, lengths=True, **tiny),
-        "moods": build_classifier(num_classes=3, vocabulary_size=len(words) + 1, **tiny),
-        "tagger": Tagger(tagger, ("N", "V"), words, None),
-        "generator": TextGenerator(build_generator(len(letters), **tiny), letters),
-        "infiller": Infiller(build_infiller(len(hidden), **tiny), hidden),
-    }
-    options = {
-        name: {"labels": ["no", "maybe", "ja, ✓"]} for name in ("gestures", "strokes", "moods")
-    }
-    options["moods"] |= {"vocabulary": words}
-    for name, subject in subjects.items():
-        export(subject, folder / name, check=False, **options.get(name, {}))
-    return folder
+    return export_tiny(tmp_path_factory.mktemp("exports"))
 
 
 @pytest.fixture

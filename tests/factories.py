@@ -2,6 +2,11 @@
 
 import struct
 
+from kerasrnn.text import MASK, Vocabulary
+
+WORDS = Vocabulary(["the", "cat", "sat", ".", "(", ")", "do", "n't", "café"], padded=True)
+LETTERS = Vocabulary("abcdehnstfé", padded=True)
+LABELS = ["NOUN", "VERB", "é"]
 TS_HEADER = """# a comment
 %another
 @problemName Two
@@ -42,3 +47,58 @@ def write_ts(folder, rows=TS_ROWS, header=TS_HEADER):
 def columns(*sentences):
     """CoNLL columns of sentences written ``token/label token/label``."""
     return "\n\n".join("\n".join(pair.replace("/", " ") for pair in s.split()) for s in sentences)
+
+
+def some_tagger(level="word", **stack):
+    """A small untrained tagger of ``WORDS`` and their characters, or of ``LETTERS``."""
+    from kerasrnn import Tagger, build_tagger
+
+    stack = {"num_labels": len(LABELS), "units": 6, **stack}
+    if level == "char":
+        model = build_tagger(vocabulary_size=LETTERS.num_ids, **stack)
+        return Tagger(model, LABELS, LETTERS, level="char")
+    sizes = {"vocabulary_size": WORDS.num_ids, "character_vocabulary_size": LETTERS.num_ids}
+    return Tagger(build_tagger(**sizes, **stack), LABELS, WORDS, LETTERS)
+
+
+def some_generator(tokens="abcdefgh\n", level="char", lines=False, letters_only=False, **stack):
+    """A small untrained generator that is surer of its tokens than one of random weights."""
+    from kerasrnn import TextGenerator, build_generator
+
+    vocabulary = Vocabulary(tokens)
+    model = build_generator(vocabulary.num_ids, **{"units": (8, 6), **stack})
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    return TextGenerator(model, vocabulary, level, lines=lines, letters_only=letters_only)
+
+
+def some_infiller(tokens="abcdefgh", level="char", letters_only=False, **stack):
+    """A small untrained infiller."""
+    from kerasrnn import Infiller, build_infiller
+
+    vocabulary = Vocabulary(tokens, reserved=[MASK])
+    model = build_infiller(vocabulary.num_ids, **{"units": 6, **stack})
+    return Infiller(model, vocabulary, level, letters_only=letters_only)
+
+
+def export_tiny(folder):
+    """Make a tiny export of each kind in a folder."""
+    import keras
+
+    from kerasrnn import Classifier, Tagger, build_classifier, build_tagger, export
+
+    keras.utils.set_random_seed(0)
+    words, labels = Vocabulary(["good", "bad", "day"], padded=True), ["no", "maybe", "ja, ✓"]
+    tiny = {"num_classes": 3, "units": 3}
+    moods = build_classifier(vocabulary_size=words.num_ids, **tiny)
+    tagger = build_tagger(num_labels=2, vocabulary_size=words.num_ids, units=3)
+    sources = {
+        "gestures": Classifier(build_classifier((4, 2), **tiny), labels),
+        "strokes": Classifier(build_classifier((None, 2), lengths=True, **tiny), labels),
+        "moods": Classifier(moods, labels, words),
+        "tagger": Tagger(tagger, ("N", "V"), words),
+        "generator": some_generator("abcdef ", units=3),
+        "infiller": some_infiller("abcdef ", units=3),
+    }
+    for name, source in sources.items():
+        export(source, folder / name, check=False)
+    return folder

@@ -1,5 +1,6 @@
 import os
 import resource
+import subprocess
 import sys
 
 import numpy as np
@@ -205,7 +206,7 @@ def test_threads_that_share_the_steps_of_few_rows_change_nothing(cell, batch):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("sequences", [False, True])
 def test_shapes_are_known_before_a_graph_is_run(cell, sequences):
-    x, *layer = problem(cell)
+    _, *layer = problem(cell)
     options = {"reverse": [False], "zero_masked": False, "training": True}
 
     @tf.function
@@ -226,3 +227,39 @@ def test_shapes_are_known_before_a_graph_is_run(cell, sequences):
     outputs = [None, None, 9] if sequences else [None, 9]
     inputs = [array.shape.as_list() for array in layer]
     assert shapes == [outputs, [5, 9], c, [None, None, 3], *inputs]
+
+
+SHORT_OF_MEMORY = """
+import pathlib, resource, sys
+import tensorflow as tf
+from kerasrnn.engine import native
+native.library()
+limit, *sizes = map(int, sys.argv[1:])
+batch, steps, units = sizes
+x, h = tf.zeros((batch, steps, 1)), tf.zeros((batch, units))
+layer = [tf.zeros((1, 4 * units)), tf.zeros((units, 4 * units)), tf.zeros(4 * units), h, h]
+if limit:
+    used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
+options = {"reverse": [False], "zero_masked": False, "return_sequences": True, "training": True}
+try:
+    native.recurrence("lstm", x, None, [native.LayerInputs(*layer)], **options)
+except tf.errors.ResourceExhaustedError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("limit", "sizes"),
+    [
+        (2**29, (1000, 1000, 256)),  # the outputs of the operation
+        (2**27, (4, 2, 4000)),  # the packed weights
+        (0, (2**12, 2**12, 2**13)),  # more than a machine has, promised by one that overcommits
+    ],
+)
+def test_too_little_memory_is_an_error_before_any_is_used(limit, sizes):
+    arguments = [sys.executable, "-c", SHORT_OF_MEMORY, *map(str, (limit, *sizes))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "no memory for a recurrent layer" in done.stdout

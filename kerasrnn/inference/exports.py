@@ -74,7 +74,8 @@ class Export:
     def function(self, signature: str) -> Callable[..., dict[str, tf.Tensor]]:
         """A signature as a function of tensors by name, for use within a graph."""
         self.inputs(signature)
-        return self._loaded.signatures[signature]
+        loaded = self._loaded  # its signatures live no longer than it
+        return lambda **inputs: loaded.signatures[signature](**inputs)
 
     def call(self, signature: str = "serving_default", **inputs) -> dict[str, np.ndarray]:
         """The outputs of a signature, strings as str.

@@ -124,11 +124,12 @@ def standardized(dtype, sequences, initial_state, mask):
     """
     if not keras.backend.is_float_dtype(sequences.dtype):
         sequences = ops.cast(sequences, dtype)
-    batch, time = ops.shape(sequences)[:2]
 
-    def whole(array, size):  # broadcast unless its shape is known to be right
-        known = isinstance(batch, int) and array.shape[0] == batch
-        return array if known else ops.broadcast_to(array, (batch, size))
+    def whole(array, size=None):  # broadcast unless the shape is known to be right
+        if array.shape[0] is not None and array.shape[0] == sequences.shape[0]:
+            return array
+        batch, time = ops.shape(sequences)[:2]
+        return ops.broadcast_to(array, (batch, size or time))
 
     if initial_state is not None:
         states = keras.tree.flatten(initial_state)
@@ -140,7 +141,7 @@ def standardized(dtype, sequences, initial_state, mask):
     mask = ops.cast(mask, "bool")
     if len(mask.shape) == 3 and mask.shape[-1] == 1:
         mask = ops.squeeze(mask, -1)
-    return sequences, initial_state, whole(mask, time) if len(mask.shape) == 2 else mask
+    return sequences, initial_state, whole(mask) if len(mask.shape) == 2 else mask
 
 
 def of_each_unit(mask) -> bool:

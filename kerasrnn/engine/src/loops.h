@@ -98,7 +98,10 @@ INLINE void cpu_pause(void) {
 float *allocate(int64_t floats);
 float *allocate_zeros(int64_t floats);
 
-/* Whether that many bytes exceed the machine's memory or this process's limits. */
+/* Whether that many bytes exceed the machine's memory, or a limit of the process or container. */
 int exceeds_memory(size_t bytes);
+
+/* Whether the system refuses that many bytes now. */
+int refused_by_system(size_t bytes);
 
 #endif

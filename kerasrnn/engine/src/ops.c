@@ -41,12 +41,13 @@ typedef struct {
     const int64_t *attributes;
     TF_Tensor *tensors[MAX_ARRAYS]; /* to be deleted in the end */
     int number;
+    size_t bytes; /* of all outputs */
 } Call;
 
 static bool good(const Call *call) { return TF_GetCode(call->status) == TF_OK; }
 
 static Call begin(Context *context, const int64_t *attributes) {
-    return (Call){context, TF_NewStatus(), attributes, {NULL}, 0};
+    return (Call){context, TF_NewStatus(), attributes, {NULL}, 0, 0};
 }
 
 static void end(Call *call) {
@@ -126,7 +127,8 @@ static float *output(Call *call, int index, Shape shape) {
     bool excessive = false;
     for (int i = 0; i < shape.rank; i++)
         excessive |= __builtin_mul_overflow(bytes, (size_t)shape.of[i], &bytes);
-    check_memory(call, excessive || exceeds_memory(bytes));
+    excessive |= __builtin_add_overflow(call->bytes, bytes, &call->bytes);
+    check_memory(call, excessive || exceeds_memory(call->bytes) || refused_by_system(bytes));
     TF_Tensor *made = NULL;
     if (good(call))
         made = TF_AllocateOutput(call->context, index, TF_FLOAT, shape.of, shape.rank, bytes,
