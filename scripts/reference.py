@@ -44,7 +44,7 @@ def api() -> str:
     for module in (kerasrnn, layers):
         for name in module.__all__:
             parts += _describe(name, getattr(module, name))
-    return "\n".join(parts)
+    return re.sub("\n{3,}", "\n\n", "\n".join(parts))
 
 
 def _describe(name, value):

@@ -213,7 +213,7 @@ def load_predictor(path: str | None, task: str | None = None):
 
 
 def _may_be_export(path):
-    return Path(path).is_dir() and not Path(path, "run.json").exists()
+    return os.path.isdir(path) and not os.path.exists(os.path.join(path, "run.json"))
 
 
 def import_tensorflow():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from pathlib import Path
 
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import DataSource, RunPath, find_run, load_predictor, option, talk, verb
+from kerasrnn.cli.common import DataSource, RunPath, load_predictor, option, talk, verb
 from kerasrnn.cli.output import print_json, to_json
 from kerasrnn.errors import InputError
 
 _SEARCH = {"max_length", "stop", "unknown"}  # the options of generate that beam search has
 
+_FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 _source_argument = click.argument("source", type=RunPath(), required=False, metavar="[RUN|EXPORT]")
 _unknown_option = option(
     "--unknown",
@@ -65,19 +66,13 @@ def predict(inputs, output, as_json):
 
 def _split_model(arguments):
     """The path of the model, None for the newest run, and the inputs."""
-    first = Path(*arguments[:1])
-    named = any((first / name).is_file() for name in ("run.json", "signature.json"))
-    elsewhere = (first / "saved_model.pb").is_file()
-    missing = len(arguments) > 1 and first.parts[0] in ("runs", "saved_models")
-    if arguments and (named or elsewhere or missing):
-        path, *arguments = arguments
-        if missing and not first.exists():
-            find_run(path)
-    else:
-        path = None
-    if not arguments:
+    first, *rest = arguments or ("",)
+    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
+    meant = len(arguments) > 1 and first.split(os.sep)[0] in ("runs", "saved_models")
+    path, inputs = (first, rest) if meant or any(map(os.path.isfile, files)) else (None, arguments)
+    if not inputs:
         raise click.UsageError("Missing argument 'INPUT...'.")
-    return path, list(arguments)
+    return path, list(inputs)
 
 
 def _read_text(text):
