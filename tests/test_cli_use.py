@@ -116,6 +116,21 @@ def test_generate_prints_the_prompt_and_the_text_or_json(writing):
     assert len(samples) == 2 and not any("a" in text for text in samples)
 
 
+def test_generate_prints_each_piece_as_it_is_made(writing, monkeypatch):
+    from kerasrnn import TextGenerator
+
+    printed = []
+
+    def stream(*_, **__):
+        for piece in "de":
+            printed.append(sys.stdout.buffer.getvalue())
+            yield [piece]
+
+    monkeypatch.setattr(TextGenerator, "stream", stream)
+    assert invoke("generate", "--prompt", "abc").stdout == "abcde\n"
+    assert printed == [b"abc", b"abcd"]
+
+
 def test_generate_draws_a_new_seed_each_time_and_says_which(writing):
     words = ["generate", "--prompt", "abc", "--max-length", "40", "--json"]
     first, second = (json.loads(invoke(*words).stdout) for _ in range(2))

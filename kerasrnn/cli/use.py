@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from itertools import chain
 
 import click
 
@@ -13,7 +14,6 @@ from kerasrnn.cli.output import print_json, to_json
 from kerasrnn.errors import InputError
 
 _SEARCH = {"max_length", "stop", "unknown"}  # the options of generate that beam search has
-
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 _source_argument = click.argument("source", type=RunPath(), required=False, metavar="[RUN|EXPORT]")
 _unknown_option = option(
@@ -134,7 +134,8 @@ def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
         sampling = options.GENERATION | given
         pieces = generator.stream(prompt, **sampling, **chosen, seed=answer["seed"])
         if samples == 1 and not as_json:
-            _print_pieces(prompt, pieces)
+            for piece in chain([prompt], (piece for (piece,) in pieces), ["\n"]):
+                click.echo(piece, nl=False)
             return
         texts = ["".join(rows) for rows in zip(*pieces, strict=True)]
     else:
@@ -143,13 +144,6 @@ def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
         print_json(answer | {"samples": texts})
     else:
         click.echo(("\n" if generator.lines else "\n---\n").join(prompt + text for text in texts))
-
-
-def _print_pieces(prompt, pieces):
-    click.echo(prompt, nl=False)
-    for (piece,) in pieces:
-        click.echo(piece, nl=False)
-    click.echo()
 
 
 @verb(json='Print {"run", "text", "blanks": [[{"token", "probability"}]]}')
