@@ -33,6 +33,10 @@ def test_plot_writes_where_it_says(trained, workplace):
     assert (trained / "compare-loss.png").exists()
 
 
+def test_plot_draws_what_several_runs_have_in_common(trained, writing):
+    assert invoke("plot", trained, writing).stdout == f"{trained}/compare-loss.png\n"
+
+
 def test_plot_show_opens_a_window(trained, monkeypatch):
     import matplotlib.pyplot as plt
 
