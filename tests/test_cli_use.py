@@ -207,6 +207,7 @@ def test_info_says_why_there_is_no_native_loop(monkeypatch):
     assert "no compiler at the installation" in facts["reason"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(trained):
     command = f"{sys.executable} -m kerasrnn predict {trained} digits | true"
     assert subprocess.run(command, shell=True, capture_output=True).stderr == b""

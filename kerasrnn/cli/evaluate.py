@@ -6,13 +6,13 @@ import os
 
 import click
 
-from kerasrnn.cli.common import RunPath, find_run, import_tensorflow, option, talk, verb
+from kerasrnn.cli.common import RUN, find_run, import_tensorflow, option, talk, verb
 from kerasrnn.cli.output import print_details, print_json, print_metrics, print_runs, run_row
 from kerasrnn.errors import InputError
 
 
 @verb()
-@click.argument("run", type=RunPath(), required=False)
+@click.argument("run", type=RUN, required=False)
 def evaluate(run, as_json):
     """Evaluate a run on its held-out part.
 
@@ -45,7 +45,7 @@ def evaluate(run, as_json):
     ),
     json="Print the paths of the pictures as JSON",
 )
-@click.argument("runs", type=RunPath(), nargs=-1, metavar="[RUN]...")
+@click.argument("runs", type=RUN, nargs=-1, metavar="[RUN]...")
 @option(
     "--metric",
     multiple=True,

@@ -7,7 +7,7 @@ import shlex
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import DataSource, import_tensorflow, is_quiet, option, talk, verb
+from kerasrnn.cli.common import DATA, import_tensorflow, is_quiet, option, talk, verb
 from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
@@ -115,7 +115,7 @@ def _spell(value):
 
 
 @verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
-@click.argument("data", type=DataSource(), nargs=-1, metavar="[DATA]...")
+@click.argument("data", type=DATA, nargs=-1, metavar="[DATA]...")
 @_training_options
 @option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
 def train(data, task, output, seed, as_json, layers, stacked, **given):

@@ -9,13 +9,13 @@ from itertools import chain
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import DataSource, RunPath, load_predictor, option, talk, verb
+from kerasrnn.cli.common import RUN, RUN_OR_DATA, load_predictor, option, talk, verb
 from kerasrnn.cli.output import print_json, to_json
 from kerasrnn.errors import InputError
 
 _SEARCH = {"max_length", "stop", "unknown"}  # the options of generate that beam search has
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
-_source_argument = click.argument("source", type=RunPath(), required=False, metavar="[RUN|EXPORT]")
+_source_argument = click.argument("source", type=RUN, required=False, metavar="[RUN|EXPORT]")
 _unknown_option = option(
     "--unknown",
     type=click.Choice(options.UNKNOWN_CHOICES),
@@ -25,7 +25,7 @@ _unknown_option = option(
 
 
 @verb(output=("FILE", "Write to a file instead of stdout"))
-@click.argument("inputs", type=DataSource(), nargs=-1, metavar="[RUN|EXPORT] INPUT...")
+@click.argument("inputs", type=RUN_OR_DATA, nargs=-1, metavar="[RUN|EXPORT] INPUT...")
 def predict(inputs, output, as_json):
     """Predict the labels or texts of INPUT.
 
@@ -147,7 +147,7 @@ def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
 
 
 @verb(json='Print {"run", "text", "blanks": [[{"token", "probability"}]]}')
-@click.argument("arguments", nargs=-1, required=True, metavar="[RUN|EXPORT] TEXT")
+@click.argument("arguments", type=RUN, nargs=-1, required=True, metavar="[RUN|EXPORT] TEXT")
 @option("--alternatives", type=int, metavar="N", default=1, help="Candidates per blank  [1]")
 @_unknown_option
 def infill(arguments, alternatives, unknown, as_json):
