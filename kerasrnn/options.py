@@ -13,6 +13,7 @@ SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
+MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
 
 _FIT = {

@@ -1,10 +1,12 @@
 """Real data where it is at hand, no window, no start-up lines of TensorFlow."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 os.environ["MPLBACKEND"] = "agg"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -88,3 +90,35 @@ def ragged(tmp_path):
     path = tmp_path / "ragged.npz"
     np.savez(path, x=x, y=np.array(["down", "up"])[y], lengths=lengths)
     return path
+
+
+def invoke(*arguments, code=0, text=None):
+    """The result of a command, which must end with an exit code; ``text`` is its input."""
+    from kerasrnn.cli import main
+
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=text)
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result
+
+
+def refused(*arguments, code=2):
+    """The last line that a refused command prints, on stderr alone."""
+    result = invoke(*arguments, code=code)
+    assert result.stdout == "" and "Traceback" not in result.stderr
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def trained(workplace, digit_run):
+    """A copy of the shared run as runs/digits-classifier-1 of an empty folder."""
+    run = workplace / "runs" / "digits-classifier-1"
+    shutil.copytree(digit_run.path, run)
+    return run
+
+
+@pytest.fixture
+def writing(workplace, text_run):
+    """A copy of the shared generator as runs/text-generator-1 of an empty folder."""
+    run = workplace / "runs" / "text-generator-1"
+    shutil.copytree(text_run.path, run)
+    return run

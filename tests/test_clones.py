@@ -47,6 +47,17 @@ def test_padding_changes_nothing_on_the_next_keras(cell, bidirectional, next_ker
         np.testing.assert_allclose(copy([padded, lengths]), expected, atol=1e-6)
 
 
+def test_layers_of_cells_pass_their_mask_on_too(next_keras):
+    x = layers.LengthMask()([X, np.array([6, 2, 0, 4])])
+    for layer in (layers.RNN(keras.layers.GRUCell(4), return_sequences=True), layers.GRU(4)):
+        y = layers.Bidirectional(layer)(x)
+        masks = [layers.MaskOf()(one) for one in (x, y)]
+        if layer.return_sequences:
+            np.testing.assert_array_equal(*masks)
+        else:
+            assert masks[1] is None
+
+
 ORDER = ("LSTM", "GRU", "both", "SimpleRNN", "GRU")
 
 

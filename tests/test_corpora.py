@@ -162,3 +162,11 @@ def test_a_large_corpus_is_memory_mapped(monkeypatch):
     vocabulary, ids = encode_corpus(lambda: iter(PIECES), OPTIONS)
     assert isinstance(ids, np.memmap)
     assert "".join(vocabulary.decode(ids)) == "".join(PIECES)
+
+
+@pytest.mark.parametrize("options", [{"lines": True}, {"letters_only": True}, {"level": "word"}])
+def test_a_line_that_would_not_fit_the_memory_is_refused(monkeypatch, options):
+    monkeypatch.setattr(corpora, "LONGEST", 10)
+    pieces = ["a b\n", "twelve", "letters"]
+    with pytest.raises(InputError, match="a line or word too long: found 13 characters"):
+        encode_corpus(lambda: iter(pieces), OPTIONS | options)

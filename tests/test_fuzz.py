@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerasrnn import InputError, load_dataset, load_export, open_run
+from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.readers.conll import read_conll, read_conllu
 from kerasrnn.data.readers.idx import read_idx
 from kerasrnn.data.readers.ts import read_ts
@@ -100,3 +101,9 @@ def test_conll(read, data):
             assert len(tokens) == len(labels) > 0 and all(tokens) and all(labels)
 
     survives(check, "a.conll", data)
+
+
+@fuzz
+@given(st.text().map(str.encode) | mutations(b'a,"b"\nc,d\ne,f\n') | mutations(b'[{"a": 1}]\n'))
+def test_kind(data):
+    survives(kind_of, "a.txt", data)

@@ -81,7 +81,7 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         (
             "a.txt",
             columns("EU/B-ORG rejects/O", "calls/O"),
-            "CoNLL columns; .* rename it to .conll",
+            "CoNLL columns; add --task tagger",
         ),
         ("a.txt", columns(*["The/DT dog/NN barks/VBZ ./."] * 9), "CoNLL columns"),
         ("a.txt", columns(*["the/at dog/nn", "barks/vbz"]).replace(" ", "\t"), "CoNLL columns"),

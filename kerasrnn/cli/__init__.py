@@ -18,7 +18,7 @@ _FILES = ("train", "evaluate", "use", "export", "info")  # in the order of the h
 
 
 @click.group(cls=Group)
-@click.version_option(package_name="kerasrnn")
+@click.version_option(package_name="kerasrnn", prog_name="kerasrnn")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool):
     """Recurrent networks in Keras: train, evaluate, plot, use and export them.

@@ -89,16 +89,32 @@ class GroupedOption(click.Option):
 
 
 class Verb(click.Command):
-    """A command whose help shows its options in groups, all in the same two columns."""
+    """A command whose help shows its options in groups, all in the same two columns.
+
+    Each verb has --quiet, --json (the argument ``as_json``; ``json`` is its help) and, with
+    ``output``, its metavar and help, --output, a ``Path`` or None.
+    """
+
+    def __init__(self, *arguments, output=None, json="Print the results as JSON", **settings):
+        super().__init__(*arguments, **settings)
+        make = partial(GroupedOption, group="Output")
+        if output:
+            place = _OutputPath(dir_okay=output[0] != "FILE", path_type=Path)
+            names = ["-o", "--output"]
+            self.params.append(make(names, type=place, metavar=output[0], help=output[1]))
+        quiet = {"callback": _set_quiet, "help": "Print nothing on stderr but errors"}
+        self.params += [
+            make(["-q", "--quiet"], is_flag=True, expose_value=False, **quiet),
+            make(["--json", "as_json"], is_flag=True, help=json),
+        ]
 
     def format_options(self, ctx, formatter):
         groups = {}
         for option in self.get_params(ctx):
             if isinstance(option, click.Option):
-                last = next(reversed(groups), "Options")  # where --help goes, click's own
                 names, said = option.get_help_record(ctx)
                 row = (names, said.removesuffix("."))
-                groups.setdefault(getattr(option, "group", last), []).append(row)
+                groups.setdefault(getattr(option, "group", "Output"), []).append(row)
         width = max(len(names) for rows in groups.values() for names, _ in rows)
         for title, rows in groups.items():
             with formatter.section(title):
@@ -140,35 +156,15 @@ def _complete(names, incomplete, other):
     return found or [CompletionItem(incomplete, type=other)]
 
 
-class OutputPath(click.Path):
-    """A file or directory to write."""
-
+class _OutputPath(click.Path):
     def convert(self, value, param, ctx):
         if not os.fspath(value):
             self.fail("an empty path", param, ctx)
         return super().convert(value, param, ctx)
 
 
-def output_option(help: str, metavar: str = "FILE"):
-    """``-o``, ``--output``: a ``Path`` or None."""
-    place = OutputPath(dir_okay=metavar != "FILE", path_type=Path)
-    return option("-o", "--output", type=place, metavar=metavar, help=help, group="Output")
-
-
-def json_option(help: str = "Print the results as JSON"):
-    """``--json``, as the argument ``as_json``."""
-    return option("--json", "as_json", is_flag=True, help=help, group="Output")
-
-
-quiet_option = option(
-    "-q",
-    "--quiet",
-    is_flag=True,
-    expose_value=False,
-    callback=lambda ctx, _, value: ctx.meta.update({_QUIET: value}),
-    help="Print nothing on stderr but errors",
-    group="Output",
-)
+def _set_quiet(ctx, param, value):
+    ctx.meta[_QUIET] = value
 
 
 def is_quiet() -> bool:

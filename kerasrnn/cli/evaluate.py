@@ -6,25 +6,13 @@ import os
 
 import click
 
-from kerasrnn.cli.common import (
-    RunPath,
-    find_run,
-    import_tensorflow,
-    json_option,
-    option,
-    output_option,
-    quiet_option,
-    talk,
-    verb,
-)
+from kerasrnn.cli.common import RunPath, find_run, import_tensorflow, option, talk, verb
 from kerasrnn.cli.output import print_details, print_json, print_metrics, print_runs, run_row
 from kerasrnn.errors import InputError
 
 
 @verb()
 @click.argument("run", type=RunPath(), required=False)
-@quiet_option
-@json_option()
 def evaluate(run, as_json):
     """Evaluate a run on its held-out part.
 
@@ -50,7 +38,13 @@ def evaluate(run, as_json):
     print_details(metrics)
 
 
-@verb()
+@verb(
+    output=(
+        "FILE",
+        "One picture of all metrics, .png, .svg or .pdf  [a PNG each, in the first run]",
+    ),
+    json="Print the paths of the pictures as JSON",
+)
 @click.argument("runs", type=RunPath(), nargs=-1, metavar="[RUN]...")
 @option(
     "--metric",
@@ -59,9 +53,6 @@ def evaluate(run, as_json):
     help="Metric to draw, such as loss; repeatable  [all of the first run]",
 )
 @option("--show", is_flag=True, help="Open a window instead of writing files")
-@output_option("One picture of all metrics, .png, .svg or .pdf  [a PNG each, in the first run]")
-@quiet_option
-@json_option("Print the paths of the pictures as JSON")
 def plot(runs, metric, output, show, as_json):
     """Draw training curves of one or several runs.
 
@@ -112,8 +103,6 @@ def _show(histories, metrics):
 
 
 @verb()
-@quiet_option
-@json_option()
 def runs(as_json):
     """List the runs in runs/, the oldest first.
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import (
-    RunPath,
-    find_run,
-    import_tensorflow,
-    json_option,
-    option,
-    output_option,
-    quiet_option,
-    talk,
-    verb,
-)
+from kerasrnn.cli.common import RunPath, find_run, import_tensorflow, option, talk, verb
 from kerasrnn.cli.output import print_json
 
 
-@verb()
+@verb(
+    output=("DIRECTORY", "Directory to make  [saved_models/<name of the run>]"),
+    json='Print {"run", "export"}',
+)
 @click.argument("run", type=RunPath(), required=False)
 @option(
     "--format",
@@ -32,10 +25,7 @@ from kerasrnn.cli.output import print_json
     default=True,
     help="Compare its answers with the model's in a fresh process  [yes]",
 )
-@output_option("Directory to make  [saved_models/<name of the run>]", metavar="DIRECTORY")
 @option("--overwrite", is_flag=True, group="Output", help="Replace an export that is there")
-@quiet_option
-@json_option('Print {"run", "export"}')
 def export(run, output, as_json, **given):
     """Export a run as SavedModel, ONNX or LiteRT.
 

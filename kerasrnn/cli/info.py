@@ -7,12 +7,11 @@ import platform
 
 import click
 
-from kerasrnn.cli.common import import_tensorflow, json_option, verb
+from kerasrnn.cli.common import import_tensorflow, verb
 from kerasrnn.cli.output import print_json
 
 
 @verb()
-@json_option()
 def info(as_json):
     """Show versions, devices and where data is.
 

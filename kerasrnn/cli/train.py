@@ -7,21 +7,13 @@ import shlex
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import (
-    DataSource,
-    import_tensorflow,
-    is_quiet,
-    json_option,
-    option,
-    output_option,
-    quiet_option,
-    talk,
-    verb,
-)
+from kerasrnn.cli.common import DataSource, import_tensorflow, is_quiet, option, talk, verb
 from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
-_GROUPS = {"Text": ("generator", "infiller")}  # headings whose options are these tasks' alone
+_TEXT = "Text (generator, infiller)"
+_SEED = "Seed of weights, order, dropout and splits  [0]"
+_METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
 
 
 class _Units(click.ParamType):
@@ -36,141 +28,96 @@ class _Units(click.ParamType):
             self.fail(f"{value!r} is not a number or a list like 64,32", param, ctx)
 
 
-def _option(group, *names, help, choices=None, **settings):
-    """An option whose default depends on the task; the help tells it, and which tasks have it."""
-    name = names[-1].split("/")[0].lstrip("-").replace("-", "_")
-    values = options.defaults(name)
-    if choices:
-        settings |= {"type": click.Choice(choices), "metavar": "NAME"}
-        help = help.format(f"{', '.join(choices[:-1])} or {choices[-1]}")
-    if tuple(values) not in (options.TASKS, _GROUPS.get(group)):
-        help = f"({_name_tasks(list(values), options.TASKS)}) {help}"
-    if next(iter(values.values())) is not None and not settings.get("is_flag"):
-        help += f"  [{_spell_defaults(values)}]"
-    title = f"{group} ({', '.join(_GROUPS[group])})" if group in _GROUPS else group
-    return option(*names, help=help, default=None, group=title, **settings)
+# Of each group the options, their types (choices, or bool for a flag), and what they are; for
+# {} the choices are put in.
+_OPTIONS = {
+    "Model": (
+        ("--units", _Units(), "Layer width"),
+        ("--layers", int, "Layers  [one for each of --units]"),
+        ("--stacked", bool, "Two layers, the same as --layers 2"),
+        ("--cell", options.CELLS, "Recurrent cell: {}"),
+        ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
+        ("--go-backwards", bool, "With --unidirectional: read backwards"),
+        ("--dropout", float, "Dropout rate after each recurrent layer"),
+        ("--pooling", options.POOLINGS, "Pool the steps: {}"),
+        ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
+        ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
+        ("--tied", bool, "Share weights of embedding and output"),
+        ("--functional", bool, "A functional model, not a Sequential"),
+    ),
+    "Training": (
+        ("--epochs", int, "Training passes"),
+        ("--batch-size", int, "Sequences per step"),
+        ("--optimizer", options.OPTIMIZERS, "{}"),
+        ("--learning-rate", float, "Learning rate"),
+        ("--schedule", options.SCHEDULES, "{}"),
+        ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
+    ),
+    "Data": (
+        ("--task", options.TASKS, "{}  [by DATA]"),
+        ("--validation-split", float, "Fraction held out to choose the best epoch"),
+        ("--column", str, "CoNLL-U column to predict"),
+        ("--min-frequency", int, "Rarer tokens are unknown"),
+        ("--max-vocabulary", int, "Largest size of the vocabulary"),
+    ),
+    _TEXT: (
+        ("--level", options.LEVELS, "Kind of token: {}"),
+        ("--lines", bool, "Lines are independent, such as names"),
+        ("--letters-only", bool, "Keep letters only, in lower case"),
+        ("--max-corpus-tokens", int, "Use at most this many tokens of the text"),
+        ("--sequence-length", int, "Tokens per training sequence"),
+        ("--sampling", options.SAMPLINGS, "{} sequences"),
+        ("--mask-rate", float, "Fraction of tokens masked in training"),
+        ("--mask-span", int, "Longest run of masked tokens"),
+        ("--sample-every", int, "Print a sample every N epochs, 0: never"),
+        ("--prompt", str, "Prompt of those samples"),
+    ),
+}
 
 
-def _name_tasks(tasks, all_tasks):
-    others = [task for task in all_tasks if task not in tasks]
-    return f"not {others[0]}" if len(tasks) > 2 and len(others) == 1 else ", ".join(tasks)
+def _training_options(function):
+    """Add the options of ``_OPTIONS``; None where the user does not give one."""
+    for group, rows in reversed(_OPTIONS.items()):
+        for names, kind, text in reversed(rows):
+            choices, flag = isinstance(kind, tuple), kind is bool
+            settings = {"is_flag": flag, "metavar": _METAVARS.get(kind, "N[,N…]")}
+            if choices:
+                settings = {"metavar": "NAME"}
+                text = text.format(f"{', '.join(kind[:-1])} or {kind[-1]}")
+            name = names.split("/")[0].lstrip("-").replace("-", "_")
+            help = _of_tasks(options.defaults(name), text, group, show="/" in names or not flag)
+            type = click.Choice(kind) if choices else kind
+            add = option(names, type=type, default=None, help=help, group=group, **settings)
+            function = add(function)
+    return function
 
 
-def _spell_defaults(values):
-    """``50; tagger, infiller 128; generator 256``."""
+def _of_tasks(values, text, group, show):
+    """What an option is, the tasks that have it, and its default for each of them."""
+    others = [task for task in options.TASKS if task not in values]
+    if values and others and not (group == _TEXT and len(values) == 2):
+        text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(values)}) {text}"
     tasks_of = {}
     for task, value in values.items():
         tasks_of.setdefault(value, []).append(task)
+    if not show or set(tasks_of) <= {None}:
+        return text
     (first, _), *rest = tasks_of.items()
     texts = [_spell(first)]
     for value, tasks in rest:
-        others = len(rest) == 1 and len(tasks) == len(values) - 1 > 1
-        texts.append(f"{'others' if others else ', '.join(tasks)} {_spell(value)}")
-    return "; ".join(texts)
+        all_others = len(tasks) == len(values) - 1 > 1
+        texts.append(f"{'others' if all_others else ', '.join(tasks)} {_spell(value)}")
+    return f"{text}  [{'; '.join(texts)}]"
 
 
 def _spell(value):
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
 
 
-@verb()
+@verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
 @click.argument("data", type=DataSource(), nargs=-1, metavar="[DATA]...")
-@_option("Model", "--units", type=_Units(), metavar="N[,N…]", help="Layer width")
-@option("--layers", type=int, metavar="N", group="Model", help="Layers  [one for each of --units]")
-@option("--stacked", is_flag=True, group="Model", help="Two layers, the same as --layers 2")
-@_option("Model", "--cell", choices=options.CELLS, help="Recurrent cell: {}")
-@_option("Model", "--bidirectional/--unidirectional", help="Read both ways, or forwards only")
-@_option("Model", "--go-backwards", is_flag=True, help="With --unidirectional: read backwards")
-@_option(
-    "Model",
-    "--dropout",
-    type=float,
-    metavar="RATE",
-    help="Dropout rate after each recurrent layer",
-)
-@_option("Model", "--pooling", choices=options.POOLINGS, help="Pool the steps: {}")
-@_option(
-    "Model",
-    "--embedding-dim",
-    type=int,
-    metavar="N",
-    help="Width of the embedding, 0: one-hot",
-)
-@_option(
-    "Model",
-    "--use-characters/--no-characters",
-    help="Read words by character too  [yes for words]",
-)
-@_option("Model", "--tied", is_flag=True, help="Share weights of embedding and output")
-@_option("Model", "--functional", is_flag=True, help="A functional model, not a Sequential")
-@_option("Training", "--epochs", type=int, metavar="N", help="Training passes")
-@_option("Training", "--batch-size", type=int, metavar="N", help="Sequences per step")
-@_option("Training", "--optimizer", choices=options.OPTIMIZERS, help="{}")
-@_option("Training", "--learning-rate", type=float, metavar="RATE", help="Learning rate")
-@_option("Training", "--schedule", choices=options.SCHEDULES, help="{}")
-@_option(
-    "Training",
-    "--clip-norm",
-    type=float,
-    metavar="NORM",
-    help="Largest global norm of the gradients, 0: no limit",
-)
-@option(
-    "--seed",
-    type=int,
-    metavar="N",
-    default=0,
-    group="Training",
-    help="Seed of weights, order, dropout and splits  [0]",
-)
-@option(
-    "--task",
-    type=click.Choice(options.TASKS),
-    metavar="NAME",
-    group="Data",
-    help=f"{', '.join(options.TASKS[:-1])} or {options.TASKS[-1]}  [by DATA]",
-)
-@_option(
-    "Data",
-    "--validation-split",
-    type=float,
-    metavar="FRACTION",
-    help="Fraction held out to choose the best epoch",
-)
-@_option("Data", "--column", metavar="NAME", help="CoNLL-U column to predict")
-@_option("Data", "--min-frequency", type=int, metavar="N", help="Rarer tokens are unknown")
-@_option("Data", "--max-vocabulary", type=int, metavar="N", help="Largest size of the vocabulary")
-@_option("Text", "--level", choices=options.LEVELS, help="Kind of token: {}")
-@_option("Text", "--lines", is_flag=True, help="Lines are independent, such as names")
-@_option("Text", "--letters-only", is_flag=True, help="Keep letters only, in lower case")
-@_option(
-    "Text",
-    "--max-corpus-tokens",
-    type=int,
-    metavar="N",
-    help="Use at most this many tokens of the text",
-)
-@_option("Text", "--sequence-length", type=int, metavar="N", help="Tokens per training sequence")
-@_option("Text", "--sampling", choices=options.SAMPLINGS, help="{} sequences")
-@_option(
-    "Text",
-    "--mask-rate",
-    type=float,
-    metavar="RATE",
-    help="Fraction of tokens masked in training",
-)
-@_option("Text", "--mask-span", type=int, metavar="N", help="Longest run of masked tokens")
-@_option(
-    "Text",
-    "--sample-every",
-    type=int,
-    metavar="N",
-    help="Print a sample every N epochs, 0: never",
-)
-@_option("Text", "--prompt", metavar="TEXT", help="Prompt of those samples")
-@output_option("Directory to make  [runs/<data>-<task>-<n>]", metavar="DIRECTORY")
-@quiet_option
-@json_option()
+@_training_options
+@option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
 def train(data, task, output, seed, as_json, layers, stacked, **given):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
@@ -221,8 +168,9 @@ def _stack_units(units, layers, stacked):
         if layers not in (None, 2):
             raise InputError("--stacked means --layers 2", found=f"--layers {layers}")
         layers = 2
-    if layers < 1:
-        raise InputError("--layers out of range", found=layers, expected="1 or more")
+    if not 1 <= layers <= options.MOST_LAYERS:
+        expected = f"1 to {options.MOST_LAYERS}"
+        raise InputError("--layers out of range", found=layers, expected=expected)
     if len(units) == 1:
         return units * layers
     if len(units) != layers:

@@ -8,18 +8,7 @@ from pathlib import Path
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import (
-    DataSource,
-    RunPath,
-    find_run,
-    json_option,
-    load_predictor,
-    option,
-    output_option,
-    quiet_option,
-    talk,
-    verb,
-)
+from kerasrnn.cli.common import DataSource, RunPath, find_run, load_predictor, option, talk, verb
 from kerasrnn.cli.output import print_json, to_json
 from kerasrnn.errors import InputError
 
@@ -34,11 +23,8 @@ _unknown_option = option(
 )
 
 
-@verb()
+@verb(output=("FILE", "Write to a file instead of stdout"))
 @click.argument("inputs", type=DataSource(), nargs=-1, metavar="[RUN|EXPORT] INPUT...")
-@output_option("Write to a file instead of stdout")
-@quiet_option
-@json_option()
 def predict(inputs, output, as_json):
     """Predict the labels or texts of INPUT.
 
@@ -109,7 +95,7 @@ def _number_option(name, type, metavar, help):
     return option(name, type=type, metavar=metavar, help=f"{help}  [{default}]", group="Text")
 
 
-@verb()
+@verb(json='Print {"run", "prompt", "seed", "samples"}')
 @_source_argument
 @option(
     "--prompt",
@@ -128,8 +114,6 @@ def _number_option(name, type, metavar, help):
 @option("--beams", type=int, metavar="N", group="Text", help="Beam search instead of sampling")
 @option("--seed", type=int, metavar="N", group="Text", help="Same seed, same text  [random]")
 @_unknown_option
-@quiet_option
-@json_option('Print {"run", "prompt", "seed", "samples"}')
 def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
     """Generate text from a prompt.
 
@@ -173,12 +157,10 @@ def _print_pieces(prompt, pieces):
     click.echo()
 
 
-@verb()
+@verb(json='Print {"run", "text", "blanks": [[{"token", "probability"}]]}')
 @click.argument("arguments", nargs=-1, required=True, metavar="[RUN|EXPORT] TEXT")
 @option("--alternatives", type=int, metavar="N", default=1, help="Candidates per blank  [1]")
 @_unknown_option
-@quiet_option
-@json_option('Print {"run", "text", "blanks": [[{"token", "probability"}]]}')
 def infill(arguments, alternatives, unknown, as_json):
     """Fill the blanks of a text.
 

@@ -100,9 +100,8 @@ class WindowBatches(keras.utils.PyDataset):
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         steps = np.arange(self.sequence_length + 1)
         if self.sizes is None:
-            tokens = self.ids[self.offset + self.sequence_length * chosen[:, None] + steps].astype(
-                "int32"
-            )
+            starts = self.offset + self.sequence_length * chosen
+            tokens = self.ids[starts[:, None] + steps].astype("int32")
             return tokens[:, :-1], tokens[:, 1:]
         # index -1 is the end of the last line, the right start token for the first line
         indices = np.minimum(self.starts[chosen][:, None] + steps, len(self.ids) - 1)
@@ -139,6 +138,8 @@ class WindowBatches(keras.utils.PyDataset):
 
     def _cut_lines(self, befores, ends):
         """Starts and sizes of the windows: a line each, long lines in pieces."""
+        # A line has its tokens and its end; before its first piece stands the end before it. Piece
+        # i of a line reads from sequence_length · i on; ``first`` is the number of its first piece.
         sizes = ends - befores
         self.sequence_length = min(self.sequence_length, int(sizes.max(initial=1)))
         pieces = -(-sizes // self.sequence_length)
@@ -146,9 +147,8 @@ class WindowBatches(keras.utils.PyDataset):
         self.number = int(pieces.sum())
         if not self.number:
             raise InputError("no line to train on", fix="give more lines")
-        self.starts = np.repeat(befores, pieces) + self.sequence_length * (
-            np.arange(self.number) - first
-        )
+        within = self.sequence_length * (np.arange(self.number) - first)
+        self.starts = np.repeat(befores, pieces) + within
         self.sizes = np.minimum(np.repeat(ends, pieces) - self.starts, self.sequence_length)
 
 
@@ -238,11 +238,11 @@ def _longer_than(array, other):
 
 
 def sentence_inputs(
-    sentences: Sequence[Sequence[str]], data, use_characters: bool
+    sentences: Sequence[Sequence[str]], data: Sentences, use_characters: bool
 ) -> dict[str, np.ndarray]:
     """Ids of sentences, lists of tokens, for a tagger: ``{"tokens"}``, maybe ``"characters"``.
 
-    data: what holds the ``vocabulary`` and the ``characters`` of the ids.
+    data: ``Sentences``, or what else holds the ``vocabulary`` and the ``characters``.
     """
     ids = {"tokens": pad_token_ids(sentences, data.vocabulary)}
     if use_characters:

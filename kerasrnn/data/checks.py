@@ -11,7 +11,9 @@ from kerasrnn.errors import InputError
 _LARGEST = 1e18  # whose square float32 still holds
 
 
-def check_sequences(x, lengths, where, what) -> tuple[np.ndarray, np.ndarray | None]:
+def check_sequences(
+    x: np.ndarray, lengths: np.ndarray | None, where: str, what: str
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Sequences as (n, time, features) with zeros as padding, and lengths as int32 or None.
 
     where, what: the file and the part of it, for messages. Raises ``InputError``.
@@ -79,7 +81,9 @@ def _check_lengths(lengths, x, where, what):
     return lengths.astype("int32")
 
 
-def encode_labels(arrays: Arrays, where):
+def encode_labels(
+    arrays: Arrays, where: str
+) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray | None]:
     """The class names, those of the test part only, and the targets as indices into both.
 
     Returns:

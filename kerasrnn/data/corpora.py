@@ -20,9 +20,11 @@ from kerasrnn.data.kinds import NAMES, check_exists
 from kerasrnn.data.parts import ThreeParts
 from kerasrnn.data.readers.text_files import read_text
 from kerasrnn.errors import InputError, check_choice, check_positive, check_range, check_split
+from kerasrnn.options import LEVELS
 from kerasrnn.text import LINE_END, MASK, Tokens, Vocabulary, clean, tokens_of
 
 LARGE = 1 << 28  # bytes of ids that are still held in memory
+LONGEST = 1 << 28  # characters of a line or word, which is held in memory
 TASKS = ("generator", "infiller")  # that read a corpus
 _NAMES = tuple(name for name, kind in NAMES.items() if kind == "text")
 
@@ -76,6 +78,7 @@ class Corpus(ThreeParts):
             "max_vocabulary": max_vocabulary,
             "validation_split": validation_split,
         }
+        _check_options(task, options)
         return _encode(lambda: iter([text]), name, (), name, task, options)
 
     @property
@@ -156,7 +159,6 @@ def load_corpus(
     if not source:
         raise InputError("no text to load", expected="a name, files, folders or -")
     source = tuple(map(os.fspath, source))
-    readers = [reader for name in source for reader in _readers(name)]
     options = {
         "level": level,
         "lines": lines,
@@ -166,6 +168,8 @@ def load_corpus(
         "max_vocabulary": max_vocabulary,
         "validation_split": validation_split,
     }
+    _check_options(task, options)
+    readers = [reader for name in source for reader in _readers(name)]
     return _encode(
         lambda: (piece for reader in readers for piece in reader()),
         Path(source[0]).stem if source[0] != "-" else "stdin",
@@ -178,7 +182,6 @@ def load_corpus(
 
 def _encode(read, name, source, where, task, options):
     """The corpus of a text that ``read()`` gives in pieces. where: what messages call it."""
-    _check_options(task, options)
     reserved = [LINE_END] * options["lines"] + [MASK] * (task == "infiller")
     known, ids = encode_corpus(read, options, reserved)
     _check_ids(ids, known, 1 + len(reserved), where)
@@ -193,6 +196,7 @@ def _encode(read, name, source, where, task, options):
 
 def _check_options(task, options):
     check_choice("task of a corpus", task, TASKS)
+    check_choice("level", options["level"], LEVELS)
     check_split(options["validation_split"])
     check_positive(min_frequency=options["min_frequency"])
     if options["max_vocabulary"] is not None:
@@ -320,5 +324,11 @@ def _whole(chunks, ends):
         if cut:
             yield text[:cut]
         rest = text[cut:]
+        if len(rest) > LONGEST:
+            raise InputError(
+                "a line or word too long",
+                found=f"{len(rest):,} characters",
+                fix="break it into lines",
+            )
     if rest:
         yield rest

@@ -137,12 +137,12 @@ def check_is_prose(path: str | os.PathLike):
     lines = [line for line in lines if line]
     found = "JSON" if _JSON.match(head) else _columns_of_labels(head, lines) or _table(path, lines)
     if found:
-        other = ", or rename it to .conll for a label for each token" if "CoNLL" in found else ""
+        tagger = "--task tagger for a label for each token, or " if "CoNLL" in found else ""
         raise InputError(
             "not prose",
             where=path,
             found=found,
-            fix=f"add --task generator to train on its characters all the same{other}",
+            fix=f"add {tagger}--task generator to train on its characters all the same",
         )
 
 

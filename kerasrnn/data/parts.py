@@ -61,7 +61,7 @@ def warn_of_no_validation(where: str):
     )
 
 
-def real_steps(lengths, time: int | None = None) -> np.ndarray:
+def real_steps(lengths: Sequence[int] | np.ndarray, time: int | None = None) -> np.ndarray:
     """Which steps are real and not padding, bool (n, time).
 
     lengths: int (n,). time: number of steps, by default the longest length.

@@ -52,7 +52,7 @@ class TaggedPart:
     def __len__(self):
         return len(self.tokens)
 
-    def take(self, indices) -> TaggedPart:
+    def take(self, indices: np.ndarray) -> TaggedPart:
         """The sentences at ``indices``."""
         lengths = self.lengths[indices]
         starts = (np.cumsum(self.lengths) - self.lengths)[indices]

@@ -36,7 +36,7 @@ class Part:
     def __len__(self):
         return len(self.x)
 
-    def take(self, indices) -> Part:
+    def take(self, indices: np.ndarray) -> Part:
         """The sequences at ``indices``."""
         lengths = None if self.lengths is None else self.lengths[indices]
         return Part(self.x[indices], self.y[indices], lengths)

@@ -96,49 +96,60 @@ def recurrence(
 
     Raises:
         tf.errors.InvalidArgumentError: shapes that do not fit together.
+        tf.errors.ResourceExhaustedError: not enough memory, before any is used.
     """
-    how = {
+    attributes = {
         "reverse": reverse,
         "zero_masked": zero_masked,
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores(),
         "joined": joined,
     }
     mask = tf.zeros(0, bool) if mask is None else mask
-    given = [array for layer in layers for array in layer]
+    inputs = LayerInputs(*map(list, zip(*layers, strict=True)))
 
-    def run_forward(x, given, keep):
-        return forward(cell, x, mask, given, **how, sequences=return_sequences, keep=keep)
-
-    def gradient(x, given, kept, d_results):
-        # Outside training nothing is saved: recompute it in the rare case of a gradient.
-        kept = kept if training else run_forward(x, given, keep=True)[3::4]
-        flat = []
-        for one, array in enumerate(kept):
-            flat += [*d_results[3 * one : 3 * one + 3], *given[5 * one : 5 * one + 3], array]
-        found = backward(cell, x, mask, flat, **how)
-        # an operation of its own, left out where nobody asks for the gradient of the input
-        sums = [array for pair in zip(found[::6], given[::5], strict=True) for array in pair]
-        d_x = inputs_gradient(cell, sums, threads=how["threads"])
-        gradients = [d_x, *(array for index, array in enumerate(found) if index % 6)]
-        for value, like in zip(gradients, [x, *given], strict=True):
-            value.set_shape(like.shape)
-        return gradients
+    def run_forward(x, inputs, keep):
+        options = {"return_sequences": return_sequences, "keep": keep}
+        return forward(cell, x, mask, inputs, **attributes, **options)
 
     @tf.custom_gradient
-    def run(x, *given):
-        results = run_forward(x, given, keep=bool(training))
-        kept = results[3::4]
-        results = [array for index, array in enumerate(results) if index % 4 < 3]
-        for index, array in enumerate(results):
-            time = (x.shape[1],) if return_sequences and index % 3 == 0 else ()
-            units = layers[index // 3].recurrent_kernel.shape[0]
-            width = units * (2 if joined and index == 0 else 1)
-            if not (index % 3 == 2 and cell != "lstm") and not (joined and index == 3):
-                array.set_shape((x.shape[0], *time, width))
-        return results, lambda *d_results: gradient(x, given, kept, d_results)
+    def run(x, *arrays):
+        inputs_of_run = tf.nest.pack_sequence_as(inputs, arrays)
+        found = run_forward(x, inputs_of_run, keep=bool(training))
+        _set_shapes(found.outputs, x, inputs_of_run, return_sequences, joined)
+        results = LayerResult(found.outputs, found.h, found.c)
 
-    results = run(x, *given)
-    return [LayerResult(*results[index : index + 3]) for index in range(0, len(results), 3)]
+        def gradient(*d_results):
+            # Outside training nothing is saved: recompute it in the rare case of a gradient.
+            tape = found.tape if training else run_forward(x, inputs_of_run, keep=True).tape
+            d_results = tf.nest.pack_sequence_as(results, d_results)
+            d = backward(cell, x, mask, inputs_of_run, tape, d_results, **attributes)
+            # an operation of its own, pruned where nobody asks for the gradient of the input
+            kernel, threads = inputs_of_run.kernel, attributes["threads"]
+            d_x = inputs_gradient(cell, d.d_sums, kernel, threads=threads)
+            return [
+                d_x,
+                *d.d_kernel,
+                *d.d_recurrent_kernel,
+                *d.d_bias,
+                *d.d_initial_h,
+                *d.d_initial_c,
+            ]
+
+        return results, gradient
+
+    results = run(x, *tf.nest.flatten(inputs))
+    return [LayerResult(*arrays) for arrays in zip(*results, strict=True)]
+
+
+def _set_shapes(outputs, x, inputs, return_sequences, joined):
+    """Set the static shape of outputs, which depends on what C does not see before a run."""
+    for index, (array, recurrent_kernel) in enumerate(
+        zip(outputs, inputs.recurrent_kernel, strict=True)
+    ):
+        if joined and index:
+            continue
+        units = recurrent_kernel.shape[0] * (2 if joined else 1)
+        array.set_shape([x.shape[0], *([x.shape[1]] if return_sequences else []), units])
 
 
 @tf.RegisterGradient("KerasrnnBackward")
@@ -149,73 +160,83 @@ def _second_derivatives(*_):
     )
 
 
-def forward(cell, x, mask, layers, *, reverse, zero_masked, sequences, keep, threads, joined=False):
-    """All steps of layers that read the same: one, or the two of a bidirectional layer.
+def forward(
+    cell, x, mask, inputs, *, reverse, zero_masked, return_sequences, keep, threads, joined=False
+):
+    """The operation of all steps forward, of one layer or of two that read the same.
 
     Args:
-        cell: ``"lstm"``, ``"gru"`` (reset after the product) or ``"simple"``.
-        x: (batch, time, inputs).
-        mask: (batch, time), or (0,) for none. Masked steps change no state.
-        layers: for each layer: kernel, recurrent kernel and bias, and the initial states h and
-            c (batch, units); c of an LSTM only, else (0,).
-        reverse: for each layer, whether it reads from the last step to the first.
-        zero_masked: masked steps give zeros, else what the step before gave.
-        sequences: give the outputs of all steps, not only the last.
-        keep: keep what ``backward`` needs.
-        threads: at most so many at once.
-        joined: give all outputs of two layers as one array (batch, time, 2 · units), those of
-            the second in the reverse order, and (0,) as those of the second.
+        cell, x, reverse, zero_masked, return_sequences, joined: as in ``recurrence``.
+        mask: (batch, time), or (0,) for none.
+        inputs: ``LayerInputs`` of lists, with an array for each layer.
+        keep: save what ``backward`` needs.
+        threads: the most that run at once.
 
     Returns:
-        For each layer the outputs (batch, time, units) in the order of reading, or the last
-        (batch, units); the last states h and c (batch, units); and what is kept. What there is
-        not is (0,).
+        A named tuple of lists, with an array for each layer: outputs, h and c as in
+        ``LayerResult``, but joined outputs are the first layer's and the second's are (0,); and
+        tape (batch, time, panels, slots, 8), what is saved, or (0,).
 
     Raises:
         tf.errors.InvalidArgumentError: shapes that do not fit together.
+        tf.errors.ResourceExhaustedError: not enough memory, before any is used.
     """
     return library().kerasrnn_forward(
         x=x,
         mask=mask,
-        layers=layers,
-        results=4 * len(reverse),
-        **_shared(cell, reverse, zero_masked, threads, joined),
-        sequences=int(sequences),
+        kernel=inputs.kernel,
+        recurrent_kernel=inputs.recurrent_kernel,
+        bias=inputs.bias,
+        initial_h=inputs.h,
+        initial_c=inputs.c,
+        **_attributes(cell, reverse, zero_masked, threads, joined),
+        sequences=int(return_sequences),
         keep=int(keep),
     )
 
 
-def backward(cell, x, mask, layers, *, reverse, zero_masked, threads, joined=False):
-    """Gradients of what ``forward`` was given, from those of what it gave.
+def backward(
+    cell, x, mask, inputs, tape, d_results, *, reverse, zero_masked, threads, joined=False
+):
+    """The operation of the gradients of what ``forward`` was given, from those of its results.
 
     Args:
-        layers: for each layer the gradients of its outputs and last states h and c, its kernel,
-            recurrent kernel and bias, and what ``forward`` kept.
-        cell, x, mask, reverse, zero_masked, threads, joined: as ``forward`` had them.
+        tape: for each layer what ``forward`` saved.
+        d_results: ``LayerResult`` of lists, the gradients of outputs, h and c.
+        cell, x, mask, inputs, reverse, zero_masked, threads, joined: as for ``forward``.
 
     Returns:
-        For each layer the gradients of the gates' sums, for ``inputs_gradient``; and of what
-        ``forward`` was given for it.
+        A named tuple of lists, with an array for each layer: d_sums, the gradients of the gate
+        sums, for ``inputs_gradient``; d_kernel, d_recurrent_kernel, d_bias, d_initial_h and
+        d_initial_c.
     """
     return library().kerasrnn_backward(
         x=x,
         mask=mask,
-        layers=layers,
-        results=6 * len(reverse),
-        **_shared(cell, reverse, zero_masked, threads, joined),
+        kernel=inputs.kernel,
+        recurrent_kernel=inputs.recurrent_kernel,
+        bias=inputs.bias,
+        tape=tape,
+        d_outputs=d_results.outputs,
+        d_h=d_results.h,
+        d_c=d_results.c,
+        **_attributes(cell, reverse, zero_masked, threads, joined),
     )
 
 
-def inputs_gradient(cell, layers, *, threads):
-    """The gradient of x (batch, time, inputs), from those of the gates' sums of ``backward``.
+def inputs_gradient(cell, d_sums, kernel, *, threads):
+    """The operation of the gradient of x (batch, time, inputs), from the d_sums of ``backward``.
 
-    layers: for each layer that gradient, and its kernel.
+    d_sums, kernel: lists, with an array for each layer.
     """
-    return library().kerasrnn_inputs_gradient(layers=layers, cell=CELLS[cell].code, threads=threads)
+    code = CELLS[cell].code
+    return library().kerasrnn_inputs_gradient(
+        d_sums=d_sums, kernel=kernel, cell=code, threads=threads
+    )
 
 
-def _shared(cell, reverse, zero_masked, threads, joined):
-    """The attributes of both operations; bit i of reverse tells of layer i."""
+def _attributes(cell, reverse, zero_masked, threads, joined):
+    """The attributes of both operations; bit i of reverse is that of layer i."""
     return {
         "cell": CELLS[cell].code,
         "threads": threads,

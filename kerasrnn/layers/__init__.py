@@ -8,6 +8,7 @@ from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
 from kerasrnn.layers.recurrent import (
     GRU,
     LSTM,
+    RNN,
     Bidirectional,
     Implementation,
     SimpleRNN,
@@ -26,6 +27,7 @@ from kerasrnn.layers.sequence import (
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Bidirectional",
     "CharacterEncoder",
     "FlipTime",

@@ -42,8 +42,9 @@ def implementation(layer: keras.layers.Layer) -> Implementation:
     layer = getattr(layer, "forward_layer", layer)
     if not isinstance(layer, Native):
         return Implementation("keras", "not a layer of kerasrnn")
-    reason = why_not_native(layer)
-    return Implementation("keras", reason) if reason else Implementation("native", "float32 on CPU")
+    if reason := why_not_native(layer):
+        return Implementation("keras", reason)
+    return Implementation("native", "float32 on a CPU")
 
 
 def why_not_native(layer: Native) -> str | None:
@@ -123,11 +124,12 @@ def standardized(dtype, sequences, initial_state, mask):
     """
     if not keras.backend.is_float_dtype(sequences.dtype):
         sequences = ops.cast(sequences, dtype)
-    batch, time = ops.shape(sequences)[:2]
 
-    def whole(array, size):  # broadcast unless its shape is known to be right
-        known = isinstance(batch, int) and array.shape[0] == batch
-        return array if known else ops.broadcast_to(array, (batch, size))
+    def whole(array, size=None):  # broadcast unless the shape is known to be right
+        if array.shape[0] is not None and array.shape[0] == sequences.shape[0]:
+            return array
+        batch, time = ops.shape(sequences)[:2]
+        return ops.broadcast_to(array, (batch, size or time))
 
     if initial_state is not None:
         states = keras.tree.flatten(initial_state)
@@ -139,7 +141,7 @@ def standardized(dtype, sequences, initial_state, mask):
     mask = ops.cast(mask, "bool")
     if len(mask.shape) == 3 and mask.shape[-1] == 1:
         mask = ops.squeeze(mask, -1)
-    return sequences, initial_state, whole(mask, time) if len(mask.shape) == 2 else mask
+    return sequences, initial_state, whole(mask) if len(mask.shape) == 2 else mask
 
 
 def of_each_unit(mask) -> bool:
@@ -237,6 +239,18 @@ class SimpleRNN(Native, keras.layers.SimpleRNN):
     """
 
     cell_name = "simple"
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class RNN(CarriesMask, keras.layers.RNN):
+    """``keras.layers.RNN`` of any cell, with Keras's loop, that passes its mask on.
+
+    >>> import keras
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.RNN(keras.layers.GRUCell(4))(np.ones((2, 3, 5), "float32")).shape
+    TensorShape([2, 4])
+    """
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -17,12 +17,12 @@ from kerasrnn.layers import (
     OneHot,
     SimpleRNN,
 )
+from kerasrnn.options import MOST_LAYERS
 
 Units = int | Sequence[int]
 InputShape = tuple[int | None, int] | None
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
-_MOST_LAYERS = 64
 
 
 def recurrent_stack(
@@ -84,8 +84,8 @@ def _check_units(units, gates):
     widths = tuple(units) if isinstance(units, (tuple, list)) else (units,)
     if not widths or not all(isinstance(width, int) and width >= 1 for width in widths):
         raise InputError("bad units", found=units, expected="a positive int, or one for each layer")
-    if len(widths) > _MOST_LAYERS:
-        raise InputError("too many layers", found=len(widths), expected=f"at most {_MOST_LAYERS}")
+    if len(widths) > MOST_LAYERS:
+        raise InputError("too many layers", found=len(widths), expected=f"at most {MOST_LAYERS}")
     # the recurrent kernels alone, in float32
     check_memory("a model", 4 * gates * sum(width**2 for width in widths))
     return widths

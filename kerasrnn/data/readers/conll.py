@@ -96,6 +96,8 @@ def _conll_rows(path):
     lines = [
         (number, "" if line.startswith("-DOCSTART-") else line) for number, line in read_lines(path)
     ]
+    # First the lines that are no comment for certain: they tell the separator, the number of
+    # columns and the labels, by which a line that starts with "# " is a token or a comment.
     certain = [(n, line) for n, line in lines if line.strip() and not line.startswith("# ")]
     if not certain:
         return

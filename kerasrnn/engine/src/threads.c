@@ -1,115 +1,138 @@
-/* Threads that wait for work, since a new one waits its turn where the cores are busy. Whoever has
- * work takes part in it, and waits for none that has not begun.
+/* A persistent pool of worker threads. The caller runs jobs too, and waits only for workers that
+ * have started one: a worker that the system does not schedule delays nobody.
+ *
+ * A sleeping thread takes 50 to 100 microseconds to wake, longer than a loop of few rows. So after
+ * a brief call the workers spin for 2 ms in case of another, giving the core away in between: at
+ * ten calls a second that is 2 % of a core for each worker. The environment variable
+ * KERASRNN_SPIN_US sets another time in microseconds; with 0 they sleep at once.
  */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "loops.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 
-/* A sleeping thread takes 50 to 100 microseconds to wake, longer than a loop of few rows. */
-enum { AWAKE = 2000000 }; /* nanoseconds that a thread looks out for more work after a brief one */
-enum { A_MOMENT = 2000 }; /* looks at the others, before the one that called them sleeps */
+enum { SPIN_US = 2000 };
+enum { SPINS = 2000 }; /* looks at the workers before the caller sleeps */
 
-typedef struct Crew {
-    int (*run)(const void *what, int64_t job);
-    const void *what;
+/* A call of parallel_for. It lives on the stack of its caller. */
+typedef struct Batch {
+    int (*run)(const void *context, int64_t job);
+    const void *context;
     int64_t jobs, next;
-    int brief, seats, failed; /* seats: threads that may join */
-    _Atomic int inside;       /* that have joined */
-    struct Crew *other;
-} Crew;
+    int brief, vacancies, failed; /* vacancies: workers that may still join */
+    _Atomic int working;          /* workers that have joined */
+    struct Batch *other;
+} Batch;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER, done = PTHREAD_COND_INITIALIZER;
-static Crew *crews;
-static int threads_there;
-static _Atomic unsigned calls; /* for threads */
+static Batch *batches;
+static int workers;
+static _Atomic unsigned calls; /* that want workers, counted for those that spin */
+static int64_t spin_nanoseconds = SPIN_US * INT64_C(1000);
 
 /* Run jobs until none is left. The lock is held before and after. */
-static void take_jobs(Crew *crew) {
-    while (crew->next < crew->jobs) {
-        const int64_t job = crew->next++;
+static void take_jobs(Batch *batch) {
+    while (batch->next < batch->jobs) {
+        const int64_t job = batch->next++;
         pthread_mutex_unlock(&lock);
-        const int failed = crew->run(crew->what, job);
+        const int failed = batch->run(batch->context, job);
         pthread_mutex_lock(&lock);
-        crew->failed |= failed;
+        batch->failed |= failed;
     }
 }
 
 static int64_t nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * (int64_t)1000000000 + now.tv_nsec;
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* Look out for the next call, without the lock, and let others have the core. */
-static void stay_awake(void) {
+/* Spin until the next call or the end of the time. The lock is held before and after. */
+static void spin(void) {
     const unsigned before = calls;
     pthread_mutex_unlock(&lock);
-    for (const int64_t end = nanoseconds() + AWAKE; calls == before && nanoseconds() < end;) {
-        for (int i = 0; i < 64 && calls == before; i++) relax();
+    for (const int64_t end = nanoseconds() + spin_nanoseconds;
+         calls == before && nanoseconds() < end;) {
+        for (int i = 0; i < 64 && calls == before; i++) cpu_pause();
         sched_yield();
     }
     pthread_mutex_lock(&lock);
 }
 
-static void *wait_for_work(void *unused) {
-    int brief = 0; /* the last work */
+static void *worker(void *unused) {
+    int brief = 0; /* the last batch */
     pthread_mutex_lock(&lock);
     for (;;) {
-        Crew *crew = crews;
-        while (crew && !(crew->seats && crew->next < crew->jobs)) crew = crew->other;
-        if (!crew) {
-            if (brief) stay_awake();
+        Batch *batch = batches;
+        while (batch && !(batch->vacancies && batch->next < batch->jobs)) batch = batch->other;
+        if (!batch) {
+            if (brief) spin();
             else pthread_cond_wait(&work, &lock);
             brief = 0;
             continue;
         }
-        crew->seats--, crew->inside++;
-        take_jobs(crew);
-        brief = crew->brief; /* the crew is gone with its last thread */
-        if (!--crew->inside) pthread_cond_broadcast(&done);
+        batch->vacancies--, batch->working++;
+        take_jobs(batch);
+        brief = batch->brief; /* read now: the batch is gone once its last worker has left */
+        if (!--batch->working) pthread_cond_broadcast(&done);
     }
     return unused;
 }
 
-/* A child has none of its parent's threads. */
+/* A child of fork has none of its parent's threads. */
 static void after_fork(void) {
     pthread_mutex_init(&lock, NULL), pthread_cond_init(&work, NULL), pthread_cond_init(&done, NULL);
-    crews = NULL, threads_there = 0;
+    batches = NULL, workers = 0;
 }
 
-__attribute__((constructor)) static void at_first(void) { pthread_atfork(NULL, NULL, after_fork); }
+__attribute__((constructor)) static void set_up(void) {
+    const char *microseconds = getenv("KERASRNN_SPIN_US");
+    if (microseconds) spin_nanoseconds = atoi(microseconds) * INT64_C(1000);
+    pthread_atfork(NULL, NULL, after_fork);
+}
 
-static void start_threads(int number) {
-    pthread_t one;
-    while (threads_there < number && !pthread_create(&one, NULL, wait_for_work, NULL)) {
-        pthread_detach(one);
-        threads_there++;
+/* Start workers until there are that many. Signals are for the threads of the program. */
+static void start_workers(int number) {
+    if (workers >= number) return;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    while (workers < number && !pthread_create(&thread, NULL, worker, NULL)) {
+#if defined(__linux__)
+        pthread_setname_np(thread, "kerasrnn");
+#endif
+        pthread_detach(thread);
+        workers++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-int share(int (*run)(const void *, int64_t), const void *what, int64_t jobs, int threads,
-          int brief) {
-    Crew crew = {run, what, jobs, 0, brief, (int)least(threads, jobs) - 1, 0, 0, NULL};
+int parallel_for(int (*run)(const void *, int64_t), const void *context, int64_t jobs, int threads,
+                 int brief) {
+    Batch batch = {run, context, jobs, 0, brief, (int)least(threads, jobs) - 1, 0, 0, NULL};
     pthread_mutex_lock(&lock);
-    start_threads(crew.seats);
-    crew.other = crews, crews = &crew;
-    if (crew.seats > 0) {
+    start_workers(batch.vacancies);
+    batch.other = batches, batches = &batch;
+    if (batch.vacancies > 0) {
         calls++;
         pthread_cond_broadcast(&work);
     }
-    take_jobs(&crew);
-    Crew **at = &crews;
-    while (*at != &crew) at = &(*at)->other;
-    *at = crew.other;
-    if (crew.inside) {
+    take_jobs(&batch);
+    Batch **at = &batches;
+    while (*at != &batch) at = &(*at)->other;
+    *at = batch.other;
+    if (batch.working) {
         pthread_mutex_unlock(&lock);
-        for (int i = 0; i < A_MOMENT && crew.inside; i++) relax();
+        for (int i = 0; i < SPINS && batch.working; i++) cpu_pause();
         pthread_mutex_lock(&lock);
     }
-    while (crew.inside) pthread_cond_wait(&done, &lock);
+    while (batch.working) pthread_cond_wait(&done, &lock);
     pthread_mutex_unlock(&lock);
-    return crew.failed;
+    return batch.failed;
 }

@@ -1,0 +1,191 @@
+"""The verbs that look at runs and use models, from a run and from an export."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import invoke
+
+
+def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
+    result = invoke("evaluate")
+    assert result.stderr == "run runs/digits-classifier-1\n"
+    assert invoke("evaluate", "--quiet").stderr == ""
+    numbers = json.loads(invoke("evaluate", trained, "--json").stdout)
+    assert f"{numbers['test']['accuracy']:.4f}" in result.stdout
+    assert numbers.pop("run") == str(trained)
+    assert json.loads((trained / "metrics.json").read_text()) == numbers
+
+
+def test_plot_writes_where_it_says(trained, workplace):
+    paths = ["runs/digits-classifier-1/accuracy.png", "runs/digits-classifier-1/loss.png"]
+    assert invoke("plot").stdout.split() == paths
+    assert json.loads(invoke("plot", "--json").stdout) == paths
+    assert invoke("plot", trained, "-o", "both.svg").stdout == "both.svg\n"
+    assert "<svg" in (workplace / "both.svg").read_text()
+    result = invoke("plot", trained, trained, "--metric", "loss")
+    assert result.stdout == f"{trained}/compare-loss.png\n"
+    assert (trained / "compare-loss.png").exists()
+
+
+def test_plot_show_opens_a_window(trained, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    assert invoke("plot", "--show").stdout == ""
+    assert [ax.get_title() for ax in shown[0].axes] == ["Accuracy by epoch", "Loss by epoch"]
+
+
+def test_runs_lists_their_task_and_what_was_measured(trained, writing):
+    shutil.copytree(trained, trained.parent / "bare")
+    (trained.parent / "bare" / "metrics.json").unlink()
+    by_name = {line.split()[0]: line for line in invoke("runs").stdout.splitlines()[1:]}
+    assert (
+        list(by_name)
+        == [
+            "runs/bare",
+            "runs/digits-classifier-1",
+            "runs/text-generator-1",
+        ]
+        or len(by_name) == 3
+    )
+    rows = {row["run"]: row for row in json.loads(invoke("runs", "--json").stdout)}
+    digits, text = rows["runs/digits-classifier-1"], rows["runs/text-generator-1"]
+    assert (digits["task"], digits["epochs"]) == ("classifier", 2)
+    assert (digits["part"], digits["metric"]) == ("test", "accuracy")
+    assert by_name[digits["run"]].endswith(f"  test accuracy {digits['value']:.4f}")
+    assert (text["part"], text["metric"]) == ("validation", "perplexity")
+    assert by_name[text["run"]].endswith(f"  validation perplexity {text['value']:.4f}")
+    assert rows["runs/bare"]["value"] is None and by_name["runs/bare"].endswith("  -")
+
+
+def test_a_broken_run_does_not_hide_the_others(trained):
+    shutil.copytree(trained, trained.parent / "other")
+    (trained.parent / "other" / "history.csv").write_text("epoch,loss\n1,two\n")
+    result = invoke("runs")
+    assert len(result.stdout.splitlines()) == 2 and "other/history.csv" in result.stderr
+
+
+def test_predict_gives_a_row_for_each_sequence(trained, workplace):
+    rows = list(csv.DictReader(io.StringIO(invoke("predict", trained, "digits").stdout)))
+    assert len(rows) == 360 and set(rows[0]) == {"index", "label", "probability"}
+    answers = json.loads(invoke("predict", "digits", "--json").stdout)  # with the newest run
+    assert [answer["label"] for answer in answers] == [row["label"] for row in rows]
+    assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    result = invoke("predict", trained, "digits", "-o", "out.csv")
+    assert result.stdout == "" and result.stderr == "wrote out.csv\n"
+    assert len((workplace / "out.csv").read_text().splitlines()) == 361
+
+
+def test_predictions_take_raw_input_and_any_batch(trained, workplace):
+    from sklearn.datasets import load_digits
+
+    images = load_digits().images.astype("uint8")
+    np.savez("some.npz", x=images[:1])
+    np.savez("others.npz", x=images[1:3])
+    rows = invoke("predict", trained, "some.npz", "others.npz").stdout.splitlines()
+    assert [row.split(",")[0] for row in rows] == ["index", "0", "1", "2"]
+
+
+def test_unequal_lengths_from_file_to_prediction(workplace, ragged):
+    words = ["--epochs", "1", "--units", "4", "--cell", "simple", "--quiet"]
+    invoke("train", ragged, *words, "-o", "mine")
+    rows = invoke("predict", "mine", ragged).stdout.splitlines()
+    assert len(rows) == 61 and rows[1].split(",")[1] in ("up", "down")
+
+
+SAMPLING = (
+    "--max-length 9 --temperature 0.5 --top-k 3 --top-p 0.9 --repetition-penalty 1.1 --stop a "
+    "--samples 2 --unknown skip --seed 3 --json"
+)
+
+
+def test_generate_prints_the_prompt_and_the_text_or_json(writing):
+    result = invoke("generate", "--prompt", "abc", "--max-length", "9")
+    assert result.stderr == "run runs/text-generator-1\n"
+    assert len(result.stdout) == len("abc") + 9 + 1 and result.stdout.startswith("abc")
+    answer = json.loads(invoke("generate", "--prompt", "abcX", *SAMPLING.split()).stdout)
+    samples = answer.pop("samples")
+    assert answer == {"run": "runs/text-generator-1", "prompt": "abcX", "seed": 3}
+    assert len(samples) == 2 and not any("a" in text for text in samples)
+
+
+def test_generate_draws_a_new_seed_each_time_and_says_which(writing):
+    words = ["generate", "--prompt", "abc", "--max-length", "40", "--json"]
+    first, second = (json.loads(invoke(*words).stdout) for _ in range(2))
+    assert first["seed"] != second["seed"] and first["samples"] != second["samples"]
+    again = json.loads(invoke(*words, "--seed", first["seed"]).stdout)
+    assert again == first
+
+
+def test_generate_reads_its_prompt_from_standard_input(writing):
+    words = ["generate", "--max-length", "5", "--seed", "1", "--prompt"]
+    piped = invoke(*words, "-", text="abc\n").stdout  # without the line end of echo
+    assert piped == invoke(*words, "abc").stdout
+
+
+def test_generate_searches_with_beams(writing):
+    words = ["generate", "--prompt", "abc", "--max-length", "6", "--beams", "3", "--samples", "2"]
+    best, second = invoke(*words).stdout.removesuffix("\n").split("\n---\n")
+    assert best.startswith("abc") and second.startswith("abc") and best != second
+    assert "seed" not in json.loads(invoke(*words, "--json").stdout)
+
+
+@pytest.mark.slow
+def test_lines_are_generated_without_a_prompt(workplace):
+    (workplace / "names.txt").write_text("ada\nbob\ncleo\n" * 20)
+    invoke("train", "names.txt", "--lines", "--units", "8", "--epochs", "1", "--quiet")
+    assert len(invoke("generate", "--samples", "4").stdout.splitlines()) == 4
+
+
+@pytest.mark.slow
+def test_an_export_is_used_as_its_run_is(trained, workplace):
+    result = invoke("export", "--no-check")
+    assert result.stdout == "saved_models/digits-classifier-1\n"
+    assert "model_card.md" in result.stderr
+    words = ["predict", "saved_models/digits-classifier-1", "digits"]
+    assert invoke(*words).stdout == invoke("predict", trained, "digits").stdout
+    assert "exists already" in invoke("export", "--no-check", code=2).stderr
+    words = ["export", "--overwrite", "--no-check", "--format", "saved_model", "--json", "-q"]
+    result = invoke(*words)
+    place = {"run": "runs/digits-classifier-1", "export": "saved_models/digits-classifier-1"}
+    assert json.loads(result.stdout) == place and result.stderr == ""
+
+
+@pytest.mark.slow
+def test_an_exported_generator_writes_as_its_run_does(writing, workplace):
+    invoke("export", "-o", "mine", "--no-check")
+    words = ["--prompt", "abc", "--max-length", "12", "--temperature", "0"]
+    assert invoke("generate", "mine", *words).stdout == invoke("generate", writing, *words).stdout
+    assert invoke("predict", "mine", "abc").stdout.startswith("abc")
+
+
+def test_info_says_versions_devices_and_folders(monkeypatch):
+    monkeypatch.setenv("KERASRNN_DATA", "/some/where")
+    facts = json.loads(invoke("info", "--json").stdout)
+    assert {"kerasrnn", "python", "tensorflow", "keras", "numpy"} <= facts.keys()
+    assert facts["KERASRNN_DATA"] == "/some/where" and facts["cache"].endswith("kerasrnn")
+    assert facts["loop over time"] in ("native", "keras") and facts["reason"]
+    assert facts["threads"] >= 1 and isinstance(facts["gpus"], list)
+    lines = dict(line.split(None, 1) for line in invoke("info").stdout.splitlines())
+    assert lines["tensorflow"] == facts["tensorflow"]
+
+
+def test_info_says_why_there_is_no_native_loop(monkeypatch):
+    from kerasrnn.engine import native
+
+    monkeypatch.setattr(native, "library", lambda: None)
+    facts = json.loads(invoke("info", "--json").stdout)
+    assert facts["native operations"] is False and facts["loop over time"] == "keras"
+    assert "no compiler at the installation" in facts["reason"]
+
+
+def test_a_reader_that_leaves_early_is_no_error(trained):
+    command = f"{sys.executable} -m kerasrnn predict {trained} digits | true"
+    assert subprocess.run(command, shell=True, capture_output=True).stderr == b""
