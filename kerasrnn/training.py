@@ -212,10 +212,11 @@ def load_data(run: str | os.PathLike):
     try:
         source, options, fingerprint = said["source"], said["options"], said["fingerprint"]
         sources = [source] if isinstance(source, str) else source
-        if "-" in sources:
+        if "-" in sources or not any(sources):
+            where = "came from standard input" if "-" in sources else "was in memory"
             raise InputError(
-                f"the data of {run} came from standard input and cannot be read again",
-                fix="train on a file to evaluate the run later",
+                f"the data of {run} {where} and cannot be read again",
+                fix="give evaluate the data, or train on a file",
             )
         data = task_of(run.task).load(*sources, **options)
     except (KeyError, TypeError) as error:
@@ -224,7 +225,7 @@ def load_data(run: str | os.PathLike):
         ) from error
     found = data.fingerprint()
     if found != fingerprint:
-        before, now = said.get("origin", ""), getattr(data, "origin", "")
+        before, now = said.get("origin", ""), data.origin
         raise InputError(
             f"the data of {run} has changed",
             where=" ".join(sources),

@@ -1,4 +1,4 @@
-"""What the second direction gives an infiller: perplexity of hidden characters, with and without.
+"""What the second direction gives an infiller: perplexity of masked characters, with and without.
 
     python scripts/compare_directions.py                       # both texts
     python scripts/compare_directions.py --text time-machine --epochs 10
@@ -28,12 +28,12 @@ TEXTS = ("time-machine", "shakespeare")
 @click.option("--units", type=int, default=128, show_default=True, help="Of each direction.")
 @click.option("--epochs", type=int, multiple=True, help="For each text.  [default: 20, then 4]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the trainings.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
-def main(text, units, epochs, seed, out):
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
+def main(text, units, epochs, seed, output):
     """Train both infillers on each text and print a table."""
     from kerasrnn import build_infiller, load_corpus, train
 
-    folder = out or Path(tempfile.mkdtemp(prefix="directions-"))
+    folder = output or Path(tempfile.mkdtemp(prefix="directions-"))
     rows = []
     for name, number in zip(text or TEXTS, epochs or (20, 4), strict=False):
         corpus = load_corpus(name, task="infiller")

@@ -35,18 +35,20 @@ NANOGPT = (
 @click.command()
 @click.option("--epochs", type=int, multiple=True, default=(2, 20), show_default=True)
 @click.option("--units", type=int, help="Width of the layer.  [default: the generator's]")
-@click.option("--dropout", type=float, help="Share dropped.  [default: the generator's]")
+@click.option("--dropout", type=float, help="Dropout rate.  [default: the generator's]")
 @click.option("--learning-rate", type=float, help="Learning rate.  [default: the generator's]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the trainings.")
 @click.option("--nanogpt", type=click.Path(exists=True, file_okay=False), help="Its checkout.")
 @click.option("--nanogpt-python", default=sys.executable, help="A Python with PyTorch.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the runs and the picture.")
-def main(epochs, seed, nanogpt, nanogpt_python, out, **options):
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for the runs and the picture."
+)
+def main(epochs, seed, nanogpt, nanogpt_python, output, **options):
     """Train for some numbers of epochs, print a table for each and draw all curves."""
     from kerasrnn import load_corpus, train
 
     options = {name: value for name, value in options.items() if value is not None}
-    folder = out or Path(tempfile.mkdtemp(prefix="shakespeare-"))
+    folder = output or Path(tempfile.mkdtemp(prefix="shakespeare-"))
     theirs = run_nanogpt(nanogpt, nanogpt_python) if nanogpt else None
     corpus = load_corpus("shakespeare")
     curves = {}

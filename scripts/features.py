@@ -33,18 +33,18 @@ KINDS = ("states", "mean", "both")
 @click.option("--batch-size", type=int, default=8, help="Series a step of the training.")
 @click.option("--epochs", type=int, default=30, help="Passes over the training part.")
 @click.option("--seed", type=int, default=0, help="Of all weights and of the training.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
-def main(data, units, cell, seed, out, **options):
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
+def main(data, units, cell, seed, output, **options):
     """Print the test accuracy of each kind of features of each DATA, a folder or .ts file."""
-    from kerasrnn import load
+    from kerasrnn import load_dataset
 
-    folder = out or Path(tempfile.mkdtemp(prefix="features-"))
+    folder = output or Path(tempfile.mkdtemp(prefix="features-"))
     columns = [f"{encoder}: {kind}" for encoder in ("untrained", "trained") for kind in KINDS]
     click.echo(f"Test accuracy, {units} units, seed {seed}, {date.today()}, runs in {folder}\n")
     click.echo("| series | " + " | ".join([*columns, "end to end"]) + " |")
     click.echo("|---" * (len(columns) + 2) + "|")
     for source in data or published():
-        series = load(source, seed=seed)
+        series = load_dataset(source, seed=seed)
         accuracies = compare(series, folder, seed, {"units": units, "cell": cell}, options)
         cells = " | ".join(f"{100 * accuracy:.2f} %" for accuracy in accuracies)
         click.echo(f"| {series.name} | {cells} |")
@@ -64,13 +64,16 @@ def compare(series, folder, seed, stack, options):
     import keras
 
     from kerasrnn import build_encoder, load_model, train
-    from kerasrnn.tasks import scaling
+    from kerasrnn.tasks.classifier import scaling
 
     run = train(series, folder / series.name, seed=seed, quiet=True, **stack, **options)
     keras.utils.set_random_seed(seed)
     lengths = series.train.lengths is not None
     encoder = build_encoder(
-        (None, series.train.x.shape[2]), lengths=lengths, scaling=scaling(series), **stack
+        (None, series.train.x.shape[2]),
+        lengths=lengths,
+        scaling=scaling(series.train, series.one_scale),
+        **stack,
     )
     accuracies = ridge_accuracies(encoder, series)
     weights = load_model(run.path).get_weights()

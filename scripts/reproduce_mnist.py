@@ -56,14 +56,14 @@ COLUMNS = {
     "--program", type=click.Choice(list(PROGRAMS)), multiple=True, help="Which.  [default: all]"
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the training.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
-def main(program, seed, out):
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
+def main(program, seed, output):
     """Train the published programs and print their numbers beside ours."""
-    from kerasrnn import load, train
+    from kerasrnn import load_dataset, train
 
-    mnist = load("mnist", validation_split=0)
+    mnist = load_dataset("mnist", validation_split=0)
     mnist = dataclasses.replace(mnist, validation=mnist.test)
-    folder = out or Path(tempfile.mkdtemp(prefix="mnist-"))
+    folder = output or Path(tempfile.mkdtemp(prefix="mnist-"))
     summary = []
     for name in program or PROGRAMS:
         spec = PROGRAMS[name]

@@ -37,9 +37,9 @@ MODELS = {
     },
 }
 COMMON = {
-    "embedding": None,
+    "embedding_dim": None,
     "dropout": 0,
-    "steps": 35,
+    "sequence_length": 35,
     "batch_size": 32,
     "optimizer": "sgd",
     "clip_norm": 1.0,
@@ -61,26 +61,27 @@ LENGTH = 50
 )
 @click.option("--epochs", type=int, default=500, show_default=True, help="Passes over the text.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the training.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
-def main(model, schedule, epochs, seed, out):
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to keep the runs in.")
+def main(model, schedule, epochs, seed, output):
     """Train the published models and print perplexity, tokens per second and text."""
-    from kerasrnn import load_corpus, train
-    from kerasrnn.tasks.generator import load_writer
+    from kerasrnn import TextGenerator, load_corpus, train
 
-    corpus = load_corpus("time-machine", classic=True, max_tokens=10_000, validation_split=0)
-    whole = load_corpus("time-machine", classic=True, validation_split=0)
+    corpus = load_corpus(
+        "time-machine", letters_only=True, max_corpus_tokens=10_000, validation_split=0
+    )
+    whole = load_corpus("time-machine", letters_only=True, validation_split=0)
     book = "".join(whole.vocabulary.decode(whole.train))
-    folder = out or Path(tempfile.mkdtemp(prefix="time-machine-"))
+    folder = output or Path(tempfile.mkdtemp(prefix="time-machine-"))
     rows = []
     for name in model or MODELS:
         options = COMMON | MODELS[name] | {"schedule": schedule}
         run = train(corpus, folder / name, epochs=epochs, seed=seed, quiet=True, **options)
         history = run.history()
         rows.append((name, history["perplexity"][-1], sorted(history["tokens_per_second"])))
-        writer = load_writer(run)
+        generator = TextGenerator.load(run)
         click.echo(f"{name}: perplexity {rows[-1][1]:.3f}, {sum(history['seconds']):.0f} s")
         for prompt in PROMPTS:
-            text = prompt + writer.write(prompt, LENGTH, temperature=0)[0]
+            text = prompt + generator.generate(prompt, LENGTH, temperature=0)[0]
             own = "the book's own" if text in book else "not in the book"
             click.echo(f"  {text!r}  ({own})")
     click.echo(f"\nTraining perplexity of the last epoch, {date.today()}, runs in {folder}\n")

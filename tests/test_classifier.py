@@ -65,6 +65,9 @@ def test_a_label_only_in_the_test_part_counts_as_wrong(tmp_path):
     assert run.labels() == ("high", "low")
     assert Classifier.load(run).predict(np.ones((1, 4, 1))) == ["high"]
     assert Classifier.load(str(run)).predict(np.zeros((1, 4, 1))) == ["low"]
+    assert evaluate(run, data) == metrics
+    with pytest.raises(InputError, match="was in memory and cannot be read again; give evaluate"):
+        evaluate(run)
 
 
 def test_the_run_of_another_task_is_named(text_run):

@@ -10,7 +10,8 @@ from kerasrnn.inference.calling import gives_logits
 from kerasrnn.inference.states import sequence_model
 
 _WARM_UP = 256  # tokens that are read before those that count
-_CHUNK = 256  # steps of a text that are read at once
+_CHUNK = 256  # steps of a text that are read at once, where the vocabulary is no larger
+_LARGEST = 1 << 28  # probabilities of a chunk
 _ROWS = 64  # places of a text that are read side by side
 
 
@@ -65,8 +66,9 @@ class TextLoss:
         """The loss summed over the tokens firsts … stops - 1 of each row, read from starts."""
         states = [np.zeros((len(starts), size), "float32") for size in self._sizes]
         total, width = 0.0, int((stops - starts).max()) - 1
-        for step in range(0, width, _CHUNK):
-            places = starts[:, None] + np.arange(step, min(step + _CHUNK, width) + 1)
+        chunk = min(_CHUNK, max(1, _LARGEST // (len(starts) * self._model.outputs[0].shape[-1])))
+        for step in range(0, width, chunk):
+            places = starts[:, None] + np.arange(step, min(step + chunk, width) + 1)
             tokens = whole[np.minimum(places, len(whole) - 1)].astype("int32")
             asked = places[:, 1:]
             counted = (asked >= firsts[:, None]) & (asked < stops[:, None])

@@ -18,6 +18,7 @@ from kerasrnn.layers import (
     SimpleRNN,
 )
 from kerasrnn.options import MOST_LAYERS
+from kerasrnn.options import MOST_LAYERS
 
 Units = int | Sequence[int]
 InputShape = tuple[int | None, int] | None
