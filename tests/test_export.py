@@ -210,7 +210,7 @@ def test_the_programs_of_the_card_run_as_they_stand(tagged, monkeypatch):
     monkeypatch.chdir(tagged.parent)
     card = (tagged / "model_card.md").read_text()
     programs = [part.split("```")[0] for part in card.split("```python\n")[1:]]
-    assert len(programs) == 2
+    assert len(programs) == 1
     command = [sys.executable, "-P", "-c", "\n".join(programs)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("'labels'") == 2, done.stderr
