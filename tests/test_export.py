@@ -23,6 +23,7 @@ from kerasrnn import (
     InputError,
     Tagger,
     TextGenerator,
+    Vocabulary,
     build_classifier,
     export,
     load_corpus,
@@ -93,7 +94,7 @@ def test_it_predicts_as_the_run_does_wherever_it_is_moved(digits, digit_run, tmp
 def test_a_tagger_answers_alike_from_a_run_and_an_export(tmp_path):
     (tmp_path / "a.conll").write_text("the\tDET\ncat\tNOUN\n\nit\tPRON\nsat\tVERB\n\n" * 20)
     run = train(load_sentences(tmp_path / "a.conll"), tmp_path / "run", units=6, **QUICK)
-    made = export(run, tmp_path / "export", check=False)
+    made = export(str(run), tmp_path / "export", check=False)
     of_run, of_export = (Tagger.load(path) for path in (str(run), made))
     for text in ("the cat sat.\n\nA cat, it sat", ""):
         assert of_export.predict(text) == of_run.predict(text)
@@ -325,6 +326,40 @@ def test_what_cannot_be_exported_is_named(digit_run, digits, workplace):
     with pytest.raises(InputError, match="2 labels; expected 3"):
         export(build_classifier((4, 3), num_classes=3), "x", labels=["a", "b"])
     assert not (workplace / "x").exists()
+
+
+KERAS_MODELS = {
+    "labels of each step": (keras.Input((None, 3)), lambda x: keras.layers.Dense(3)(x)),
+    "no time": (keras.Input((3,)), lambda x: keras.layers.Dense(3)(x)),
+    "images": (keras.Input((4, 4, 3)), lambda x: keras.layers.GlobalAveragePooling2D()(x)),
+}
+
+
+@pytest.mark.parametrize("case", KERAS_MODELS)
+def test_a_model_that_is_no_classifier_gets_no_labels(workplace, case):
+    x, layer = KERAS_MODELS[case]
+    with pytest.raises(InputError, match="not the model of a classifier: found .* → .*; expected"):
+        export(keras.Model(x, layer(x)), "x", labels=LABELS)
+
+
+def test_a_vocabulary_of_other_ids_is_named(workplace):
+    model = build_classifier(vocabulary_size=WORDS.num_ids, num_classes=3, units=3)
+    for vocabulary in (Vocabulary("ab", padded=True), Vocabulary(WORDS.tokens)):
+        with pytest.raises(InputError, match="vocabulary that does not match the model"):
+            export(model, "x", labels=LABELS, vocabulary=vocabulary)
+
+
+@pytest.mark.parametrize("kind", ["stateful", "strings"])
+def test_a_keras_model_with_states_or_tables_is_named(workplace, kind):
+    if kind == "stateful":
+        x = keras.Input((4, 3), batch_size=2)
+        y = keras.layers.LSTM(3, stateful=True)(x)
+    else:
+        x = keras.Input((), dtype="string")
+        y = keras.layers.TextVectorization(vocabulary=["a", "b"])(x)
+    with pytest.raises(InputError, match="states or tables of its own cannot be exported"):
+        export(keras.Model(x, y), "x")
+    assert not list(workplace.iterdir())
 
 
 def test_a_failed_export_leaves_the_old_one(copy, digit_run, monkeypatch):

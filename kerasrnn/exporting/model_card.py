@@ -80,10 +80,13 @@ def _measured(metrics):
         return []
     names = [name for name, value in next(iter(rows.values())).items() if isinstance(value, float)]
     table = [["", *names]] + [
-        [part, *(f"{row[name]:.4f}" if name in row else "" for name in names)]
-        for part, row in rows.items()
+        [part, *(_number(row.get(name)) for name in names)] for part, row in rows.items()
     ]
     return ["## Measured", _table(table)]
+
+
+def _number(value):
+    return f"{value:.4f}" if isinstance(value, float) else ""
 
 
 def _labels(labels):

@@ -9,7 +9,7 @@ from string import Template
 
 import tensorflow as tf
 
-from kerasrnn.errors import reason_of
+from kerasrnn.errors import InputError, reason_of
 from kerasrnn.exporting.formats import Written, described
 from kerasrnn.inference.signatures import Example, Servable
 
@@ -44,7 +44,12 @@ curl -d @request.json""")
 
 
 def write(servable: Servable, place: Path) -> Written:
-    """Write a SavedModel with its tables. Raises ``OSError`` where it cannot be written."""
+    """Write a SavedModel with its tables.
+
+    Raises:
+        InputError: a layer has states or tables of its own.
+        OSError: the place cannot be written.
+    """
     module = tf.Module()
     module.weights = [variable.value for variable in servable.model.variables]
     module.tables = list(servable.tables)
@@ -58,6 +63,11 @@ def write(servable: Servable, place: Path) -> Written:
         tf.saved_model.save(module, place, signatures=traced)
     except tf.errors.OpError as error:  # of a full disk, for one
         raise OSError(reason_of(error)) from error
+    except AssertionError as error:  # variables or tables that are no weights
+        raise InputError(
+            "a layer with states or tables of its own cannot be exported",
+            fix="build the model without stateful=True and look-ups of strings",
+        ) from error
     signatures = {
         name: described(servable.signatures[name].inputs, graph.structured_outputs)
         for name, graph in traced.items()
