@@ -90,7 +90,7 @@ def contenders(model, folder):
     yield Contender(REFERENCE, lambda x: twin.predict(x, batch_size=len(x), verbose=0))
     yield Contender("Keras __call__", lambda x: twin(x, training=False).numpy())
     yield Contender("kerasrnn predict", lambda x: model.predict(x, batch_size=len(x), verbose=0))
-    yield Contender("kerasrnn compiled", lambda x: graph([x]))
+    yield Contender("kerasrnn compiled", graph)
     yield Contender("SavedModel", saved_model(model, folder))
     for name, package, make in (
         ("ONNX Runtime", "onnxruntime", onnx_runtime),
@@ -111,37 +111,24 @@ def _labels(model):
 def saved_model(model, folder):
     import tensorflow as tf
 
-    from kerasrnn.exporting import export
+    from kerasrnn import export, load_export
 
     path = export(model, folder / "saved_model", labels=_labels(model), check=False)
-    loaded = tf.saved_model.load(path)
-    call = loaded.signatures["serving_default"]
-
-    def ask(x, loaded=loaded):  # which must live as long as its signatures
-        return call(x=tf.constant(x))["probabilities"].numpy()
-
-    return ask
+    call = load_export(path).function("serving_default")
+    return lambda x: call(x=tf.constant(x))["probabilities"].numpy()
 
 
 def onnx_runtime(model, folder):
     import onnxruntime
 
-    from kerasrnn.exporting import export
+    from kerasrnn import export
 
-    path = folder / "onnx"
-    try:
-        export(model, path, format="onnx", labels=_labels(model), check=False)
-    except ImportError as error:
-        raise ValueError(f"no export to ONNX: {error}") from error
-    if not (path / "model.onnx").is_file():
-        raise ValueError("this kerasrnn does not export to ONNX")
+    path = export(model, folder / "onnx", format="onnx", labels=_labels(model), check=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores()
     session = onnxruntime.InferenceSession(path / "model.onnx", options)
     (given,) = session.get_inputs()
-    names = [output.name for output in session.get_outputs()]
-    wanted = ["probabilities"] if "probabilities" in names else names[-1:]
-    return lambda x: session.run(wanted, {given.name: x})[0]
+    return lambda x: session.run(None, {given.name: x})[0]
 
 
 def pytorch(model, folder):
@@ -343,8 +330,7 @@ def load(path, turns):
 
     PATH is an export; by default one of the model of `kerasrnn train --stacked`.
     """
-    from kerasrnn import build_classifier
-    from kerasrnn.exporting import export
+    from kerasrnn import build_classifier, export
 
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
@@ -365,38 +351,39 @@ def load(path, turns):
 
 @main.command()
 @TURNS
-@click.option("--length", type=int, default=1000, show_default=True, help="Characters a turn.")
+@click.option("--max-length", type=int, default=1000, show_default=True, help="Characters a turn.")
 @click.option("--units", type=int, default=256, show_default=True, help="Of the LSTM.")
-def generate(turns, length, units):
-    """Characters a second of an exported generator of 65 characters, beside `Writer.write`."""
+def generate(turns, max_length, units):
+    """Characters a second of an exported generator, beside `TextGenerator.generate`.
+
+    It has 65 characters.
+    """
     import tensorflow as tf
 
-    from kerasrnn import build_generator
-    from kerasrnn.exporting import export
-    from kerasrnn.tasks.generator import Writer
-    from kerasrnn.text import Vocabulary
+    from kerasrnn import TextGenerator, Vocabulary, build_generator, export, load_export
 
     vocabulary = Vocabulary(map(chr, range(32, 32 + 64)))  # and the unknown one
-    writer = Writer(build_generator(len(vocabulary), units=units), vocabulary)
+    generator = TextGenerator(build_generator(vocabulary.num_ids, units=units), vocabulary)
     with tempfile.TemporaryDirectory() as folder:
-        loaded = tf.saved_model.load(export(writer, Path(folder) / "writer", check=False))
-    call = loaded.signatures["generate"]
+        call = load_export(export(generator, Path(folder) / "generator", check=False)).function(
+            "generate"
+        )
     prompt = tf.constant(["THE "])
     numbers = {
-        "length": tf.constant(length),
+        "max_length": tf.constant(max_length),
         "temperature": tf.constant(1.0),
         "top_k": tf.constant(0),
         "top_p": tf.constant(1.0),
         "seed": tf.constant(0, tf.int64),
     }
     calls = {
-        "Writer.write": lambda: writer.write("THE ", length),
+        "generate": lambda: generator.generate("THE ", max_length),
         "export": lambda: call(prompt=prompt, **numbers)["text"].numpy(),
     }
     rates = {name: [] for name in calls}
     for turn in range(-2, turns):  # the first two do not count
         for name, ask in calls.items():
-            rate = length / timed(ask)
+            rate = max_length / timed(ask)
             if turn >= 0:
                 rates[name].append(rate)
     rates["ratio"] = [b / a for a, b in zip(*rates.values(), strict=True)]

@@ -2,7 +2,7 @@
 
     python scripts/predict_files.py saved_models/digits images.npz labels.csv
     python scripts/predict_files.py saved_models/moods reviews.txt moods.jsonl
-    python scripts/predict_files.py saved_models/writer prompts.txt texts.jsonl --length 200
+    python scripts/predict_files.py saved_models/names prompts.txt texts.jsonl --max-length 200
 
 It needs TensorFlow, NumPy and Click, not kerasrnn. Each shard is a run of its own that knows
 nothing of the others, so any scheduler does. A Slurm array, for one:
@@ -25,6 +25,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,27 +204,25 @@ def _array_rows(file, shape, dtype):
 class Exported:
     """An export: the ``serving_default`` signature of a SavedModel, and what it takes.
 
-    task: as in signature.json. first: the name of its first input. takes: the names of all.
-    features: of a step, None for texts.
+    takes: the names of its inputs. features: of a step, None for texts. fields: those of a
+    record. record: outputs of a batch → records.
     """
 
-    task: str
-    first: str
     takes: tuple[str, ...]
     features: int | None
-    call: object
+    fields: tuple[str, ...]
+    record: Callable
+    call: Callable
     loaded: object  # its signatures live no longer than it
 
     def answer(self, rows, numbers):
         """A record for each of a batch of rows."""
         import tensorflow as tf
 
-        inputs = _stacked(rows) if self.features else {self.first: rows}
-        inputs |= numbers
+        inputs = numbers | (_stacked(rows) if self.features else {self.takes[0]: rows})
         specs = self.call.structured_input_signature[1]
         given = {name: tf.constant(inputs[name], specs[name].dtype) for name in self.takes}
-        record, _ = _RECORDS[self.task]
-        return list(record({name: value.numpy() for name, value in self.call(**given).items()}))
+        return list(self.record({k: value.numpy() for k, value in self.call(**given).items()}))
 
 
 def open_export(path) -> Exported:
@@ -231,12 +230,15 @@ def open_export(path) -> Exported:
     path = Path(path)
     try:
         about = json.loads((path / "signature.json").read_text(encoding="utf-8"))
-        task, inputs = about["task"], about["signatures"]["serving_default"]["inputs"]
+        inputs, outputs = (
+            about["signatures"]["serving_default"][side] for side in ("inputs", "outputs")
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not an export: no signature.json of one") from error
     first = next(iter(inputs), None)
-    if task not in _RECORDS or first not in ("x", "text", "prompt"):
-        raise BadInput(f"{path}: a {task} that takes {first}; expected one of x, text or prompt")
+    kind = next((name for name in _RECORDS if name in outputs), None)
+    if kind is None or first not in ("x", "text", "prompt"):
+        raise BadInput(f"{path}: a model that takes {first}; expected one of x, text or prompt")
     if not (path / "saved_model.pb").is_file():
         raise BadInput(f"{path}: no saved_model.pb; only an export as a SavedModel can be run")
     import tensorflow as tf
@@ -247,7 +249,7 @@ def open_export(path) -> Exported:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise BadInput(f"cannot load {path}: {str(error).splitlines()[0]}") from error
     features = inputs["x"]["shape"][2] if first == "x" else None
-    return Exported(task, first, tuple(inputs), features, call, loaded)
+    return Exported(tuple(inputs), features, *_RECORDS[kind], call, loaded)
 
 
 def _stacked(rows):
@@ -276,16 +278,15 @@ def _tagged(outputs):
         }
 
 
-def _written(outputs):
+def _texts(outputs):
     for text in outputs["text"]:
         yield {"text": text.decode(errors="replace")}
 
 
-_RECORDS = {
-    "classifier": (_labelled, ("label", "probability")),
-    "tagger": (_tagged, ("tokens", "labels")),
-    "generator": (_written, ("text",)),
-    "infiller": (_written, ("text",)),
+_RECORDS = {  # by the output that no other kind of export has
+    "label": (("label", "probability"), _labelled),
+    "labels": (("tokens", "labels"), _tagged),
+    "text": (("text",), _texts),
 }
 
 
@@ -356,7 +357,7 @@ _WRITERS = {".jsonl": write_jsonl, ".csv": write_csv}
 def predict_file(export, input, output, *, shard=(1, 1), batch_size=256, **sampling):
     """What the command does. shard: (i, n), the rows with index % n == i - 1.
 
-    sampling: length, temperature, top_k, top_p and seed, which a generator must have.
+    sampling: max_length, temperature, top_k, top_p and seed, which a generator must have.
     """
     input, output = Path(input), Path(output)
     write = _WRITERS.get(output.suffix)
@@ -369,9 +370,9 @@ def predict_file(export, input, output, *, shard=(1, 1), batch_size=256, **sampl
     rows = itertools.islice(
         enumerate(read_rows(input, exported.features)), number - 1, None, shards
     )
-    sampling = sampling if exported.task == "generator" else {}
+    sampling = sampling if "seed" in exported.takes else {}
     with replacing(output) as file:
-        fields = ("index", *_RECORDS[exported.task][1])
+        fields = ("index", *exported.fields)
         write(file, fields, predict(exported, rows, batch_size, **sampling))
 
 
@@ -391,11 +392,11 @@ def _shard(context, parameter, value):
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--shard", default="1/1", callback=_shard, help="The i-th of n parts of the rows.")
 @click.option("--batch-size", type=click.IntRange(1), default=256, help="Rows in memory.")
-@click.option("--length", default=500, help="Of a generator: tokens to write.")
-@click.option("--temperature", default=1.0, help="Of a generator: 0 for the likeliest token.")
-@click.option("--top-k", default=0, help="Of a generator: only the k likeliest; 0 for all.")
-@click.option("--top-p", default=1.0, help="Of a generator: only those of probability p in all.")
-@click.option("--seed", default=0, help="Of a generator.")
+@click.option("--max-length", default=500, help="(generator) Tokens to generate at most.")
+@click.option("--temperature", default=1.0, help="(generator) 0: the likeliest token.")
+@click.option("--top-k", default=0, help="(generator) Choose among the k likeliest; 0: all.")
+@click.option("--top-p", default=1.0, help="(generator) The likeliest of total probability p.")
+@click.option("--seed", default=0, help="(generator) Same seed, same texts.")
 def main(export, input, output, **options):
     """Run INPUT through EXPORT and write OUTPUT, .jsonl or .csv.
 

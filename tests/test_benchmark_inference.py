@@ -26,7 +26,7 @@ def run(*arguments):
 
 def test_classify_gives_a_row_for_each_contender_and_a_picture(tmp_path):
     model = tmp_path / "model.keras"
-    build_classifier((4, 2), 3, units=3).save(model)
+    build_classifier((4, 2), num_classes=3, units=3).save(model)
     picture = tmp_path / "serving.png"
     given = ["--turns", 1, "--calls", 2, "--batch", 1, "--batch", 2, "--output", picture]
     output = run("classify", model, *given)
@@ -50,15 +50,15 @@ def test_load_is_timed_in_a_fresh_process(tiny_exports):
     assert re.search(r"minimum \d+\.\d\d s", output)
 
 
-def test_generate_compares_the_export_with_the_writer():
-    output = run("generate", "--turns", 1, "--length", 5, "--units", 3)
+def test_generate_compares_the_export_with_the_generator():
+    output = run("generate", "--turns", 1, "--max-length", 5, "--units", 3)
     assert re.search(r"^ratio +minimum +\d", output, re.MULTILINE)
 
 
 def test_pytorch_gets_the_same_weights(tmp_path):
     pytest.importorskip("torch")
     scaling = keras.layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
-    model = build_classifier((4, 2), 3, units=(3, 5), scaling=scaling)
+    model = build_classifier((4, 2), num_classes=3, units=(3, 5), scaling=scaling)
     x = np.random.default_rng(0).normal(size=(6, 4, 2)).astype("float32")
     found = benchmark.pytorch(model, tmp_path)(x)
     np.testing.assert_allclose(found, model(x), atol=1e-6)

@@ -41,7 +41,7 @@ def records(path):
 def ask(path, **inputs):
     from kerasrnn import load_export
 
-    return load_export(path).ask(**inputs)
+    return load_export(path).call(**inputs)
 
 
 def numbers(*shape):
@@ -122,23 +122,24 @@ def test_a_tagger_gives_tokens_and_labels(tiny_exports, tmp_path):
 
 def test_a_generator_takes_its_options_and_repeats_itself_for_a_seed(tiny_exports, tmp_path):
     (tmp_path / "in.txt").write_text("ab\ncafe\n")
-    given = ["--length", 7, "--top-k", 3, "--top-p", 0.9, "--temperature", 0.7, "--seed", 5]
+    given = ["--max-length", 7, "--top-k", 3, "--top-p", 0.9, "--temperature", 0.7, "--seed", 5]
     for name in ("one", "two"):
-        run(tiny_exports / "writer", tmp_path / "in.txt", tmp_path / f"{name}.jsonl", *given)
+        run(tiny_exports / "generator", tmp_path / "in.txt", tmp_path / f"{name}.jsonl", *given)
     found = records(tmp_path / "one.jsonl")
     assert found == records(tmp_path / "two.jsonl")
     expected = ask(
-        tiny_exports / "writer",
+        tiny_exports / "generator",
         prompt=["ab", "cafe"],
-        **{"length": 7, "top_k": 3, "top_p": 0.9, "temperature": 0.7, "seed": 5},
+        **{"max_length": 7, "top_k": 3, "top_p": 0.9, "temperature": 0.7, "seed": 5},
     )
     assert [row["text"] for row in found] == expected["text"].tolist()
 
 
 def test_with_a_batch_of_one_a_generator_writes_the_same_for_any_shards(tiny_exports, tmp_path):
     (tmp_path / "in.txt").write_text("ab\n" * 4)
-    whole = sharded(tiny_exports / "writer", tmp_path, 1, "--length", 9, "--batch-size", 1)
-    assert sharded(tiny_exports / "writer", tmp_path, 3, "--length", 9, "--batch-size", 1) == whole
+    path, given = tiny_exports / "generator", ("--max-length", 9, "--batch-size", 1)
+    whole = sharded(path, tmp_path, 1, *given)
+    assert sharded(path, tmp_path, 3, *given) == whole
     assert len({row["text"] for row in whole}) == 4  # each with noise of its own
 
 
@@ -207,7 +208,7 @@ BAD = {
     "short row": ("moods", "in.csv", b"a,text\n1\n", "no text in row 0"),
     "not UTF-8": ("moods", "in.txt", b"caf\xe9\n", "not UTF-8"),
     "not a zip": ("gestures", "in.npz", b"hello", "cannot read"),
-    "empty prompt": ("writer", "in.txt", b"ab\n\n", "[empty prompt: expected text to start from"),
+    "empty prompt": ("generator", "in.txt", b"ab\n\n", "[empty prompt: expected text to"),
 }
 
 
@@ -245,7 +246,8 @@ def test_another_suffix_or_place_of_the_output_is_refused(tiny_exports, tmp_path
 
 
 def test_a_plain_keras_model_is_refused(tiny_exports, tmp_path):
-    about = {"task": "model", "signatures": {"serving_default": {"inputs": {"x": {}}}}}
+    sides = {"inputs": {"x": {}}, "outputs": {"outputs": {}}}
+    about = {"task": "model", "signatures": {"serving_default": sides}}
     (tmp_path / "signature.json").write_text(json.dumps(about))
     (tmp_path / "in.txt").write_text("good\n")
     output = run(tmp_path, tmp_path / "in.txt", tmp_path / "out.csv", code=2)
@@ -284,8 +286,9 @@ def test_it_runs_without_kerasrnn(tiny_exports, tmp_path):
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize("given", [("--length", 0), ("--length", 10**12), ("--top-p", 2)])
+@pytest.mark.parametrize("given", [("--max-length", 0), ("--max-length", 10**12), ("--top-p", 2)])
 def test_options_of_a_generator_out_of_range_are_bad_input(tiny_exports, tmp_path, given):
     (tmp_path / "in.txt").write_text("ab\n")
-    output = run(tiny_exports / "writer", tmp_path / "in.txt", tmp_path / "out.csv", *given, code=2)
+    paths = (tiny_exports / "generator", tmp_path / "in.txt", tmp_path / "out.csv")
+    output = run(*paths, *given, code=2)
     assert output.startswith("Error: rows 0 to 0: ") and output.count("\n") == 1

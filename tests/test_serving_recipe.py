@@ -89,7 +89,7 @@ def test_there_is_a_request_for_every_export_and_signature(tiny_exports):
         about = json.loads((path / "signature.json").read_text(encoding="utf-8"))
         there |= {(path.name, signature) for signature in about["signatures"]}
         assert path.name in rows or about["task"] != "classifier"
-    assert there - asked == {("writer", "step"), ("writer", "serving_default")}
+    assert there - asked == {("generator", "step"), ("generator", "serving_default")}
     assert REQUESTS and RECIPE.count("curl -d") == len(REQUESTS)
 
 

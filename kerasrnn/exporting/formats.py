@@ -104,7 +104,7 @@ def random_input(spec: tf.TensorSpec, rows: int, vocabulary: Vocabulary | None =
     if spec.dtype.is_floating:
         return rng.normal(0, 0.5, shape).astype(spec.dtype.as_numpy_dtype)
     if vocabulary is None:
-        return np.ones(shape, spec.dtype.as_numpy_dtype)
+        return np.ones(shape, "U1" if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
     return rng.integers(vocabulary.first_id, vocabulary.num_ids, shape, "int32")
 
 

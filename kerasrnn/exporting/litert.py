@@ -9,35 +9,19 @@ from __future__ import annotations
 import contextlib
 import io
 from pathlib import Path
-from string import Template
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kerasrnn.exporting.formats import MODEL_ALONE, Written, converting, model_alone
-from kerasrnn.inference.signatures import Example, Servable
+from kerasrnn.inference.signatures import Servable
 
 WORDS = (
     MODEL_ALONE.format("LiteRT")
     + " `model.tflite` takes one sequence at a time, of any length. It has built-in operations "
     "only and needs no Flex delegate; a batch of any size would need it."
 )
-_USAGE = Template("""## Calling it
-
-```python
-import json
-import pathlib
-
-import numpy as np
-from ai_edge_litert.interpreter import Interpreter  # or tensorflow.lite.Interpreter
-
-folder = pathlib.Path($folder)  # where this export is
-run = Interpreter(str(folder / "model.tflite")).get_signature_runner()
-inputs = json.loads((folder / "examples.json").read_text())[0]["inputs"]
-kinds = run.get_input_details()
-print(run(**{name: np.array(inputs[name], kinds[name]["dtype"]) for name in kinds}))
-```""")
 
 
 def write(servable: Servable, place: Path) -> Written:
@@ -55,11 +39,6 @@ def write(servable: Servable, place: Path) -> Written:
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         )
     return alone.written()
-
-
-def usage(name: str, example: Example) -> str:
-    """How to call it, Markdown for the model card."""
-    return _USAGE.substitute(folder=repr(name))
 
 
 def open_model(folder):

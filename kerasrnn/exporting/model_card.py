@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from string import Template
 
 from kerasrnn.exporting.formats import format_module
 from kerasrnn.inference.signatures import Example
 from kerasrnn.runs import MEASURED
 
+_CALL = Template("""## Calling it
+
+```python
+import json
+import pathlib
+
+import numpy as np
+
+
+$open_model
+
+folder = pathlib.Path($folder)  # where this export is
+answer = open_model(folder)
+for example in json.loads((folder / "examples.json").read_text(encoding="utf-8")):
+    print(example["signature"], answer(example["signature"], example["inputs"]))
+```""")
 _INTACT = """## Is it intact?
 
 `python check.py` runs the examples of `examples.json` and compares the answers with those of the
@@ -26,20 +44,28 @@ def model_card(
         examples: as in examples.json.
         metrics: those of its run; empty where there is none.
     """
-    export_format = format_module(about["kind"])
-    first = {example.signature: example for example in reversed(examples)}
+    module = format_module(about["kind"])
     parts = [
         f"# {name}",
         f"{summary} Task: {about['task']}; made by {_made_by(about['versions'])}.",
-        export_format.WORDS,
+        module.WORDS,
         *_measured(metrics),
         *_labels(about["labels"]),
         "## Signatures",
         _signatures(about["signatures"]),
-        *(export_format.usage(name, first[signature]) for signature in about["signatures"]),
+        _CALL.substitute(open_model=inspect.getsource(module.open_model), folder=repr(name)),
+        *_usage(module, name, examples),
         _INTACT,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _usage(module, name, examples):
+    """Other ways to call each signature, where the format has some."""
+    if not hasattr(module, "usage"):
+        return []
+    first = {example.signature: example for example in reversed(examples)}
+    return [module.usage(name, first[signature]) for signature in sorted(first)]
 
 
 def _made_by(versions):
@@ -54,10 +80,13 @@ def _measured(metrics):
         return []
     names = [name for name, value in next(iter(rows.values())).items() if isinstance(value, float)]
     table = [["", *names]] + [
-        [part, *(f"{row[name]:.4f}" if name in row else "" for name in names)]
-        for part, row in rows.items()
+        [part, *(_number(row.get(name)) for name in names)] for part, row in rows.items()
     ]
     return ["## Measured", _table(table)]
+
+
+def _number(value):
+    return f"{value:.4f}" if isinstance(value, float) else ""
 
 
 def _labels(labels):

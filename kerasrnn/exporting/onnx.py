@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from string import Template
 
 import keras
 import numpy as np
@@ -13,27 +12,11 @@ import tensorflow as tf
 from kerasrnn import layers
 from kerasrnn.errors import InputError
 from kerasrnn.exporting.formats import MODEL_ALONE, Written, converting, model_alone
-from kerasrnn.inference.signatures import Example, Servable
+from kerasrnn.inference.signatures import Servable
 
 WORDS = MODEL_ALONE.format("ONNX") + " `model.onnx` runs with ONNX Runtime."
 _OPSET = 17  # tf2onnx 1.17 writes up to 18
 _AXES = ("batch", "time", "characters")
-_USAGE = Template("""## Calling it
-
-```python
-import json
-import pathlib
-
-import numpy as np
-import onnxruntime
-
-folder = pathlib.Path($folder)  # where this export is
-session = onnxruntime.InferenceSession(folder / "model.onnx")
-inputs = json.loads((folder / "examples.json").read_text())[0]["inputs"]
-types = {"tensor(float)": "float32", "tensor(int32)": "int32"}
-arrays = {i.name: np.array(inputs[i.name], types[i.type]) for i in session.get_inputs()}
-print(session.run(None, arrays))
-```""")
 
 
 def write(servable: Servable, place: Path) -> Written:
@@ -64,11 +47,6 @@ def write(servable: Servable, place: Path) -> Written:
     place.mkdir()
     onnx.save(converted, place / "model.onnx")
     return alone.written()
-
-
-def usage(name: str, example: Example) -> str:
-    """How to call it, Markdown for the model card."""
-    return _USAGE.substitute(folder=repr(name))
 
 
 def open_model(folder):

@@ -9,7 +9,7 @@ from string import Template
 
 import tensorflow as tf
 
-from kerasrnn.errors import reason_of
+from kerasrnn.errors import InputError, reason_of
 from kerasrnn.exporting.formats import Written, described
 from kerasrnn.inference.signatures import Example, Servable
 
@@ -20,15 +20,7 @@ WORDS = (
     "code: load it only if you trust who made it.**"
 )
 _SHORT = 400  # characters of a request that the card still shows
-_USAGE = Template("""## Calling `$signature`
-
-```python
-$inputs
-model = tf.saved_model.load($folder)  # keep it: its signatures live no longer
-call = model.signatures["$signature"]
-specs = call.structured_input_signature[1]
-print(call(**{name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}))
-```
+_USAGE = Template("""### `$signature`
 
 With TensorFlow Serving's REST interface, for a model that is served as `$name`:
 
@@ -37,20 +29,12 @@ $request \\
   http://localhost:8501/v1/models/$name:predict
 ```
 
-which answers $answer.
+which answers $answer. With TensorFlow's own tool:
 
 ```bash
-saved_model_cli show --dir $quoted --tag_set serve --signature_def $signature
-saved_model_cli run --dir $quoted --tag_set serve --signature_def $signature $arguments
+saved_model_cli show --dir $folder --tag_set serve --signature_def $signature
+saved_model_cli run --dir $folder --tag_set serve --signature_def $signature $inputs
 ```""")
-_INPUTS = Template("""import tensorflow as tf
-
-inputs = $inputs""")
-_LONG_INPUTS = Template("""import json, pathlib
-import tensorflow as tf
-
-examples = json.loads(pathlib.Path($folder, "examples.json").read_text())
-inputs = next(e["inputs"] for e in examples if e["signature"] == "$signature")""")
 _LONG_REQUEST = Template("""python - > request.json <<'END'
 import json
 example = next(e for e in json.load(open("examples.json")) if e["signature"] == "$signature")
@@ -60,7 +44,12 @@ curl -d @request.json""")
 
 
 def write(servable: Servable, place: Path) -> Written:
-    """Write a SavedModel with its tables. Raises ``OSError`` where it cannot be written."""
+    """Write a SavedModel with its tables.
+
+    Raises:
+        InputError: a layer has states or tables of its own.
+        OSError: the place cannot be written.
+    """
     module = tf.Module()
     module.weights = [variable.value for variable in servable.model.variables]
     module.tables = list(servable.tables)
@@ -74,6 +63,11 @@ def write(servable: Servable, place: Path) -> Written:
         tf.saved_model.save(module, place, signatures=traced)
     except tf.errors.OpError as error:  # of a full disk, for one
         raise OSError(reason_of(error)) from error
+    except AssertionError as error:  # variables or tables that are no weights
+        raise InputError(
+            "a layer with states or tables of its own cannot be exported",
+            fix="build the model without stateful=True and look-ups of strings",
+        ) from error
     signatures = {
         name: described(servable.signatures[name].inputs, graph.structured_outputs)
         for name, graph in traced.items()
@@ -82,20 +76,19 @@ def write(servable: Servable, place: Path) -> Written:
 
 
 def usage(name: str, example: Example) -> str:
-    """How to call the signature of an example in JSON, Markdown for the model card."""
-    request = _json({"signature_name": example.signature, "inputs": example.inputs})
-    outputs = example.outputs
+    """How to call the signature of an example without Python, Markdown for the model card."""
+    signature, inputs, outputs = example
+    request = _json({"signature_name": signature, "inputs": inputs})
     answer = _json({"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))})
-    short = len(request) <= _SHORT
-    words = {"folder": repr(name), "signature": example.signature}
     return _USAGE.substitute(
-        words,
         name=name,
-        quoted=shlex.quote(name),
-        inputs=(_INPUTS if short else _LONG_INPUTS).substitute(words, inputs=example.inputs),
-        request=f"curl -d {shlex.quote(request)}" if short else _LONG_REQUEST.substitute(words),
+        signature=signature,
+        folder=shlex.quote(name),
+        request=f"curl -d {shlex.quote(request)}"
+        if len(request) <= _SHORT
+        else _LONG_REQUEST.substitute(signature=signature),
         answer=f"`{answer}`" if len(answer) <= _SHORT else "with `outputs`",
-        arguments=_cli_arguments(example.inputs),
+        inputs=_tool_inputs(inputs),
     )
 
 
@@ -114,7 +107,7 @@ def open_model(folder):
     return answer
 
 
-def _cli_arguments(inputs):
+def _tool_inputs(inputs):
     """The inputs as saved_model_cli takes them: expressions, or files where they are long."""
     expressions = ";".join(f"{name}={value!r}" for name, value in inputs.items())
     if len(expressions) <= _SHORT:

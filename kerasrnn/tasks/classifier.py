@@ -50,7 +50,7 @@ class Classifier(Predictor):
         level: what a token of a text is, ``"word"`` or ``"char"``.
 
     Raises:
-        InputError: the labels do not match the model.
+        InputError: the labels or the vocabulary do not match the model, or it is no classifier.
 
     >>> import kerasrnn, numpy as np
     >>> model = kerasrnn.build_classifier((None, 2), num_classes=2, units=4)
@@ -67,6 +67,7 @@ class Classifier(Predictor):
         vocabulary: Vocabulary | None = None,
         level: str = "word",
     ):
+        _check_model(model, vocabulary)
         check_labels(model, labels)
         self.model, self.labels = model, tuple(labels)
         self.vocabulary, self.tokens = vocabulary, tokens_of(level)
@@ -248,6 +249,27 @@ class ClassifierTask(Task):
 
 
 TASK = ClassifierTask()
+
+
+def _check_model(model, vocabulary):
+    """Raise ``InputError`` unless the model reads what a classifier reads, with such ids."""
+    inputs, outputs = (getattr(model, side, ()) for side in ("inputs", "outputs"))
+    ranks = [[len(x.shape) for x in side] for side in (inputs, outputs)]
+    reads_ids = ranks[0] == [2] and not inputs[0].dtype.startswith("float")
+    if not (reads_ids or ranks[0] in ([3], [3, 1])) or ranks[1] != [2]:
+        raise InputError(
+            "not the model of a classifier",
+            found=" → ".join(str([tuple(x.shape) for x in side]) for side in (inputs, outputs)),
+            expected="x (batch, time, features), with lengths (batch,) or without, or token ids "
+            "(batch, time) → (batch, labels)",
+        )
+    sizes = {x.input_dim for x in model.layers if isinstance(x, keras.layers.Embedding)}
+    if vocabulary is not None and (not vocabulary.padded or sizes - {vocabulary.num_ids}):
+        raise InputError(
+            "a vocabulary that does not match the model",
+            found=f"{vocabulary.num_ids} ids{'' if vocabulary.padded else ', none for padding'}",
+            expected=f"{' or '.join(map(str, sizes))} ids of a Vocabulary(…, padded=True)",
+        )
 
 
 def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
