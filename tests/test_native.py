@@ -280,3 +280,13 @@ def test_the_fit_of_tanh_is_as_good_as_the_constants_in_use():
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     errors = re.findall(r"largest relative error (\S+),", done.stdout)
     assert len(errors) == 2 and all(float(error) < 2.2e-8 for error in errors)
+
+
+def test_the_loop_is_taken_where_it_is_worthwhile():
+    large, small = (None, 1, 64), (None, 100, 64)
+    assert native.worthwhile("lstm", large, 256, training=False)
+    assert not native.worthwhile("lstm", large, 1024, training=False)
+    assert native.worthwhile("lstm", small, 1024, training=False)
+    assert native.worthwhile("lstm", (None, None, 64), 1024, training=False)
+    assert not native.worthwhile("simple", small, 1024, training=False)
+    assert native.worthwhile("simple", small, 1024, training=True)

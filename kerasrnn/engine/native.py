@@ -32,6 +32,10 @@ CELLS = {
 }
 
 
+LARGE_WEIGHTS = 800_000  # numbers, beyond what the caches of a core hold
+MANY_STEPS = 32
+
+
 class LayerInputs(NamedTuple):
     """What the loop reads of a layer: weights as Keras has them, and the initial states.
 
@@ -66,6 +70,25 @@ def library():
             operations = tf.load_op_library(str(path))
             return operations if hasattr(operations, "kerasrnn_forward_all") else None
     return None
+
+
+def worthwhile(cell: str, shape: tf.TensorShape, units: int, training: bool) -> bool:
+    """Whether the native loop of a layer is faster than Keras's, by the map in docs/engine.md.
+
+    Large weights are packed anew in each call, which few steps do not pay back. What is not
+    known when a graph is traced counts as many.
+
+    Args:
+        cell: a key of ``CELLS``.
+        shape: of the input, (batch, time, features).
+        units: of the layer.
+        training: whether a gradient will be asked for; it is always faster.
+    """
+    _, steps, features = shape
+    weights = CELLS[cell].gates * units * (units + features)
+    if training or weights < LARGE_WEIGHTS:
+        return True
+    return cell != "simple" and (steps is None or steps >= MANY_STEPS)
 
 
 def recurrence(
