@@ -282,11 +282,18 @@ def test_the_fit_of_tanh_is_as_good_as_the_constants_in_use():
     assert len(errors) == 2 and all(float(error) < 2.2e-8 for error in errors)
 
 
-def test_the_loop_is_taken_where_it_is_worthwhile():
-    large, small = (None, 1, 64), (None, 100, 64)
-    assert native.worthwhile("lstm", large, 256, training=False)
-    assert not native.worthwhile("lstm", large, 1024, training=False)
-    assert native.worthwhile("lstm", small, 1024, training=False)
-    assert native.worthwhile("lstm", (None, None, 64), 1024, training=False)
-    assert not native.worthwhile("simple", small, 1024, training=False)
-    assert native.worthwhile("simple", small, 1024, training=True)
+@pytest.mark.parametrize(
+    ("cell", "shape", "units", "training", "expected"),
+    [
+        ("lstm", (None, 1, 64), 256, False, True),
+        ("lstm", (None, 1, 64), 1024, False, False),  # few steps
+        ("lstm", (None, 100, 64), 1024, False, True),
+        ("lstm", (None, None, 64), 1024, False, True),
+        ("simple", (None, 100, 64), 1024, False, False),
+        ("simple", (32, 100, 64), 1024, True, True),
+        ("simple", (256, 100, 64), 256, True, False),  # a large batch
+        ("lstm", (256, 1, 64), 1024, True, True),
+    ],
+)
+def test_the_loop_is_taken_where_it_is_worthwhile(cell, shape, units, training, expected):
+    assert native.worthwhile(cell, shape, units, training) == expected

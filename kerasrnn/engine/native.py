@@ -34,6 +34,7 @@ CELLS = {
 
 LARGE_WEIGHTS = 800_000  # numbers, beyond what the caches of a core hold
 MANY_STEPS = 32
+LARGE_BATCH = 128
 
 
 class LayerInputs(NamedTuple):
@@ -75,18 +76,19 @@ def library():
 def worthwhile(cell: str, shape: tf.TensorShape, units: int, training: bool) -> bool:
     """Whether the native loop of a layer is faster than Keras's, by the map in docs/engine.md.
 
-    Large weights are packed anew in each call, which few steps do not pay back. What is not
-    known when a graph is traced counts as many.
+    Weights are packed anew in each call, which few steps of a large layer do not pay back.
+    Sizes that are not known when a graph is traced count as many steps and a small batch.
 
     Args:
         cell: a key of ``CELLS``.
         shape: of the input, (batch, time, features).
         units: of the layer.
-        training: whether a gradient will be asked for; it is always faster.
+        training: whether a gradient will be asked for.
     """
-    _, steps, features = shape
-    weights = CELLS[cell].gates * units * (units + features)
-    if training or weights < LARGE_WEIGHTS:
+    batch, steps, features = shape
+    if training:
+        return cell != "simple" or units < 256 or batch is None or batch < LARGE_BATCH
+    if CELLS[cell].gates * units * (units + features) < LARGE_WEIGHTS:
         return True
     return cell != "simple" and (steps is None or steps >= MANY_STEPS)
 
