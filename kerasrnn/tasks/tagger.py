@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn import evaluation, layers
+from kerasrnn import evaluation, layers, plotting
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.data.readers.conll import read_conllu
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
@@ -204,6 +204,7 @@ class TaggerTask(Task):
                 "".join(f"{show(token)}\t{label}\n" for token, label in block) + "\n"
                 for block in blocks
             ),
+            lambda ax: plotting.plot_tokens(blocks, ax),
         )
 
     def servable(self, predictor: Tagger) -> Servable:
