@@ -4,6 +4,7 @@
     python scripts/benchmark.py predict
     python scripts/benchmark.py generate [RUN]
     python scripts/benchmark.py scaling --output scaling.png
+    python scripts/benchmark.py sweep                   # where the native loop is worth taking
 
 All take turns in one process, so that a busy machine troubles them alike; the ratios are of
 times taken one after the other. PyTorch takes part where it is installed. The limit is what a
@@ -12,9 +13,7 @@ large product of matrices reaches at the same moment.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import json
 import os
 import statistics
 import sys
@@ -27,10 +26,12 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
+from peers import TorchModel, has_torch, stock, timed
 
 GATES = {"lstm": 4, "gru": 3, "simple": 1}
 WINDOW = 40  # characters that the Keras example reads anew for each one it writes
 PROMPT = "the "
+SLOW = 2e10  # operations a second, of a slow machine
 
 
 @dataclass(frozen=True)
@@ -87,28 +88,10 @@ def ours(work):
     keras.utils.set_random_seed(0)
     how = {"units": work.units, "cell": work.cell, "dropout": 0.2}
     if work.features is None:
-        model = build_generator(work.classes, embedding=64, **how)
+        model = build_generator(work.classes, embedding_dim=64, **how)
     else:
-        model = build_classifier((work.time, work.features), work.classes, **how)
+        model = build_classifier((work.time, work.features), num_classes=work.classes, **how)
     return compiled(model)
-
-
-def stock(work):
-    """The same model of Keras's own layers, with the same weights."""
-    model = ours(work)
-    config = json.loads(json.dumps(model.get_config()), object_hook=_as_keras_layer)
-    same = type(model).from_config(config)
-    same.set_weights(model.get_weights())
-    assert not any("kerasrnn" in type(layer).__module__ for layer in same._flatten_layers())
-    return compiled(same)
-
-
-def _as_keras_layer(item):
-    if item.get("registered_name") in {
-        f"kerasrnn>{name}" for name in ("Bidirectional", "LSTM", "GRU", "SimpleRNN")
-    }:
-        return {**item, "module": "keras.layers", "registered_name": None}
-    return item
 
 
 def compiled(model):
@@ -117,65 +100,12 @@ def compiled(model):
     return model
 
 
-class Torch:
-    """The same network of PyTorch, with the two calls of Keras that are timed."""
-
-    def __init__(self, work):
-        import torch
-        from torch import nn
-
-        self.torch, self.work = torch, work
-        kinds = {"lstm": nn.LSTM, "gru": nn.GRU, "simple": nn.RNN}
-        (units, *more), number = work.units, len(work.units)
-        assert all(width == units for width in more)
-        width = work.features or 64
-        dropout = 0.2 if number > 1 else 0
-        both = work.directions == 2
-        layers = {
-            "rnn": kinds[work.cell](
-                width, units, number, batch_first=True, bidirectional=both, dropout=dropout
-            ),
-            "dropout": nn.Dropout(0.2),
-            "head": nn.Linear(units * work.directions, work.classes),
-        }
-        if work.features is None:
-            layers["embedding"] = nn.Embedding(work.classes, width)
-        self.layers = nn.ModuleDict(layers)
-        self.optimizer = torch.optim.Adam(self.layers.parameters())
-        self.loss = nn.CrossEntropyLoss()
-
-    def _forward(self, x):
-        if self.work.features is None:
-            x = self.layers["embedding"](x)
-        output, state = self.layers["rnn"](x)
-        if self.work.features is not None:
-            state = state[0] if isinstance(state, tuple) else state
-            output = self.torch.cat([state[-2], state[-1]], -1)
-        return self.layers["head"](self.layers["dropout"](output))
-
-    def fit(self, x, y, batch_size):
-        self.layers.train()
-        x, y = self.torch.from_numpy(x), self.torch.from_numpy(y).long()
-        for start in range(0, len(x), batch_size):
-            self.optimizer.zero_grad()
-            output = self._forward(x[start : start + batch_size])
-            target = y[start : start + batch_size]
-            self.loss(output.flatten(0, -2), target.flatten()).backward()
-            self.optimizer.step()
-
-    def predict(self, x, batch_size):
-        self.layers.eval()
-        x = self.torch.from_numpy(x)
-        with self.torch.inference_mode():
-            for start in range(0, len(x), batch_size):
-                self._forward(x[start : start + batch_size]).softmax(-1).numpy()
-
-
 def contenders(work):
     """Models by name, the package's first."""
-    models = {"kerasrnn": ours(work), "keras": stock(work)}
-    if importlib.util.find_spec("torch"):
-        models["torch"] = Torch(work)
+    model = ours(work)
+    models = {"kerasrnn": model, "keras": compiled(stock(model))}
+    if has_torch():
+        models["torch"] = TorchModel(model)
     return models
 
 
@@ -191,10 +121,10 @@ def dataset(arrays, batch_size):
 def compare(work, verb, batches, rounds):
     """Seconds of a batch, in ``rounds`` turns, for each contender; and memory they added.
 
-    Prediction by ``models.compiled``, as the package predicts; Keras's ``model.predict`` of the
-    same model is a contender of its own.
+    Prediction by ``inference.calling.compiled``, as the package predicts; ``model.predict`` of
+    the same model is a contender of its own.
     """
-    from kerasrnn import models
+    from kerasrnn.inference import calling
 
     x, y = arrays(work, batches)
     data = {"step": (x, y), "predict": (x,)}[verb]
@@ -207,7 +137,7 @@ def compare(work, verb, batches, rounds):
         else:
             calls[name] = partial(call, dataset(data, work.batch).prefetch(2), verbose=0)
         if name == "kerasrnn" and verb == "predict":
-            own = partial(predict_batches, models.compiled(model), x, work.batch)
+            own = partial(predict_batches, calling.compiled(model), x, work.batch)
             calls = {"kerasrnn": own, "kerasrnn, model.predict": calls[name]}
             calls["kerasrnn, model.predict"]()
         calls[name]()
@@ -220,9 +150,9 @@ def compare(work, verb, batches, rounds):
 
 
 def predict_batches(predict, x, batch_size):
-    """All batches of x by a function of ``models.compiled``."""
+    """All batches of x by a function of ``calling.compiled``."""
     for start in range(0, len(x), batch_size):
-        predict([x[start : start + batch_size]])
+        predict(x[start : start + batch_size])
 
 
 def report(work, verb, times, added):
@@ -249,13 +179,6 @@ def product_speed():
     return 2 * 2048**3 / min(timed(lambda: (a @ a).numpy()) for _ in range(5))
 
 
-def timed(call):
-    """Seconds that a call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def resident():
     """Bytes of this process's memory that are resident; 0 where that is not known."""
     if sys.platform != "linux":
@@ -265,13 +188,14 @@ def resident():
 
 @click.group()
 @click.option("--threads", type=int, help="As many threads for each contender; else all cores.")
-def main(threads):
+@click.pass_context
+def main(context, threads):
     """Compare with stock Keras and PyTorch."""
     import tensorflow as tf
 
-    number = threads or len(os.sched_getaffinity(0))
+    context.obj = number = threads or len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(number)
-    if importlib.util.find_spec("torch"):
+    if has_torch():
         import torch
 
         torch.set_num_threads(number)
@@ -351,11 +275,85 @@ def draw(found, sizes, output):
 
 
 @main.command()
-@click.argument("run", required=False)
+@cells(("lstm", "gru", "simple"))
+@click.option("--units", "sizes", type=int, multiple=True, default=(16, 64, 256, 512, 1024))
+@click.option("--batch", "batches", type=int, multiple=True, default=(1, 8, 32, 256))
+@click.option("--length", "lengths", type=int, multiple=True, default=(10, 100, 1000))
+@click.option("--inputs", type=int, default=64, show_default=True, help="Features of the input.")
+@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of each.")
+@click.option("--cap", type=float, default=2.0, show_default=True, help="Seconds a call at most.")
+@click.pass_context
+def sweep(context, cell, sizes, batches, lengths, inputs, rounds, cap):
+    """Where the native loop of one layer is faster than Keras's: a table for each cell.
+
+    Each entry has two ratios of Keras's time to the native loop's, of the fastest call and of
+    the median, forward and for a training step. With --threads 1 they are of processor time,
+    which other work on the machine troubles little. Work that would take longer than the cap
+    is left out.
+    """
+    clock = time.process_time if context.obj == 1 else time.perf_counter
+    for kind, verb in itertools.product(cell, ("forward", "step")):
+        click.echo(f"\n{kind}, {verb}\n\n| batch | steps | {' | '.join(map(str, sizes))} |")
+        click.echo("|---|---|" + "---|" * len(sizes))
+        for batch, length in itertools.product(batches, lengths):
+            row = [batch, length]
+            for units in sizes:
+                work = Work(kind, (units,), batch, length, inputs, cell=kind)
+                passes = 1 if verb == "forward" else 3
+                if passes * work.operations() / work.directions / SLOW > cap:
+                    row.append("–")
+                    continue
+                times = layer_times(work, verb, rounds, clock)
+                low = min(times["keras"]) / min(times["native"])
+                pairs = zip(times["keras"], times["native"], strict=True)
+                row.append(f"{low:.2f} {statistics.median(a / b for a, b in pairs):.2f}")
+            click.echo(f"| {' | '.join(map(str, row))} |")
+
+
+def layer_times(work, verb, rounds, clock):
+    """Seconds of a call of the native layer and of Keras's, in turns."""
+    import keras
+    import tensorflow as tf
+
+    from kerasrnn import layers
+
+    name = {"lstm": "LSTM", "gru": "GRU", "simple": "SimpleRNN"}[work.cell]
+    x, calls = tf.random.normal((work.batch, work.time, work.features)), {}
+    for path, kinds in (("native", layers), ("keras", keras.layers)):
+        options = {"return_sequences": True, "recurrent_initializer": "glorot_uniform"}
+        layer = getattr(kinds, name)(*work.units, **options)
+        layer.build(x.shape)
+        function = tf.function(partial({"forward": run, "step": differentiate}[verb], layer))
+        calls[path] = partial(function.get_concrete_function(x), x)
+    for call in calls.values():
+        call()
+    repeats = max(1, int(0.02 / timed(calls["native"], clock)))
+    times = {path: [] for path in calls}
+    for _ in range(rounds):
+        for path, call in calls.items():
+            seconds = timed(lambda call=call: [call() for _ in range(repeats)], clock)
+            times[path].append(seconds / repeats)
+    return times
+
+
+def run(layer, x):
+    return layer(x, training=False)
+
+
+def differentiate(layer, x):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x, training=True) ** 2)
+    return tape.gradient(loss, [weight.value for weight in layer.trainable_variables])
+
+
+@main.command()
+@click.argument("run_or_export", required=False)
 @click.option("--rounds", type=int, default=5, show_default=True, help="Turns of both.")
 @click.option("--length", type=int, default=2000, show_default=True, help="Characters a turn.")
 @click.option("--long", type=int, default=100_000, show_default=True, help="For the memory.")
-def generate(run, rounds, length, long):
+def generate(run_or_export, rounds, length, long):
     """Characters a second, beside a loop that calls ``model.predict``.
 
     The loop is the way of the Keras example ``lstm_character_level_text_generation``: the last
@@ -364,24 +362,21 @@ def generate(run, rounds, length, long):
     """
     import numpy as np
 
-    from kerasrnn import build_generator, load_model, open_run
-    from kerasrnn.options import MODEL
-    from kerasrnn.tasks.generator import Writer, load_vocabulary
-    from kerasrnn.text import Vocabulary
+    from kerasrnn import TextGenerator, Vocabulary, build_generator
 
-    if run:
-        model, vocabulary = load_model(run), load_vocabulary(open_run(run))
+    if run_or_export:
+        generator = TextGenerator.load(run_or_export)
     else:
         vocabulary = Vocabulary(map(chr, range(32, 97 + 26)))
-        model = build_generator(len(vocabulary), **MODEL["generator"])
+        generator = TextGenerator(build_generator(vocabulary.num_ids, units=256), vocabulary)
+    model, vocabulary = generator.model, generator.vocabulary
+    prompt = PROMPT if all(c in vocabulary for c in PROMPT) else vocabulary.tokens[1]
     start = time.perf_counter()
-    writer = Writer(model, vocabulary)
-    prompt = PROMPT if all(c in writer.vocabulary for c in PROMPT) else writer.vocabulary.tokens[1]
-    next(writer.stream(prompt, length))
+    next(generator.stream(prompt, length))
     click.echo(f"first character {time.perf_counter() - start:.2f} s after the model is there")
 
     def keras_loop(number):
-        ids = writer.vocabulary.encode(list(prompt))
+        ids = list(vocabulary.encode(list(prompt)))
         rng = np.random.default_rng(0)
         for _ in range(number):
             output = model.predict(np.array([ids[-WINDOW:]]), verbose=0)[0, -1]
@@ -389,17 +384,17 @@ def generate(run, rounds, length, long):
             ids.append(int(rng.choice(len(output), p=output)))
 
     keras_loop(5)
-    writer.write(prompt, length)
+    generator.generate(prompt, length)
     ours, theirs = [], []
     for _ in range(rounds):
-        ours.append(length / timed(lambda: writer.write(prompt, length)))
+        ours.append(length / timed(lambda: generator.generate(prompt, length)))
         theirs.append(50 / timed(lambda: keras_loop(50)))
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    for name, values in (("Writer", ours), ("model.predict", theirs), ("ratio", ratios)):
+    for name, values in (("generate", ours), ("model.predict", theirs), ("ratio", ratios)):
         low, middle = min(values), statistics.median(values)
         click.echo(f"{name:<14} minimum {low:>8,.1f}  median {middle:>8,.1f}")
     written, memory = 0, []
-    for (piece,) in writer.stream(prompt, long):
+    for (piece,) in generator.stream(prompt, long):
         written += len(piece)
         if written >= len(memory) * long // 4 + 1:
             memory.append(f"{resident() / 2**20:,.0f} MiB")

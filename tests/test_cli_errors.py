@@ -50,6 +50,8 @@ def run_files(folder):
         (["predict", "digits", "--output", "foreign/x/a"], "cannot write"),
         (["predict", "digits", "--output", ""], "an empty path"),
         (["predict", "runs/digits-classifier-1"], "Missing argument 'INPUT...'"),
+        (["predict"], "Missing argument 'INPUT...'"),
+        (["predict", "", "digits"], "unknown dataset: found ''"),
         (["predict", "runs/digits-classifier-1", "a\udcff"], "an argument that is not UTF-8"),
         (["generate", "runs/digits-classifier-1"], "found classifier; expected generator"),
         (["generate"], "no generator in runs/"),

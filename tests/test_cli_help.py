@@ -88,6 +88,8 @@ def test_completion_offers_runs_exports_datasets_and_choices(trained, workplace)
     assert offered([], "ev") == ["evaluate"]
     assert offered(["evaluate"], "ru") == ["runs/digits-classifier-1"]
     assert offered(["generate"], "sa") == ["saved_models/mine"]
+    assert offered(["predict"], "saved") == ["saved_models/mine"]
+    assert offered(["predict", "saved_models/mine"], "di") == ["digits"]
     assert offered(["train"], "mn") == ["mnist"]
     assert offered(["train", "--cell"], "g") == ["gru"]
 

@@ -168,6 +168,7 @@ def test_a_tagger_from_files_to_labels(workplace):
     (workplace / "text.txt").write_text("I saw it")
     blocks = json.loads(invoke("predict", "text.txt", "--json").stdout)
     assert [row["token"] for row in blocks[0]] == ["I", "saw", "it"]
+    assert len(invoke("predict", "I saw it " * 100).stdout.splitlines()) == 301  # no file's name
     assert invoke("predict", "runs/bank-tagger-1", "-", text="I saw").stdout.startswith("I\t")
     lines = invoke("predict", "bank/x-test.conllu").stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["I", "saw", "it", ""] * 20

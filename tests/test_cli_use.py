@@ -33,6 +33,10 @@ def test_plot_writes_where_it_says(trained, workplace):
     assert (trained / "compare-loss.png").exists()
 
 
+def test_plot_draws_what_several_runs_have_in_common(trained, writing):
+    assert invoke("plot", trained, writing).stdout == f"{trained}/compare-loss.png\n"
+
+
 def test_plot_show_opens_a_window(trained, monkeypatch):
     import matplotlib.pyplot as plt
 
@@ -116,6 +120,21 @@ def test_generate_prints_the_prompt_and_the_text_or_json(writing):
     assert len(samples) == 2 and not any("a" in text for text in samples)
 
 
+def test_generate_prints_each_piece_as_it_is_made(writing, monkeypatch):
+    from kerasrnn import TextGenerator
+
+    printed = []
+
+    def stream(*_, **__):
+        for piece in "de":
+            printed.append(sys.stdout.buffer.getvalue())
+            yield [piece]
+
+    monkeypatch.setattr(TextGenerator, "stream", stream)
+    assert invoke("generate", "--prompt", "abc").stdout == "abcde\n"
+    assert printed == [b"abc", b"abcd"]
+
+
 def test_generate_draws_a_new_seed_each_time_and_says_which(writing):
     words = ["generate", "--prompt", "abc", "--max-length", "40", "--json"]
     first, second = (json.loads(invoke(*words).stdout) for _ in range(2))
@@ -149,8 +168,10 @@ def test_an_export_is_used_as_its_run_is(trained, workplace):
     result = invoke("export", "--no-check")
     assert result.stdout == "saved_models/digits-classifier-1\n"
     assert "model_card.md" in result.stderr
-    words = ["predict", "saved_models/digits-classifier-1", "digits"]
-    assert invoke(*words).stdout == invoke("predict", trained, "digits").stdout
+    models = (trained, "saved_models/digits-classifier-1")
+    tables = [invoke("predict", model, "digits").stdout.splitlines() for model in models]
+    live, exported = ([row.split(",")[:2] for row in table] for table in tables)
+    assert live == exported and len(live) == 361
     assert "exists already" in invoke("export", "--no-check", code=2).stderr
     words = ["export", "--overwrite", "--no-check", "--format", "saved_model", "--json", "-q"]
     result = invoke(*words)
@@ -186,6 +207,7 @@ def test_info_says_why_there_is_no_native_loop(monkeypatch):
     assert "no compiler at the installation" in facts["reason"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(trained):
     command = f"{sys.executable} -m kerasrnn predict {trained} digits | true"
     assert subprocess.run(command, shell=True, capture_output=True).stderr == b""

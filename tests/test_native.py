@@ -1,7 +1,9 @@
 import os
+import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,3 +265,18 @@ def test_too_little_memory_is_an_error_before_any_is_used(limit, sizes):
     arguments = [sys.executable, "-c", SHORT_OF_MEMORY, *map(str, (limit, *sizes))]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert "no memory for a recurrent layer" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_sanitizers_find_nothing_in_the_loops():
+    script = Path(__file__).parents[1] / "scripts" / "sanitize.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_fit_of_tanh_is_as_good_as_the_constants_in_use():
+    script = Path(__file__).parents[1] / "scripts" / "fit_tanh.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    errors = re.findall(r"largest relative error (\S+),", done.stdout)
+    assert len(errors) == 2 and all(float(error) < 2.2e-8 for error in errors)

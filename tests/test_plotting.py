@@ -1,9 +1,11 @@
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from kerasrnn import InputError, plot_confusion, plot_history
-from kerasrnn.plotting import metrics_in, plot_histories, save
+from kerasrnn.plotting import metrics_in, plot_histories, save, save_curves
 
 HISTORY = {
     "epoch": [1, 2],
@@ -70,7 +72,22 @@ def test_the_suffix_chooses_the_format(tmp_path, suffix, start):
     assert path.read_bytes().startswith(start)
 
 
-def test_an_unknown_suffix_is_named(tmp_path):
-    with pytest.raises(InputError, match="found 'a.xyz'; expected .png, .svg or .pdf"):
-        save(tmp_path / "a.xyz", lambda ax: None)
+@pytest.mark.parametrize("name", ["a.xyz", "a.pgf", "a", ""])  # .pgf would need LaTeX
+def test_an_unknown_suffix_is_named(tmp_path, name):
+    with pytest.raises(InputError, match=r"unknown picture format: .*expected .png, .svg or .pdf"):
+        save(tmp_path / name if name else name, lambda ax: None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_of_several_metrics_of_several_runs(tmp_path):
+    path = save_curves(tmp_path / "a.svg", {"one": HISTORY, "two": HISTORY}, ["loss", "accuracy"])
+    assert path == tmp_path / "a.svg"
+    width, height = (
+        float(n) for n in re.search('width="(.*?)pt" height="(.*?)pt"', path.read_text()).groups()
+    )
+    assert width == pytest.approx(2 * 6.4 * 72) and height == pytest.approx(4.8 * 72)
+    with pytest.raises(InputError, match="no 'f1' in the history"):
+        save_curves(tmp_path / "b.svg", {"one": HISTORY}, ["f1"])
+    with pytest.raises(InputError, match="no history to draw"):
+        plot_histories({})
+    assert [file.name for file in tmp_path.iterdir()] == ["a.svg"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -125,35 +127,39 @@ verb = partial(click.command, cls=Verb)
 option = partial(click.option, cls=GroupedOption)
 
 
-class RunPath(click.ParamType):
-    """A run, or an export."""
+class Completed(click.ParamType):
+    """A string that the shell completes with names, or else with files or directories.
 
-    name = "run"
+    sources: functions that give the names. other: ``"file"`` or ``"dir"``.
+    """
 
-    def shell_complete(self, ctx, param, incomplete):
-        from kerasrnn.runs import list_runs
-
-        exports = [str(path.parent) for path in Path("saved_models").glob("*/signature.json")]
-        return _complete([*map(str, list_runs()), *exports], incomplete, "dir")
-
-
-class DataSource(click.ParamType):
-    """The name of a data set, or a file or folder."""
-
-    name = "data"
+    def __init__(self, name: str, other: str, *sources: Callable[[], Iterable[str]]):
+        self.name, self.other, self.sources = name, other, sources
 
     def shell_complete(self, ctx, param, incomplete):
-        from kerasrnn.data.kinds import NAMES
+        from click.shell_completion import CompletionItem
 
-        return _complete(NAMES, incomplete, "file")
+        names = (name for source in self.sources for name in source())
+        found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type=self.other)]
 
 
-def _complete(names, incomplete, other):
-    """The names that go on from what is typed; where none does, files or folders."""
-    from click.shell_completion import CompletionItem
+def _runs_and_exports():
+    from kerasrnn.runs import list_runs
 
-    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return found or [CompletionItem(incomplete, type=other)]
+    exports = Path("saved_models").glob("*/signature.json")
+    return [*map(str, list_runs()), *(str(path.parent) for path in exports)]
+
+
+def _data_sets():
+    from kerasrnn.data.kinds import NAMES
+
+    return NAMES
+
+
+RUN = Completed("run", "dir", _runs_and_exports)
+DATA = Completed("data", "file", _data_sets)
+RUN_OR_DATA = Completed("input", "file", _runs_and_exports, _data_sets)
 
 
 class _OutputPath(click.Path):
@@ -212,13 +218,14 @@ def load_predictor(path: str | None, task: str | None = None):
 
 
 def _may_be_export(path):
-    return Path(path).is_dir() and not Path(path, "run.json").exists()
+    return os.path.isdir(path) and not os.path.exists(os.path.join(path, "run.json"))
 
 
 def import_tensorflow():
     """Import TensorFlow, and Keras with it, without TensorFlow's start-up lines.
 
-    Some of them come before any of its settings counts, hence the closed file descriptor.
+    Some of them come before any of its settings counts, hence the closed file descriptor. Ctrl-C
+    ends the process at once: raised within an import from C, it could be lost.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -226,9 +233,14 @@ def import_tensorflow():
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
+    obeyed = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if obeyed:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     try:
         import tensorflow  # noqa: F401
     finally:
+        if obeyed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)

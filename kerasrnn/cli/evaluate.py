@@ -6,13 +6,13 @@ import os
 
 import click
 
-from kerasrnn.cli.common import RunPath, find_run, import_tensorflow, option, talk, verb
+from kerasrnn.cli.common import RUN, find_run, import_tensorflow, option, talk, verb
 from kerasrnn.cli.output import print_details, print_json, print_metrics, print_runs, run_row
 from kerasrnn.errors import InputError
 
 
 @verb()
-@click.argument("run", type=RunPath(), required=False)
+@click.argument("run", type=RUN, required=False)
 def evaluate(run, as_json):
     """Evaluate a run on its held-out part.
 
@@ -45,12 +45,12 @@ def evaluate(run, as_json):
     ),
     json="Print the paths of the pictures as JSON",
 )
-@click.argument("runs", type=RunPath(), nargs=-1, metavar="[RUN]...")
+@click.argument("runs", type=RUN, nargs=-1, metavar="[RUN]...")
 @option(
     "--metric",
     multiple=True,
     metavar="NAME",
-    help="Metric to draw, such as loss; repeatable  [all of the first run]",
+    help="Metric to draw, such as loss; repeatable  [all that the runs have]",
 )
 @option("--show", is_flag=True, help="Open a window instead of writing files")
 def plot(runs, metric, output, show, as_json):
@@ -69,9 +69,10 @@ def plot(runs, metric, output, show, as_json):
     histories = {run.path.name if len(opened) > 1 else "": run.history() for run in opened}
     if len(histories) < len(opened):
         histories = {str(run): run.history() for run in opened}
-    metrics = list(metric) or plotting.metrics_in(opened[0].history())
+    first, *others = histories.values()
+    metrics = metric or [m for m in plotting.metrics_in(first) if all(m in one for one in others)]
     if not metrics:
-        raise InputError(f"{opened[0]} has no finished epoch to draw")
+        raise InputError("no finished epoch to draw", where=", ".join(map(str, opened)))
     name = "{}.png" if len(opened) == 1 else "compare-{}.png"
     if show:
         _show(histories, metrics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import RunPath, find_run, import_tensorflow, option, talk, verb
+from kerasrnn.cli.common import RUN, find_run, import_tensorflow, option, talk, verb
 from kerasrnn.cli.output import print_json
 
 
@@ -13,7 +13,7 @@ from kerasrnn.cli.output import print_json
     output=("DIRECTORY", "Directory to make  [saved_models/<name of the run>]"),
     json='Print {"run", "export"}',
 )
-@click.argument("run", type=RunPath(), required=False)
+@click.argument("run", type=RUN, required=False)
 @option(
     "--format",
     type=click.Choice(options.EXPORT_FORMATS),

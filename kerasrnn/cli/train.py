@@ -7,7 +7,7 @@ import shlex
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import DataSource, import_tensorflow, is_quiet, option, talk, verb
+from kerasrnn.cli.common import DATA, import_tensorflow, is_quiet, option, talk, verb
 from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
@@ -95,7 +95,7 @@ def _training_options(function):
 def _of_tasks(values, text, group, show):
     """What an option is, the tasks that have it, and its default for each of them."""
     others = [task for task in options.TASKS if task not in values]
-    if values and others and not (group == _TEXT and len(values) == 2):
+    if values and others and f"({', '.join(values)})" not in group:
         text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(values)}) {text}"
     tasks_of = {}
     for task, value in values.items():
@@ -115,16 +115,16 @@ def _spell(value):
 
 
 @verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
-@click.argument("data", type=DataSource(), nargs=-1, metavar="[DATA]...")
+@click.argument("data", type=DATA, nargs=-1, metavar="[DATA]...")
 @_training_options
 @option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
 def train(data, task, output, seed, as_json, layers, stacked, **given):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
     \b
-    DATA: digits, mnist, an .npz or .ts file, a UCR/UEA or IDX folder             (classifier)
-          python, a .conllu or .conll file, or a folder of them                   (tagger)
-          english, shakespeare, time-machine, text files, folders of them, -  (generator, infiller)
+    DATA  classifier           digits, mnist, .npz, .ts, a UCR/UEA or IDX folder
+          tagger               python, .conllu, .conll, or a folder of them
+          generator, infiller  english, shakespeare, time-machine, texts, folders, -
 
     \b
     Examples:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from pathlib import Path
+from itertools import chain
 
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import DataSource, RunPath, find_run, load_predictor, option, talk, verb
+from kerasrnn.cli.common import RUN, RUN_OR_DATA, load_predictor, option, talk, verb
 from kerasrnn.cli.output import print_json, to_json
 from kerasrnn.errors import InputError
 
 _SEARCH = {"max_length", "stop", "unknown"}  # the options of generate that beam search has
-
-_source_argument = click.argument("source", type=RunPath(), required=False, metavar="[RUN|EXPORT]")
+_FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
+_source_argument = click.argument("source", type=RUN, required=False, metavar="[RUN|EXPORT]")
 _unknown_option = option(
     "--unknown",
     type=click.Choice(options.UNKNOWN_CHOICES),
@@ -24,7 +25,7 @@ _unknown_option = option(
 
 
 @verb(output=("FILE", "Write to a file instead of stdout"))
-@click.argument("inputs", type=DataSource(), nargs=-1, metavar="[RUN|EXPORT] INPUT...")
+@click.argument("inputs", type=RUN_OR_DATA, nargs=-1, metavar="[RUN|EXPORT] INPUT...")
 def predict(inputs, output, as_json):
     """Predict the labels or texts of INPUT.
 
@@ -65,19 +66,13 @@ def predict(inputs, output, as_json):
 
 def _split_model(arguments):
     """The path of the model, None for the newest run, and the inputs."""
-    first = Path(*arguments[:1])
-    named = any((first / name).is_file() for name in ("run.json", "signature.json"))
-    elsewhere = (first / "saved_model.pb").is_file()
-    missing = len(arguments) > 1 and first.parts[0] in ("runs", "saved_models")
-    if arguments and (named or elsewhere or missing):
-        path, *arguments = arguments
-        if missing and not first.exists():
-            find_run(path)
-    else:
-        path = None
-    if not arguments:
+    first, *rest = arguments or ("",)
+    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
+    meant = len(arguments) > 1 and first.split(os.sep)[0] in ("runs", "saved_models")
+    path, inputs = (first, rest) if meant or any(map(os.path.isfile, files)) else (None, arguments)
+    if not inputs:
         raise click.UsageError("Missing argument 'INPUT...'.")
-    return path, list(arguments)
+    return path, list(inputs)
 
 
 def _read_text(text):
@@ -139,7 +134,8 @@ def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
         sampling = options.GENERATION | given
         pieces = generator.stream(prompt, **sampling, **chosen, seed=answer["seed"])
         if samples == 1 and not as_json:
-            _print_pieces(prompt, pieces)
+            for piece in chain([prompt], (piece for (piece,) in pieces), ["\n"]):
+                click.echo(piece, nl=False)
             return
         texts = ["".join(rows) for rows in zip(*pieces, strict=True)]
     else:
@@ -150,15 +146,8 @@ def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
         click.echo(("\n" if generator.lines else "\n---\n").join(prompt + text for text in texts))
 
 
-def _print_pieces(prompt, pieces):
-    click.echo(prompt, nl=False)
-    for (piece,) in pieces:
-        click.echo(piece, nl=False)
-    click.echo()
-
-
 @verb(json='Print {"run", "text", "blanks": [[{"token", "probability"}]]}')
-@click.argument("arguments", nargs=-1, required=True, metavar="[RUN|EXPORT] TEXT")
+@click.argument("arguments", type=RUN, nargs=-1, required=True, metavar="[RUN|EXPORT] TEXT")
 @option("--alternatives", type=int, metavar="N", default=1, help="Candidates per blank  [1]")
 @_unknown_option
 def infill(arguments, alternatives, unknown, as_json):

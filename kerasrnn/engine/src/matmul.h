@@ -7,9 +7,13 @@
 enum { BLOCK = 128 };     /* rows or columns multiplied at a time, so that they stay in cache */
 enum { REGISTERS = 12 };  /* vectors of sums in a tile; others hold what is multiplied */
 
-/* Rows of a tile that is so many vectors wide. */
-INLINE int tile_rows(int vectors) {
-    return vectors == 4 ? 3 : vectors == 3 ? 4 : 6;
+/* Rows of the next tile where so many are left: as many as there are registers for, but no single
+ * row where it can be avoided, which would wait for each sum. */
+INLINE int tile_rows(int vectors, int64_t left) {
+    if (vectors == 4 && left == 4) return 2;
+    const int most = vectors == 4 ? 3 : vectors == 3 ? 4 : 6;
+    if (left >= most) return most;
+    return left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
 /* sums[R][G] += a[R][k] b[k][G], where G counts vectors: element (r, j) of a lies at
@@ -19,7 +23,7 @@ INLINE int tile_rows(int vectors) {
         const float *restrict b, int64_t b_row, int64_t b_vector
 #define PRODUCT_SHAPES(S)                               \
     S(3, 4) S(2, 4) S(1, 4) S(4, 3) S(2, 3) S(1, 3)     \
-    S(6, 2) S(2, 2) S(1, 2) S(6, 1) S(2, 1) S(1, 1)
+    S(6, 2) S(4, 2) S(2, 2) S(1, 2) S(6, 1) S(4, 1) S(2, 1) S(1, 1)
 #define DECLARE(R, G)                                                 \
     void kerasrnn_product_##R##_##G(PRODUCT_PARAMETERS);              \
     void kerasrnn_product_##R##_##G##_avx2(PRODUCT_PARAMETERS);
@@ -42,21 +46,13 @@ INLINE void product(const int avx2, const int R, const int G, PRODUCT_PARAMETERS
  * those of b stay in the first-level cache for all rows. */
 INLINE void accumulate(const int avx2, const int G, v8 *sums, int64_t rows, const float *a,
                        int64_t a_row, int64_t k, const float *b, int64_t b_row, int64_t b_vector) {
-    const int R = tile_rows(G);
-    for (int64_t from = 0; from < k; from += BLOCK) {
-        const int64_t number = least(BLOCK, k - from);
-        const float *part = a + from, *of = b + from * b_row;
-        int64_t row = 0;
-        for (; row + R <= rows; row += R)
-            product(avx2, R, G, sums + row * G, part + row * a_row, a_row, 1, number, of, b_row,
-                    b_vector);
-        for (; row + 2 <= rows; row += 2)
-            product(avx2, 2, G, sums + row * G, part + row * a_row, a_row, 1, number, of, b_row,
-                    b_vector);
-        if (row < rows)
-            product(avx2, 1, G, sums + row * G, part + row * a_row, a_row, 1, number, of, b_row,
-                    b_vector);
-    }
+    for (int64_t from = 0; from < k; from += BLOCK)
+        for (int64_t row = 0; row < rows;) {
+            const int R = tile_rows(G, rows - row);
+            product(avx2, R, G, sums + row * G, a + row * a_row + from, a_row, 1,
+                    least(BLOCK, k - from), b + from * b_row, b_row, b_vector);
+            row += R;
+        }
 }
 
 /* to[R][8 G] = or += a[R][k] b[k][G], with a and b as in product. Of a row of "to" only the first
@@ -82,17 +78,17 @@ INLINE void tile(const int avx2, const int R, const int G, float *to, int64_t st
 INLINE void tiles(const int avx2, const int G, float *to, int64_t rows, int64_t stride,
                   int64_t width, const float *a, int64_t a_row, int64_t a_column, int64_t k,
                   const float *b, int64_t b_row, int64_t b_vector, int add) {
-    const int R = tile_rows(G);
-    int64_t row = 0;
-    for (; row + R <= rows; row += R)
-        tile(avx2, R, G, to + row * stride, stride, width, a + row * a_row, a_row, a_column, k, b,
-             b_row, b_vector, add);
-    for (; row + 2 <= rows; row += 2)
-        tile(avx2, 2, G, to + row * stride, stride, width, a + row * a_row, a_row, a_column, k, b,
-             b_row, b_vector, add);
-    if (row < rows)
-        tile(avx2, 1, G, to + row * stride, stride, width, a + row * a_row, a_row, a_column, k, b,
-             b_row, b_vector, add);
+    for (int64_t row = 0; row < rows;) {
+        const int R = tile_rows(G, rows - row);
+#define CASE(number)                                                                             \
+    case number:                                                                                 \
+        tile(avx2, number, G, to + row * stride, stride, width, a + row * a_row, a_row, a_column, \
+             k, b, b_row, b_vector, add);                                                        \
+        break;
+        switch (R) { CASE(6) CASE(4) CASE(3) CASE(2) CASE(1) }
+#undef CASE
+        row += R;
+    }
 }
 
 /* Floats of a padded row of that many: no power of two, to avoid cache-set conflicts. */
