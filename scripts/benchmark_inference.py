@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
+from peers import TorchModel, stock, timed
 
 from kerasrnn.engine.native import cores
 
@@ -65,21 +65,6 @@ class Contender:
 
 
 # --- contenders ---------------------------------------------------------------------------
-
-
-def stock(model):
-    """The same model of Keras's own layers, with the same weights."""
-    config = json.loads(json.dumps(model.get_config()), object_hook=_as_keras_layer)
-    same = type(model).from_config(config)
-    same.set_weights(model.get_weights())
-    assert not any("kerasrnn" in type(layer).__module__ for layer in same._flatten_layers())
-    return same
-
-
-def _as_keras_layer(item):
-    if str(item.get("registered_name")).startswith("kerasrnn>"):
-        return {**item, "module": "keras.layers", "registered_name": None}
-    return item
 
 
 def contenders(model, folder):
@@ -135,50 +120,7 @@ def pytorch(model, folder):
     import torch
 
     torch.set_num_threads(cores())
-    layers = [_torch_layer(layer, torch) for layer in model.layers]
-
-    def ask(x):
-        with torch.inference_mode():
-            x = torch.from_numpy(x)
-            for layer in filter(None, layers):
-                x = layer(x)
-            return x.numpy()
-
-    return ask
-
-
-def _torch_layer(layer, torch):
-    """A function that does what a Keras layer does; None if that is nothing."""
-    import keras
-
-    kind, tensor = type(layer).__name__, torch.from_numpy
-    weights = [np.asarray(weight) for weight in layer.get_weights()]
-    if kind in ("InputLayer", "Dropout"):
-        return None
-    if kind == "Normalization":
-        mean, spread = np.asarray(layer.mean), np.maximum(np.sqrt(layer.variance), 1e-7)
-        mean, spread = tensor(mean.copy()), tensor(spread)
-        return lambda x: (x - mean) / spread
-    if kind == "Dense" and layer.activation in (keras.activations.softmax, None):
-        linear = torch.nn.Linear(*weights[0].shape)
-        _fill(linear.parameters(), (weights[0].T, weights[1]), tensor)
-        return lambda x: linear(x).softmax(-1)
-    if kind == "Bidirectional" and type(layer.forward_layer).__name__ == "LSTM":
-        lstm = torch.nn.LSTM(
-            weights[0].shape[0], layer.forward_layer.units, batch_first=True, bidirectional=True
-        )
-        # gates are i, f, c, o in both; PyTorch has two biases
-        both = [(w.T, u.T, b, 0 * b) for w, u, b in (weights[:3], weights[3:])]
-        _fill(lstm.parameters(), both[0] + both[1], tensor)
-        if layer.forward_layer.return_sequences:
-            return lambda x: lstm(x)[0]
-        return lambda x: torch.cat(tuple(lstm(x)[1][0]), -1)
-    raise ValueError(f"no counterpart to {layer.name}, a {kind}")
-
-
-def _fill(parameters, values, tensor):
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.data = tensor(np.ascontiguousarray(value))
+    return TorchModel(model)
 
 
 # --- measuring ----------------------------------------------------------------------------
@@ -204,13 +146,6 @@ def take_turns(contenders, x, turns, calls):
             latencies = [timed(lambda c=contender: c.call(x)) for _ in range(calls)]
             contender.latencies += latencies
             contender.turns.append(sum(latencies) / calls)
-
-
-def timed(call):
-    """Seconds that a call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def summary(contender, reference, batch):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from kerasrnn import build_classifier
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark_inference.py"
+sys.path.insert(0, str(SCRIPT.parent))  # as Python does when it runs a script: for peers.py
 spec = importlib.util.spec_from_file_location("benchmark_inference", SCRIPT)
 benchmark = sys.modules["benchmark_inference"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(benchmark)
@@ -55,10 +56,13 @@ def test_generate_compares_the_export_with_the_generator():
     assert re.search(r"^ratio +minimum +\d", output, re.MULTILINE)
 
 
-def test_pytorch_gets_the_same_weights(tmp_path):
+@pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
+def test_pytorch_gets_the_same_weights(cell, tmp_path):
     pytest.importorskip("torch")
     scaling = keras.layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
-    model = build_classifier((4, 2), num_classes=3, units=(3, 5), scaling=scaling)
+    model = build_classifier((4, 2), num_classes=3, units=(3, 5), cell=cell, scaling=scaling)
+    for weight in model.trainable_variables:  # biases too
+        weight.assign(np.random.default_rng(1).normal(size=weight.shape))
     x = np.random.default_rng(0).normal(size=(6, 4, 2)).astype("float32")
     found = benchmark.pytorch(model, tmp_path)(x)
     np.testing.assert_allclose(found, model(x), atol=1e-6)

@@ -226,7 +226,7 @@ def test_shapes_are_known_before_a_graph_is_run(cell, sequences):
     layer = native.LayerInputs(*map(tf.constant, layer))
     call.get_concrete_function(spec, layer)
     c = [5, 9] if cell == "lstm" else [0]
-    outputs = [None, None, 9] if sequences else [None, 9]
+    outputs = [None, None, 9] if sequences else [5, 9]  # as x, or as the states
     inputs = [array.shape.as_list() for array in layer]
     assert shapes == [outputs, [5, 9], c, [None, None, 3], *inputs]
 

@@ -64,7 +64,7 @@ def library():
         path = Path(__file__).with_name(f"_native{suffix}")
         if path.exists():
             operations = tf.load_op_library(str(path))
-            return operations if hasattr(operations, "kerasrnn_forward") else None
+            return operations if hasattr(operations, "kerasrnn_forward_all") else None
     return None
 
 
@@ -115,7 +115,6 @@ def recurrence(
     def run(x, *arrays):
         inputs_of_run = tf.nest.pack_sequence_as(inputs, arrays)
         found = run_forward(x, inputs_of_run, keep=bool(training))
-        _set_shapes(found.outputs, x, inputs_of_run, return_sequences, joined)
         results = LayerResult(found.outputs, found.h, found.c)
 
         def gradient(*d_results):
@@ -139,17 +138,6 @@ def recurrence(
 
     results = run(x, *tf.nest.flatten(inputs))
     return [LayerResult(*arrays) for arrays in zip(*results, strict=True)]
-
-
-def _set_shapes(outputs, x, inputs, return_sequences, joined):
-    """Set the static shape of outputs, which depends on what C does not see before a run."""
-    for index, (array, recurrent_kernel) in enumerate(
-        zip(outputs, inputs.recurrent_kernel, strict=True)
-    ):
-        if joined and index:
-            continue
-        units = recurrent_kernel.shape[0] * (2 if joined else 1)
-        array.set_shape([x.shape[0], *([x.shape[1]] if return_sequences else []), units])
 
 
 @tf.RegisterGradient("KerasrnnBackward")
@@ -181,7 +169,8 @@ def forward(
         tf.errors.InvalidArgumentError: shapes that do not fit together.
         tf.errors.ResourceExhaustedError: not enough memory, before any is used.
     """
-    return library().kerasrnn_forward(
+    form = ("joined" if joined else "all") if return_sequences else "last"
+    return getattr(library(), f"kerasrnn_forward_{form}")(
         x=x,
         mask=mask,
         kernel=inputs.kernel,
@@ -189,8 +178,7 @@ def forward(
         bias=inputs.bias,
         initial_h=inputs.h,
         initial_c=inputs.c,
-        **_attributes(cell, reverse, zero_masked, threads, joined),
-        sequences=int(return_sequences),
+        **_attributes(cell, reverse, zero_masked, threads),
         keep=int(keep),
     )
 
@@ -220,7 +208,8 @@ def backward(
         d_outputs=d_results.outputs,
         d_h=d_results.h,
         d_c=d_results.c,
-        **_attributes(cell, reverse, zero_masked, threads, joined),
+        **_attributes(cell, reverse, zero_masked, threads),
+        joined=int(joined),
     )
 
 
@@ -235,14 +224,13 @@ def inputs_gradient(cell, d_sums, kernel, *, threads):
     )
 
 
-def _attributes(cell, reverse, zero_masked, threads, joined):
+def _attributes(cell, reverse, zero_masked, threads):
     """The attributes of both operations; bit i of reverse is that of layer i."""
     return {
         "cell": CELLS[cell].code,
         "threads": threads,
         "reverse": sum(1 << index for index, back in enumerate(reverse) if back),
         "zero_masked": int(zero_masked),
-        "joined": int(joined),
     }
 
 

@@ -34,10 +34,11 @@ INLINE void in_registers(const int R, const int G, PRODUCT_PARAMETERS) {
 
 #define DEFINE(R, G)                                                                  \
     _Static_assert(R * G <= REGISTERS, "a tile of more sums than registers");         \
-    void kerasrnn_product_##R##_##G(PRODUCT_PARAMETERS) {                             \
+    __attribute__((noinline)) void kerasrnn_product_##R##_##G(PRODUCT_PARAMETERS) {   \
         in_registers(R, G, sums, a, a_row, a_column, k, b, b_row, b_vector);          \
     }                                                                                 \
-    AVX2 void kerasrnn_product_##R##_##G##_avx2(PRODUCT_PARAMETERS) {                 \
+    AVX2 __attribute__((noinline)) void kerasrnn_product_##R##_##G##_avx2(            \
+        PRODUCT_PARAMETERS) {                                                         \
         in_registers(R, G, sums, a, a_row, a_column, k, b, b_row, b_vector);          \
     }
 PRODUCT_SHAPES(DEFINE)

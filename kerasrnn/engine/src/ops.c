@@ -11,8 +11,8 @@
 
 /* --- attributes --------------------------------------------------------------------------- */
 
-const char *const attribute_names[ATTRIBUTES] = {"number", "cell",   "threads",   "reverse",
-                                                 "zero_masked", "joined", "sequences", "keep"};
+const char *const attribute_names[ATTRIBUTES] = {"number",      "cell", "threads", "reverse",
+                                                 "zero_masked", "keep", "joined",  "sequences"};
 
 /* Those that the operation has, int64_t[ATTRIBUTES]. */
 void *read_attributes(Construction *construction) {
@@ -30,6 +30,17 @@ void *read_attributes(Construction *construction) {
     TF_DeleteStatus(status);
     return attributes;
 }
+
+static void *read_for(Construction *construction, int form) {
+    int64_t *attributes = read_attributes(construction);
+    if (!attributes) return NULL;
+    attributes[JOINED] = form == OUTPUTS_JOINED, attributes[SEQUENCES] = form != OUTPUTS_LAST;
+    return attributes;
+}
+
+void *read_for_all(Construction *construction) { return read_for(construction, OUTPUTS_ALL); }
+void *read_for_joined(Construction *construction) { return read_for(construction, OUTPUTS_JOINED); }
+void *read_for_last(Construction *construction) { return read_for(construction, OUTPUTS_LAST); }
 
 /* --- arrays ------------------------------------------------------------------------------- */
 

@@ -67,15 +67,26 @@ static void batch_and_time(Shapes *shapes, int output, int input, int64_t size,
     TF_DeleteShapeHandle(last), TF_DeleteShapeHandle(first), TF_DeleteShapeHandle(shape);
 }
 
-/* The outputs depend on attributes, which this interface cannot read: Python sets their shape. */
-static void forward_shapes(Shapes *shapes, TF_Status *status) {
+/* h and c, and outputs of one form: of all steps, of two layers side by side, or the last ones. */
+static void shapes_of_form(Shapes *shapes, int form, TF_Status *status) {
     const int n = (int)(TF_ShapeInferenceContextNumInputs(shapes) - SHARED) / FORWARD_INPUTS;
     TF_ShapeInferenceContextSetUnknownShape(shapes, status);
     for (int i = 0; i < n; i++) {
+        const int64_t units = known_size(shapes, SHARED + RECURRENT * n + i, 0, status);
+        if (form == OUTPUTS_LAST)
+            same_shape(shapes, OUTPUTS * n + i, SHARED + FORWARD_H0 * n + i, status);
+        else if (form == OUTPUTS_ALL || i == 0)
+            batch_and_time(shapes, OUTPUTS * n + i, 0, form == OUTPUTS_ALL ? units : 2 * units, status);
         same_shape(shapes, FINAL_H * n + i, SHARED + FORWARD_H0 * n + i, status);
         same_shape(shapes, FINAL_C * n + i, SHARED + FORWARD_C0 * n + i, status);
     }
 }
+
+static void all_shapes(Shapes *shapes, TF_Status *status) { shapes_of_form(shapes, OUTPUTS_ALL, status); }
+static void joined_shapes(Shapes *shapes, TF_Status *status) {
+    shapes_of_form(shapes, OUTPUTS_JOINED, status);
+}
+static void last_shapes(Shapes *shapes, TF_Status *status) { shapes_of_form(shapes, OUTPUTS_LAST, status); }
 
 static void backward_shapes(Shapes *shapes, TF_Status *status) {
     static const int like[BACKWARD_OUTPUTS] = {-1, KERNEL, RECURRENT, BIAS, D_H, D_C};
@@ -105,29 +116,35 @@ static void inputs_gradient_shapes(Shapes *shapes, TF_Status *status) {
 typedef struct {
     const char *name;
     const char *inputs[10], *outputs[8]; /* up to NULL */
-    int attributes;                     /* the first of them */
+    int attributes;                     /* a bit for each */
     void (*shapes)(Shapes *, TF_Status *);
+    void *(*create)(Construction *);
     void (*compute)(void *, Context *);
 } Operation;
 
+enum { OF_LOOPS = 1 << NUMBER | 1 << CELL | 1 << THREADS | 1 << REVERSE | 1 << ZERO_MASKED };
 #define LAYERS(name) name ": number * float"
+#define FORWARD_ARRAYS                                                                           \
+    {"x: float", "mask: bool", LAYERS("kernel"), LAYERS("recurrent_kernel"), LAYERS("bias"),     \
+     LAYERS("initial_h"), LAYERS("initial_c")},                                                  \
+        {LAYERS("outputs"), LAYERS("h"), LAYERS("c"), LAYERS("tape")}
 static const Operation operations[] = {
-    {"KerasrnnForward",
-     {"x: float", "mask: bool", LAYERS("kernel"), LAYERS("recurrent_kernel"), LAYERS("bias"),
-      LAYERS("initial_h"), LAYERS("initial_c")},
-     {LAYERS("outputs"), LAYERS("h"), LAYERS("c"), LAYERS("tape")},
-     KEEP + 1, forward_shapes, compute_forward},
+    {"KerasrnnForwardAll", FORWARD_ARRAYS, OF_LOOPS | 1 << KEEP, all_shapes, read_for_all, compute_forward},
+    {"KerasrnnForwardJoined", FORWARD_ARRAYS, OF_LOOPS | 1 << KEEP, joined_shapes, read_for_joined,
+     compute_forward},
+    {"KerasrnnForwardLast", FORWARD_ARRAYS, OF_LOOPS | 1 << KEEP, last_shapes, read_for_last, compute_forward},
     {"KerasrnnBackward",
      {"x: float", "mask: bool", LAYERS("kernel"), LAYERS("recurrent_kernel"), LAYERS("bias"),
       LAYERS("tape"), LAYERS("d_outputs"), LAYERS("d_h"), LAYERS("d_c")},
      {LAYERS("d_sums"), LAYERS("d_kernel"), LAYERS("d_recurrent_kernel"), LAYERS("d_bias"),
       LAYERS("d_initial_h"), LAYERS("d_initial_c")},
-     JOINED + 1, backward_shapes, compute_backward},
+     OF_LOOPS | 1 << JOINED, backward_shapes, read_attributes, compute_backward},
     {"KerasrnnInputsGradient",
      {LAYERS("d_sums"), LAYERS("kernel")},
      {"d_x: float"},
-     THREADS + 1, inputs_gradient_shapes, compute_inputs_gradient},
+     1 << NUMBER | 1 << CELL | 1 << THREADS, inputs_gradient_shapes, read_attributes, compute_inputs_gradient},
 };
+#undef FORWARD_ARRAYS
 #undef LAYERS
 
 static void add(const Operation *operation) {
@@ -137,15 +154,16 @@ static void add(const Operation *operation) {
         TF_OpDefinitionBuilderAddInput(definition, *input);
     for (const char *const *output = operation->outputs; *output; output++)
         TF_OpDefinitionBuilderAddOutput(definition, *output);
-    for (int i = 0; i < operation->attributes; i++) {
+    for (int i = 0; i < ATTRIBUTES; i++) {
         char text[32];
+        if (!(operation->attributes >> i & 1)) continue;
         snprintf(text, sizeof text, i == NUMBER ? "%s: int >= 1" : "%s: int", attribute_names[i]);
         TF_OpDefinitionBuilderAddAttr(definition, text);
     }
     TF_OpDefinitionBuilderSetShapeInferenceFunction(definition, operation->shapes);
     TF_RegisterOpDefinition(definition, status);
     if (TF_GetCode(status) == TF_OK) {
-        Kernel *kernel = TF_NewKernelBuilder(operation->name, "CPU", read_attributes,
+        Kernel *kernel = TF_NewKernelBuilder(operation->name, "CPU", operation->create,
                                              operation->compute, free);
         TF_RegisterKernelBuilder(operation->name, kernel, status);
     }

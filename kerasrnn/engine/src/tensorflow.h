@@ -78,9 +78,11 @@ bool find_tensorflow(void);
 
 /* --- ops.c -------------------------------------------------------------------------------- */
 
-/* Attributes of an operation, in the order in which it declares them. */
-enum { NUMBER, CELL, THREADS, REVERSE, ZERO_MASKED, JOINED, SEQUENCES, KEEP, ATTRIBUTES };
+/* Attributes of operations. Forward has the last two by its name, not by attributes: shape
+ * inference cannot read these, so that each form of the outputs has an operation of its own. */
+enum { NUMBER, CELL, THREADS, REVERSE, ZERO_MASKED, KEEP, JOINED, SEQUENCES, ATTRIBUTES };
 extern HIDDEN const char *const attribute_names[ATTRIBUTES];
+enum { OUTPUTS_ALL, OUTPUTS_JOINED, OUTPUTS_LAST }; /* all steps, of two side by side, the last */
 
 /* The lists of arrays, one of each layer, that the operations read and give, in their order. */
 enum { KERNEL, RECURRENT, BIAS, WEIGHTS };
@@ -91,8 +93,11 @@ enum { D_SUMS, D_KERNEL, D_RECURRENT, D_BIAS, D_H0, D_C0, BACKWARD_OUTPUTS };
 enum { INPUTS_D_SUMS, INPUTS_KERNEL, INPUTS_INPUTS };
 enum { SHARED = 2 }; /* x and the mask, before the lists of forward and backward */
 
-/* The kernels: create reads the attributes, which compute gets. */
+/* The kernels: these read the attributes, which compute gets. */
 void *read_attributes(Construction *construction);
+void *read_for_all(Construction *construction);
+void *read_for_joined(Construction *construction);
+void *read_for_last(Construction *construction);
 void compute_forward(void *attributes, Context *context);
 void compute_backward(void *attributes, Context *context);
 void compute_inputs_gradient(void *attributes, Context *context);
