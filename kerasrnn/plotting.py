@@ -160,6 +160,8 @@ def plot_confusion(matrix: np.ndarray, labels: Sequence[str], ax: Axes | None = 
 def plot_tokens(sentences: Sequence[Sequence[tuple[str, str]]], ax: Axes | None = None) -> Axes:
     """Draw the tokens of sentences, each on the colour of its label.
 
+    A figure that holds nothing else gets as high as the text needs.
+
     Args:
         sentences: the (token, label) pairs of each, as ``Tagger.predict`` gives them.
         ax: Axes to draw on; a new figure's by default.
@@ -177,18 +179,21 @@ def plot_tokens(sentences: Sequence[Sequence[tuple[str, str]]], ax: Axes | None 
     ax = ax or _new_axes()
     labels = sorted({label for pairs in sentences for _, label in pairs})
     colours = {label: colormaps["tab20"](2 * index % 20 + 1) for index, label in enumerate(labels)}
-    row = 0
+    row = column = 0
     for pairs in sentences:
-        column = 0
         for token, label in pairs:
-            token = token.replace("\n", "↵").replace("\t", "→")
-            if column and column + len(token) > _COLUMNS:
+            shown = token.replace("\n", "↵").replace("\t", "→")
+            if column and column + len(shown) > _COLUMNS:
                 row, column = row + 1, 0
             patch = {"facecolor": colours[label], "edgecolor": "none"}
-            ax.add_patch(Rectangle((column - 0.25, row + 0.1), len(token) + 0.5, 0.8, **patch))
-            ax.text(column, row + 0.55, token, family="monospace", fontsize=8, va="center")
-            column += len(token) + 1
-        row += 1
+            ax.add_patch(Rectangle((column - 0.25, row + 0.1), len(shown) + 0.5, 0.8, **patch))
+            ax.text(column, row + 0.55, shown, family="monospace", fontsize=9, va="center")
+            column += len(shown) + 1
+            if "\n" in token:
+                row, column = row + 1, 0
+        row, column = row + (column > 0), 0
+    if len(ax.figure.axes) == 1:
+        ax.figure.set_figheight(0.26 * max(row, 1) + 0.6)
     ax.set(xlim=(-0.5, _COLUMNS + 0.5), ylim=(max(row, 1), 0))
     ax.axis("off")
     patches = [Rectangle((0, 0), 1, 1, facecolor=colours[label], label=label) for label in labels]
@@ -201,12 +206,8 @@ def panel_size(panels: int) -> tuple[float, float]:
     return 6.4 * panels, 4.8
 
 
-def save(
-    path: str | os.PathLike, draw: Callable, panels: int = 1, height: float | None = None
-) -> Path:
+def save(path: str | os.PathLike, draw: Callable, panels: int = 1) -> Path:
     """Call ``draw`` with ``panels`` Axes side by side and write the figure to ``path``.
-
-    height: of the figure in inches.
 
     The suffix chooses the format: .png, .svg or .pdf. Raises ``InputError`` for another, or a
     place that cannot be written.
@@ -216,8 +217,7 @@ def save(
         raise InputError(
             "unknown picture format", found=repr(path.name), expected=".png, .svg or .pdf"
         )
-    width, usual = panel_size(panels)
-    figure = Figure(figsize=(width, height or usual), layout="constrained")
+    figure = Figure(figsize=panel_size(panels), layout="constrained")
     draw(*figure.subplots(1, panels, squeeze=False)[0])
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150)

@@ -73,7 +73,7 @@ def _write(output, text, draw):
     elif draw is None:
         raise InputError("no picture of these predictions", found=output.name, expected="a .csv")
     else:
-        plotting.save(output, draw, height=2.4)
+        plotting.save(output, draw)
 
 
 def _split_model(arguments):
