@@ -280,3 +280,20 @@ def test_the_fit_of_tanh_is_as_good_as_the_constants_in_use():
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     errors = re.findall(r"largest relative error (\S+),", done.stdout)
     assert len(errors) == 2 and all(float(error) < 2.2e-8 for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shape", "units", "training", "expected"),
+    [
+        ("lstm", (None, 1, 64), 256, False, True),
+        ("lstm", (None, 1, 64), 1024, False, False),  # few steps
+        ("lstm", (None, 100, 64), 1024, False, True),
+        ("lstm", (None, None, 64), 1024, False, True),
+        ("simple", (None, 100, 64), 1024, False, False),
+        ("simple", (32, 100, 64), 1024, True, True),
+        ("simple", (256, 100, 64), 256, True, False),  # a large batch
+        ("lstm", (256, 1, 64), 1024, True, True),
+    ],
+)
+def test_the_loop_is_taken_where_it_is_worthwhile(cell, shape, units, training, expected):
+    assert native.worthwhile(cell, shape, units, training) == expected

@@ -32,6 +32,11 @@ CELLS = {
 }
 
 
+LARGE_WEIGHTS = 800_000  # numbers, beyond what the caches of a core hold
+MANY_STEPS = 32
+LARGE_BATCH = 128
+
+
 class LayerInputs(NamedTuple):
     """What the loop reads of a layer: weights as Keras has them, and the initial states.
 
@@ -66,6 +71,26 @@ def library():
             operations = tf.load_op_library(str(path))
             return operations if hasattr(operations, "kerasrnn_forward_all") else None
     return None
+
+
+def worthwhile(cell: str, shape: tf.TensorShape, units: int, training: bool) -> bool:
+    """Whether the native loop of a layer is faster than Keras's, by the map in docs/engine.md.
+
+    Weights are packed anew in each call, which few steps of a large layer do not pay back.
+    Sizes that are not known when a graph is traced count as many steps and a small batch.
+
+    Args:
+        cell: a key of ``CELLS``.
+        shape: of the input, (batch, time, features).
+        units: of the layer.
+        training: whether a gradient will be asked for.
+    """
+    batch, steps, features = shape
+    if training:
+        return cell != "simple" or units < 256 or batch is None or batch < LARGE_BATCH
+    if CELLS[cell].gates * units * (units + features) < LARGE_WEIGHTS:
+        return True
+    return cell != "simple" and (steps is None or steps >= MANY_STEPS)
 
 
 def recurrence(

@@ -7,6 +7,7 @@ tells which loop a layer takes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -30,6 +31,8 @@ def implementation(layer: keras.layers.Layer) -> Implementation:
 
     ``"native"`` is the loop of ``kerasrnn.engine``; ``"keras"`` is Keras's own, which is cuDNN
     on a GPU. The numbers are the same. A traced function keeps the loop that it was traced with.
+    Where ``engine.native.worthwhile`` says that Keras's loop is faster for the shapes of a call,
+    that call takes it all the same.
 
     Args:
         layer: a recurrent layer, or ``Bidirectional`` around one.
@@ -174,7 +177,11 @@ class Native(Recurrent):
     """The loop over time of this package's recurrent layers."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if why_not_native(self) or of_each_unit(mask):
+        if (
+            why_not_native(self)
+            or of_each_unit(mask)
+            or not native.worthwhile(self.cell_name, sequences.shape, self.units, training)
+        ):
             return super().inner_loop(sequences, initial_state, mask, training=training)
         if training and self.cell.dropout:
             sequences = sequences * compat.input_dropout(self.cell, sequences[:, 0])[:, None]
@@ -271,7 +278,8 @@ class Bidirectional(CarriesMask, keras.layers.Bidirectional):
             return super().call(sequences, initial_state, mask, training)
         dtype = layers[0].cell.compute_dtype
         x, states, mask = standardized(dtype, sequences, initial_state, mask)
-        if of_each_unit(mask):
+        worthwhile = partial(native.worthwhile, layers[0].cell_name, x.shape, training=training)
+        if of_each_unit(mask) or not all(worthwhile(units=layer.units) for layer in layers):
             return super().call(sequences, initial_state, mask, training)
         if states is None:
             batch = ops.shape(x)[0]
