@@ -187,6 +187,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
 
     Raises:
         InputError: the data is not what the run was trained on, or the model is damaged.
+
+    >>> evaluate("runs/digits-classifier-1")["test"]["accuracy"]  # doctest: +SKIP
+    0.9777777777777777
     """
     run = open_run(run)
     task = task_of(run.task)

@@ -170,6 +170,8 @@ def test_a_tagger_from_files_to_labels(workplace):
     assert [row["token"] for row in blocks[0]] == ["I", "saw", "it"]
     assert len(invoke("predict", "I saw it " * 100).stdout.splitlines()) == 301  # no file's name
     assert invoke("predict", "runs/bank-tagger-1", "-", text="I saw").stdout.startswith("I\t")
+    invoke("predict", "I saw it", "-o", "words.png")
+    assert (workplace / "words.png").read_bytes().startswith(b"\x89PNG")
     lines = invoke("predict", "bank/x-test.conllu").stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["I", "saw", "it", ""] * 20
     assert re.search(r"^label +precision.*^PRP ", invoke("evaluate").stdout, re.M | re.S)

@@ -37,7 +37,7 @@ def next_keras(monkeypatch):
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_padding_changes_nothing_on_the_next_keras(cell, bidirectional, next_keras, tmp_path):
     options = {"pooling": "mean", "lengths": True, "cell": cell, "bidirectional": bidirectional}
-    model = build_classifier((None, 3), 4, units=(5, 4), **options)
+    model = build_classifier((None, 3), num_classes=4, units=(5, 4), **options)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     lengths = np.array([6, 2, 1, 4], "int32")
@@ -161,7 +161,7 @@ def test_only_the_copy_for_training_is_compiled():
 def test_models_that_have_no_such_layer_or_cannot_be_copied():
     plain = keras.Sequential([keras.Input((6, 3)), keras.layers.Dense(2)])
     assert layers.with_native_layers(plain) is plain
-    ours = build_classifier((None, 3), 2, units=4)
+    ours = build_classifier((None, 3), num_classes=2, units=4)
     assert layers.with_native_layers(ours) is ours
 
     class Subclassed(keras.Model):
@@ -183,15 +183,15 @@ def test_models_that_have_no_such_layer_or_cannot_be_copied():
 def test_the_models_of_the_builders(clone):
     ids = np.array([[3, 1, 4, 0], [2, 0, 0, 0]])
     spelled = np.array([[[1, 2], [3, 0], [4, 4], [0, 0]], [[5, 0], [0, 0], [0, 0], [0, 0]]])
-    tied = build_generator(9, units=5, embedding=4, tied=True)
-    tagger = build_tagger(vocabulary_size=9, characters=6, num_labels=3, units=4)
+    tied = build_generator(9, units=5, embedding_dim=4, tied=True)
+    tagger = build_tagger(vocabulary_size=9, character_vocabulary_size=6, num_labels=3, units=4)
     for model, given in ((tied, ids), (tagger, [ids, spelled])):
         np.testing.assert_allclose(CLONES[clone](model)(given), model(given), atol=1e-6)
 
 
 @pytest.mark.skipif(native.library() is None, reason="the native loop was not built")
 def test_an_export_is_traced_without_native_operations():
-    copy = layers.for_export(build_classifier((None, 3), 3, units=(5, 4), lengths=True))
+    copy = layers.for_export(build_classifier((None, 3), num_classes=3, units=(5, 4), lengths=True))
     specs = [tf.TensorSpec(one.shape, one.dtype) for one in copy.inputs]
     graph = tf.function(lambda *given: copy(list(given)), input_signature=specs)
     definition = str(graph.get_concrete_function().graph.as_graph_def())

@@ -3,9 +3,9 @@ import pytest
 
 from kerasrnn import Infiller, InputError, Vocabulary, load_corpus, train
 from kerasrnn.data.batches import mask_tokens
+from kerasrnn.inference.calling import compiled
 from kerasrnn.models import build_infiller
 from kerasrnn.tasks.infiller import masked_loss
-from kerasrnn.inference.calling import compiled
 from kerasrnn.text import MASK
 
 MASK_ID = 1

@@ -130,7 +130,7 @@ def test_xla_may_be_asked_of_fit_too():
 @NATIVE
 @pytest.mark.slow
 def test_an_export_runs_where_there_is_no_kerasrnn(tmp_path):
-    model = build_classifier((None, 3), 2, units=(5, 4))
+    model = build_classifier((None, 3), num_classes=2, units=(5, 4))
     x = np.array(normal(5, 6, 3))
     expected = np.array(model(x))
     model.export(tmp_path / "exported", verbose=False)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerasrnn import InputError, plot_confusion, plot_history
-from kerasrnn.plotting import metrics_in, plot_histories, save, save_curves
+from kerasrnn.plotting import metrics_in, plot_histories, plot_tokens, save, save_curves
 
 HISTORY = {
     "epoch": [1, 2],
@@ -91,3 +91,21 @@ def test_a_picture_of_several_metrics_of_several_runs(tmp_path):
     with pytest.raises(InputError, match="no history to draw"):
         plot_histories({})
     assert [file.name for file in tmp_path.iterdir()] == ["a.svg"]
+
+
+def test_tokens_are_drawn_in_the_colours_of_their_labels():
+    pairs = [("time", "N"), ("flies", "V"), ("like\n", "P"), ("an", "D"), ("arrow", "N")]
+    ax = plot_tokens([pairs, [("x" * 80, "N")]])
+    assert [text.get_text() for text in ax.texts] == [
+        "time",
+        "flies",
+        "like↵",
+        "an",
+        "arrow",
+        "x" * 80,
+    ]
+    rows = [text.get_position()[1] for text in ax.texts]
+    assert rows[0] == rows[2] < rows[3] == rows[4] < rows[5]
+    colours = [patch.get_facecolor() for patch in ax.patches]
+    assert colours[0] == colours[4] == colours[5] and len(set(colours)) == 4
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["D", "N", "P", "V"]

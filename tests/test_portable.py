@@ -76,7 +76,7 @@ def test_the_body_for_a_cpu_equals_the_layer(cell):
 @pytest.mark.parametrize("embedding_dim", [3, None])
 def test_lengths_stand_for_a_mask_that_the_model_does_not_make(cell, embedding_dim):
     cell = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple"}[cell]
-    model = build_infiller(9, embedding=embedding_dim, units=(6, 5), cell=cell, dropout=0.2)
+    model = build_infiller(9, embedding_dim=embedding_dim, units=(6, 5), cell=cell, dropout=0.2)
     copy = layers.for_export(model, lengths=True)
     ids = np.random.default_rng(0).integers(0, 9, (5, 7)).astype("int32")
     lengths = np.array([7, 3, 1, 2, 5], "int32")
@@ -182,7 +182,7 @@ def save(folder, cell, called, monkeypatch):
     if called == "GPU":
         monkeypatch.setattr(portable, "_bodies", lambda cell: original(cell)[::-1])
     keras.utils.set_random_seed(1)
-    model = build_classifier((None, 3), 4, units=(6, 5), lengths=True, cell=cell)
+    model = build_classifier((None, 3), num_classes=4, units=(6, 5), lengths=True, cell=cell)
     copy = layers.for_export(model)
     infiller = layers.for_export(build_infiller(9, units=7, cell=cell), lengths=True)
     module = tf.Module()

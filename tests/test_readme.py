@@ -40,10 +40,3 @@ def test_every_command_and_program_works(workplace):
 def test_every_file_of_a_run_is_in_the_readme(digit_run):
     for path in digit_run.path.iterdir():
         assert path.name in README, path.name
-
-
-def test_the_modules_are_listed_in_the_order_of_their_imports():
-    from test_package import MODULES, ORDER
-
-    listed = re.search(r"The modules.*?: (.*?)\.\n", README, re.S)[1]
-    assert re.findall(r"`(\w+)`", listed) == [name for name in ORDER if name in MODULES]

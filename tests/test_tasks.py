@@ -4,8 +4,7 @@ import pytest
 from kerasrnn import InputError, build_generator, evaluate, load_corpus, load_model, train
 from kerasrnn.evaluation import ngram_losses
 from kerasrnn.inference.states import CarriedState, step_model
-from kerasrnn.options import DATA, FIT, MODEL
-from kerasrnn.options import TASKS
+from kerasrnn.options import DATA, FIT, MODEL, TASKS
 from kerasrnn.tasks import task_of
 from kerasrnn.training import load_data
 

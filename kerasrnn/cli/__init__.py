@@ -32,7 +32,7 @@ def main(debug: bool):
       kerasrnn plot --show             its curves in a window
       kerasrnn train shakespeare       a character generator
       kerasrnn generate --prompt "ROMEO:"
-      kerasrnn export                  the newest run as a SavedModel for CPU and GPU
+      kerasrnn export                  the newest run as a SavedModel
     """
 
 

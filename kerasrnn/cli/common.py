@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ class Group(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx):
+        warnings.showwarning = _show_warning
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -80,6 +82,12 @@ def _refusal(error):
     said = (str(error).strip().splitlines() or ["no message"])[0]
     fix = "run it again as 'kerasrnn --debug …' to see where, and please report it"
     return Refusal(f"internal error: {name}: {said}; {fix}", exit_code=1)
+
+
+def _show_warning(message, category, filename, *_):
+    """A warning of ours as one line; those of libraries are for their developers."""
+    if "kerasrnn" in Path(filename).parts and not is_quiet():
+        click.echo(f"kerasrnn: {message}", err=True)
 
 
 class GroupedOption(click.Option):

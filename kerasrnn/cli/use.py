@@ -37,7 +37,8 @@ def predict(inputs, output, as_json):
 
     A tagger: INPUT is a text file, a .conllu file whose words are taken as they are, - for
     standard input, or the text itself. Prints a token and its label per line, and a blank line
-    after each sentence; with --json a list of lists of {"token", "label"}.
+    after each sentence; with --json a list of lists of {"token", "label"}; with -o words.png a
+    picture of the words in the colours of their labels.
 
     A generator or infiller: INPUT is a prompt, a text with blanks, or - for standard input.
 
@@ -58,10 +59,21 @@ def predict(inputs, output, as_json):
     if output is None:
         click.echo(text, nl=False)
         return
+    _write(output, text, predictions.draw)
+    talk(f"wrote {output}")
+
+
+def _write(output, text, draw):
+    """Write a text, or for the suffix of a picture the picture."""
+    from kerasrnn import plotting
     from kerasrnn.files import write_text
 
-    write_text(output, text)
-    talk(f"wrote {output}")
+    if output.suffix.lower() not in plotting.FORMATS:
+        write_text(output, text)
+    elif draw is None:
+        raise InputError("no picture of these predictions", found=output.name, expected="a .csv")
+    else:
+        plotting.save(output, draw)
 
 
 def _split_model(arguments):

@@ -38,6 +38,9 @@ class Corpus(ThreeParts):
     validation: ids of the beginning and of the end of the text, unsigned integers (tokens,),
     memory-mapped where the text is large; of independent lines, each ended by ``"\\n"``,
     validation holds lines from everywhere.
+
+    >>> print(Corpus.from_text("to be or not to be. " * 5))
+    text: 90 training, 10 validation characters, 9 in the vocabulary
     """
 
     name: str

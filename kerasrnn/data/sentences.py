@@ -80,6 +80,10 @@ class Sentences(ThreeParts):
     which the training part lacks. vocabulary, characters: the tokens and the characters of the
     training part, id 0 being padding. train, validation, test: the parts; validation is None
     if there is none.
+
+    >>> sentence = [("time", "NOUN"), ("flies", "VERB")]
+    >>> Sentences.from_lists([sentence] * 8).labels
+    ('NOUN', 'VERB')
     """
 
     name: str

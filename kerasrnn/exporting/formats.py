@@ -35,23 +35,6 @@ class Written(NamedTuple):
     examples: Sequence[Example]
 
 
-class ModelAlone(NamedTuple):
-    """A model with names for its outputs, and an example of what it answers."""
-
-    model: keras.Model
-    inputs: list[tf.TensorSpec]
-    outputs: list[str]
-    example: Example
-
-    def written(self) -> Written:
-        """Its only signature. Sizes but the last are of any batch, any number of steps."""
-        specs = {
-            name: tf.TensorSpec([None] * (value.ndim - 1) + [value.shape[-1]], value.dtype)
-            for name, value in self.example.outputs.items()
-        }
-        return Written({self.example.signature: described(self.inputs, specs)}, [self.example])
-
-
 def format_module(name: str) -> ModuleType:
     """The module of an export format. Raises ``InputError``."""
     check_choice("format", name, options.EXPORT_FORMATS)
@@ -70,10 +53,10 @@ def described(inputs: Iterable[tf.TensorSpec], outputs: dict) -> dict:
     }
 
 
-def model_alone(servable: Servable, rows: int) -> ModelAlone:
-    """The model of a servable without its strings and loops; rows: of the example.
+def example_of_model(servable: Servable, rows: int) -> tuple[list[tf.TensorSpec], Example]:
+    """The inputs of the model of a servable without its strings and loops, and an example.
 
-    Of a generator it is one step, with states in and out.
+    Of a generator it is one step, with states in and out. rows: of the example.
     """
     model = servable.numeric_model
     inputs = [tf.TensorSpec(x.shape, x.dtype, x.name) for x in model.inputs]
@@ -83,14 +66,24 @@ def model_alone(servable: Servable, rows: int) -> ModelAlone:
         first = "logits" if gives_logits(servable.model) else "probabilities"
         states = model.inputs[1 : len(model.outputs)]  # none but of a generator
         names = [first, *(f"{state.name}_next" for state in states)]
-    given = [_example_input(servable, spec, rows) for spec in inputs]
-    found = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
-    example = Example(
-        "serving_default",
-        {spec.name: value for spec, value in zip(inputs, given, strict=True)},
-        {name: np.asarray(value) for name, value in zip(names, found, strict=True)},
-    )
-    return ModelAlone(model, inputs, names, example)
+    given = {spec.name: _example_input(servable, spec, rows) for spec in inputs}
+    return inputs, Example("serving_default", given, call_by_name(model, names, given.values()))
+
+
+def call_by_name(model: keras.Model, names: Iterable[str], inputs: Iterable) -> dict:
+    """The outputs of a model by name, for a list of its inputs."""
+    inputs = list(inputs)
+    found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    return dict(zip(names, keras.tree.flatten(found), strict=True))
+
+
+def described_by_example(inputs: Iterable[tf.TensorSpec], example: Example) -> Written:
+    """The only signature of a model; all sizes of its outputs but the last may be any."""
+    specs = {
+        name: tf.TensorSpec([None] * (len(value.shape) - 1) + [value.shape[-1]], value.dtype)
+        for name, value in example.outputs.items()
+    }
+    return Written({example.signature: described(inputs, specs)}, [example])
 
 
 def output_names(model: keras.Model) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasrnn import layers
-from kerasrnn.exporting.formats import output_names, random_input
+from kerasrnn.exporting.formats import call_by_name, output_names, random_input
 from kerasrnn.inference.exports import MODEL
 from kerasrnn.inference.signatures import Example, Servable, Signature
 
@@ -25,15 +24,7 @@ def serve_model(model: keras.Model) -> Servable:
     exported, names = layers.for_export(model), output_names(model)
     inputs = [tf.TensorSpec([None, *x.shape[1:]], x.dtype, x.name) for x in model.inputs]
 
-    def answer(model, given):
-        found = model(list(given) if len(given) > 1 else given[0], training=False)
-        return dict(zip(names, keras.tree.flatten(found), strict=True))
-
-    given = [random_input(spec, rows=2) for spec in inputs]
-    example = Example(
-        "serving_default",
-        {spec.name: value for spec, value in zip(inputs, given, strict=True)},
-        {name: np.asarray(value) for name, value in answer(model, given).items()},
-    )
-    signature = Signature(lambda *given: answer(exported, given), inputs)
+    given = {spec.name: random_input(spec, rows=2) for spec in inputs}
+    example = Example("serving_default", given, call_by_name(model, names, given.values()))
+    signature = Signature(lambda *given: call_by_name(exported, names, given), inputs)
     return Servable(MODEL, exported, {"serving_default": signature}, [example], model)

@@ -14,7 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.exporting.formats import MODEL_ALONE, Written, converting, model_alone
+from kerasrnn.exporting.formats import (
+    MODEL_ALONE,
+    Written,
+    converting,
+    described_by_example,
+    example_of_model,
+)
 from kerasrnn.inference.signatures import Servable
 
 WORDS = (
@@ -26,19 +32,20 @@ WORDS = (
 
 def write(servable: Servable, place: Path) -> Written:
     """Write model.tflite. Raises ``InputError`` where the converter fails."""
-    alone = model_alone(servable, rows=1)
-    outputs = dict(zip(alone.outputs, alone.model.outputs, strict=True))
-    specs = [tf.TensorSpec((1, *x.shape[1:]), x.dtype, name=x.name) for x in alone.inputs]
+    inputs, example = example_of_model(servable, rows=1)
+    model = servable.numeric_model
+    outputs = dict(zip(example.outputs, model.outputs, strict=True))
+    specs = [tf.TensorSpec((1, *x.shape[1:]), x.dtype, name=x.name) for x in inputs]
     place.mkdir()
     with converting("LiteRT"), contextlib.redirect_stdout(io.StringIO()):
-        keras.Model(alone.model.inputs, outputs).export(
+        keras.Model(model.inputs, outputs).export(
             place / "model.tflite",
             format="litert",
             verbose=False,
             input_signature=[specs],
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         )
-    return alone.written()
+    return described_by_example(inputs, example)
 
 
 def open_model(folder):

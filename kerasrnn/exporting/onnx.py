@@ -11,7 +11,14 @@ import tensorflow as tf
 
 from kerasrnn import layers
 from kerasrnn.errors import InputError
-from kerasrnn.exporting.formats import MODEL_ALONE, Written, converting, model_alone
+from kerasrnn.exporting.formats import (
+    MODEL_ALONE,
+    Written,
+    call_by_name,
+    converting,
+    described_by_example,
+    example_of_model,
+)
 from kerasrnn.inference.signatures import Servable
 
 WORDS = MODEL_ALONE.format("ONNX") + " `model.onnx` runs with ONNX Runtime."
@@ -26,17 +33,16 @@ def write(servable: Servable, place: Path) -> Written:
     import onnx
     from tf2onnx import convert
 
-    alone = model_alone(servable, rows=3)
-    model = _with_constants(alone.model)
+    inputs, example = example_of_model(servable, rows=3)
+    model = _with_constants(servable.numeric_model)
 
-    def call(*inputs):
-        found = model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
-        return dict(zip(alone.outputs, keras.tree.flatten(found), strict=True))
+    def call(*given):
+        return call_by_name(model, example.outputs, given)
 
     with converting("ONNX"):
         converted, _ = convert.from_function(
-            tf.function(call, input_signature=alone.inputs, autograph=False),
-            alone.inputs,
+            tf.function(call, input_signature=inputs, autograph=False),
+            inputs,
             opset=_OPSET,
             custom_op_handlers={"SelectV2": (_where, [])},
         )
@@ -46,7 +52,7 @@ def write(servable: Servable, place: Path) -> Written:
                 size.dim_param = axis
     place.mkdir()
     onnx.save(converted, place / "model.onnx")
-    return alone.written()
+    return described_by_example(inputs, example)
 
 
 def open_model(folder):

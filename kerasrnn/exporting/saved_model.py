@@ -22,10 +22,10 @@ WORDS = (
 _SHORT = 400  # characters of a request that the card still shows
 _USAGE = Template("""### `$signature`
 
-With TensorFlow Serving's REST interface, for a model that is served as `$name`:
+With TensorFlow Serving's REST interface$where, for a model that is served as `$name`:
 
 ```bash
-$request \\
+curl -d $request \\
   http://localhost:8501/v1/models/$name:predict
 ```
 
@@ -35,12 +35,6 @@ which answers $answer. With TensorFlow's own tool:
 saved_model_cli show --dir $folder --tag_set serve --signature_def $signature
 saved_model_cli run --dir $folder --tag_set serve --signature_def $signature $inputs
 ```""")
-_LONG_REQUEST = Template("""python - > request.json <<'END'
-import json
-example = next(e for e in json.load(open("examples.json")) if e["signature"] == "$signature")
-print(json.dumps({"signature_name": "$signature", "inputs": example["inputs"]}))
-END
-curl -d @request.json""")
 
 
 def write(servable: Servable, place: Path) -> Written:
@@ -80,13 +74,13 @@ def usage(name: str, example: Example) -> str:
     signature, inputs, outputs = example
     request = _json({"signature_name": signature, "inputs": inputs})
     answer = _json({"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))})
+    short = len(request) <= _SHORT
     return _USAGE.substitute(
         name=name,
         signature=signature,
         folder=shlex.quote(name),
-        request=f"curl -d {shlex.quote(request)}"
-        if len(request) <= _SHORT
-        else _LONG_REQUEST.substitute(signature=signature),
+        request=shlex.quote(request) if short else "@request.json",
+        where="" if short else " (`signature_name`, and `inputs` as in `examples.json`)",
         answer=f"`{answer}`" if len(answer) <= _SHORT else "with `outputs`",
         inputs=_tool_inputs(inputs),
     )

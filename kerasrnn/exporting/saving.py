@@ -21,7 +21,7 @@ from kerasrnn.exporting.formats import format_module
 from kerasrnn.exporting.keras_models import SUMMARY, serve_model
 from kerasrnn.exporting.model_card import model_card
 from kerasrnn.files import digest, replacing_directory
-from kerasrnn.inference.exports import FORMAT, MODEL, is_export
+from kerasrnn.inference.exports import FORMAT, MODEL, digest_of, is_export
 from kerasrnn.inference.signatures import Example, Servable
 from kerasrnn.runs import Run, library_versions, open_run
 from kerasrnn.tasks import task_of
@@ -152,6 +152,7 @@ def _write_beside(place, servable, format, signatures, examples):
         "files": {file.relative_to(place).as_posix(): digest(file) for file in files},
         "versions": library_versions(),
     }
+    about["digest"] = digest_of(about)
     _write_json(place / "signature.json", about)
     return about
 

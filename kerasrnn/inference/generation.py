@@ -126,7 +126,8 @@ class GenerationLoops:
     def _search(self, position, length, beams):
         """Tokens and the beams they came from, both (length, beams)."""
         line_end = -1 if self._line_end_id is None else self._line_end_id
-        resting = tf.one_hot([line_end], self._num_tokens, 0.0, position.scores.dtype.min)
+        lowest = tf.constant(position.scores.dtype.min, position.scores.dtype)
+        resting = tf.one_hot([line_end], self._num_tokens, 0.0, lowest)
 
         def search_one(index, tokens, parents, totals, last, scores, *states):
             scores = tf.where(last[:, None] == line_end, resting, _without_unknown(scores))
@@ -138,7 +139,7 @@ class GenerationLoops:
             return index + 1, tokens, parents, totals, token, scores, *states
 
         rows = [tf.repeat(x, beams, axis=0) for x in (position.scores, *position.states)]
-        totals = tf.one_hot(0, beams, 0.0, rows[0].dtype.min / 2)  # at first there is one beam
+        totals = tf.one_hot(0, beams, 0.0, lowest / 2)  # at first there is one beam
         arrays = [tf.TensorArray(tf.int32, length) for _ in range(2)]
         start = (tf.constant(0), *arrays, totals, tf.fill([beams], -2), *rows)
         _, tokens, parents, *_ = tf.while_loop(lambda index, *_: index < length, search_one, start)

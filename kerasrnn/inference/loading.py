@@ -34,6 +34,9 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
     Raises:
         InputError: not there, not a local path, another format, or damaged.
+
+    >>> load_model("runs/digits-classifier-1").output_shape  # doctest: +SKIP
+    (None, 10)
     """
     path = Path(path)
     if path.is_dir():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kerasrnn.errors import check_positive
-from kerasrnn.layers import MaskOf, ZeroPadding
+from kerasrnn.layers import RNN, Bidirectional, MaskOf, ZeroPadding
 from kerasrnn.models.stack import (
     InputShape,
     Units,
@@ -96,11 +96,11 @@ def _return_states(layer, from_cells, joined):
     if isinstance(layer, keras.layers.Bidirectional):
         one = _return_states(layer.forward_layer, from_cells, joined)
         merge_mode = "concat" if joined else None
-        return keras.layers.Bidirectional(one, merge_mode=merge_mode, name=layer.name)
+        return Bidirectional(one, merge_mode=merge_mode, name=layer.name)
     name = layer.name.removeprefix("forward_")  # which Bidirectional puts before it again
     options = {"return_sequences": True, "return_state": True, "name": name}
     if from_cells:
-        return keras.layers.RNN(layer.cell, go_backwards=layer.go_backwards, **options)
+        return RNN(layer.cell, go_backwards=layer.go_backwards, **options)
     return type(layer).from_config({**layer.get_config(), **options})
 
 

@@ -18,7 +18,6 @@ from kerasrnn.layers import (
     SimpleRNN,
 )
 from kerasrnn.options import MOST_LAYERS
-from kerasrnn.options import MOST_LAYERS
 
 Units = int | Sequence[int]
 InputShape = tuple[int | None, int] | None

@@ -28,10 +28,14 @@ class Settings:
 
 
 class Predictions(NamedTuple):
-    """What a predictor says of some inputs: values for JSON, and the same as plain text."""
+    """What a predictor says of some inputs: values for JSON, and the same as plain text.
+
+    draw: a function that draws it on Axes; None where there is no picture of it.
+    """
 
     records: list
     text: str
+    draw: Callable | None = None
 
 
 class Predictor:

@@ -28,19 +28,11 @@ from kerasrnn.inference.signatures import (
 )
 from kerasrnn.models import build_classifier
 from kerasrnn.runs import Run
-from kerasrnn.tasks.base import (
-    Predictions,
-    Predictor,
-    Settings,
-    Task,
-    check_labels,
-    load_run_model,
-    report_labels,
-)
+from kerasrnn.tasks import base
 from kerasrnn.text import Vocabulary, tokens_of
 
 
-class Classifier(Predictor):
+class Classifier(base.Predictor):
     """Gives sequences, or texts, their labels.
 
     Args:
@@ -68,7 +60,7 @@ class Classifier(Predictor):
         level: str = "word",
     ):
         _check_model(model, vocabulary)
-        check_labels(model, labels)
+        base.check_labels(model, labels)
         self.model, self.labels = model, tuple(labels)
         self.vocabulary, self.tokens = vocabulary, tokens_of(level)
         self._shape = tuple(model.inputs[0].shape[1:])
@@ -78,7 +70,7 @@ class Classifier(Predictor):
     @classmethod
     def _from_run(cls, run: Run):
         labels = run.labels()
-        return cls(load_run_model(run, labels), labels)
+        return cls(base.load_run_model(run, labels), labels)
 
     @classmethod
     def _from_export(cls, export: Export):
@@ -143,7 +135,7 @@ class _ExportedClassifier(Classifier):
         return np.array(texts)  # the export reads them itself
 
 
-class ClassifierTask(Task):
+class ClassifierTask(base.Task):
     """One label for each sequence of numbers."""
 
     name = "classifier"
@@ -157,7 +149,7 @@ class ClassifierTask(Task):
             raise InputError("several data sets for a classifier", found=" ".join(source))
         return load_dataset(*source, **options)
 
-    def build(self, data: Dataset, settings: Settings) -> keras.Model:
+    def build(self, data: Dataset, settings: base.Settings) -> keras.Model:
         """Input shape, classes and scaling follow from the data."""
         x, lengths = data.train.x, data.train.lengths
         return build_classifier(
@@ -168,13 +160,13 @@ class ClassifierTask(Task):
             **settings.model,
         )
 
-    def batches(self, data: Dataset, settings: Settings, seed: int):
+    def batches(self, data: Dataset, settings: base.Settings, seed: int):
         return SequenceBatches(data.train, settings.fit["batch_size"], seed)
 
     def artifacts(self, data: Dataset) -> dict:
         return {"labels.json": list(data.labels)}
 
-    def validator(self, model, data: Dataset, settings: Settings):
+    def validator(self, model, data: Dataset, settings: base.Settings):
         part = data.validation
         if part is None:
             return None
@@ -190,13 +182,13 @@ class ClassifierTask(Task):
         return {
             "test": evaluation.classification_metrics(y, predicted),
             "baseline": evaluation.baseline_metrics(data.train.y, y, len(data.labels)),
-            "labels": report_labels(y, predicted.argmax(-1), labels, folder),
+            "labels": base.report_labels(y, predicted.argmax(-1), labels, folder),
         }
 
     def next_command(self, data: Dataset, run: Run) -> list[str]:
         return ["predict", str(run), data.source]
 
-    def predictions(self, predictor: Classifier, inputs: Sequence[str]) -> Predictions:
+    def predictions(self, predictor: Classifier, inputs: Sequence[str]) -> base.Predictions:
         if predictor.reads_text:
             rows = predictor.predict_proba(list(inputs))
         else:
@@ -215,7 +207,7 @@ class ClassifierTask(Task):
         writer.writerows(
             [index, labels[row.argmax()], f"{row.max():.6f}"] for index, row in enumerate(rows)
         )
-        return Predictions(records, text.getvalue())
+        return base.Predictions(records, text.getvalue())
 
     def servable(self, predictor: Classifier) -> Servable:
         """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``."""

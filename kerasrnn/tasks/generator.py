@@ -28,14 +28,7 @@ from kerasrnn.inference.states import CarriedState, step_model
 from kerasrnn.inference.text_loss import TextLoss
 from kerasrnn.models import build_generator
 from kerasrnn.runs import Run
-from kerasrnn.tasks.base import (
-    Predictions,
-    Predictor,
-    Settings,
-    Task,
-    check_vocabulary,
-    load_run_model,
-)
+from kerasrnn.tasks import base
 from kerasrnn.text import LINE_END, Vocabulary, tokens_of
 
 MAX_LENGTH = 500  # tokens that are generated where nobody says how many
@@ -48,7 +41,7 @@ _SAMPLED = ("temperature",)
 _FILTERED = ("temperature", "top_k", "top_p")
 
 
-class TextGenerator(Predictor):
+class TextGenerator(base.Predictor):
     """Generates text from a prompt, again and again without compiling anew.
 
     Args:
@@ -80,7 +73,7 @@ class TextGenerator(Predictor):
         lines: bool = False,
         letters_only: bool = False,
     ):
-        check_vocabulary(model, vocabulary.num_ids)
+        base.check_vocabulary(model, vocabulary.num_ids)
         self.model = model
         self._read_with(step_of(model), vocabulary, level, lines, letters_only)
 
@@ -93,7 +86,7 @@ class TextGenerator(Predictor):
     @classmethod
     def _from_run(cls, run: Run):
         reading = run.reading("level", "lines", "letters_only")
-        return cls(load_run_model(run), run.vocabulary(), **reading)
+        return cls(base.load_run_model(run), run.vocabulary(), **reading)
 
     @classmethod
     def _from_export(cls, export: Export):
@@ -231,7 +224,7 @@ class _ExportedGenerator(TextGenerator):
         self._read_with((step, sizes), export.vocabulary(), **reading)
 
 
-class GeneratorTask(Task):
+class GeneratorTask(base.Task):
     """The next token at each step of a text."""
 
     name = "generator"
@@ -242,16 +235,16 @@ class GeneratorTask(Task):
     def load(self, *source: str, **options) -> Corpus:
         return load_corpus(*source, **options)
 
-    def build(self, data: Corpus, settings: Settings) -> keras.Model:
+    def build(self, data: Corpus, settings: base.Settings) -> keras.Model:
         return build_generator(data.vocabulary.num_ids, **settings.model)
 
-    def training_model(self, model, settings: Settings) -> keras.Model:
+    def training_model(self, model, settings: base.Settings) -> keras.Model:
         """One that carries its states on from batch to batch, with sequential sampling."""
         if settings.fit["sampling"] == "sequential":
             return CarriedState(model, settings.fit["batch_size"])
         return model
 
-    def batches(self, data: Corpus, settings: Settings, seed: int):
+    def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "sampling")
         return WindowBatches(data, seed=seed, **{name: settings.fit[name] for name in names})
 
@@ -261,7 +254,7 @@ class GeneratorTask(Task):
     def add_metrics(self, data: Corpus, logs: dict) -> dict:
         return logs | evaluation.language_metrics(logs["loss"], data.tokens.bits)
 
-    def validator(self, model, data: Corpus, settings: Settings):
+    def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
             return None
         loss = TextLoss(model)
@@ -281,7 +274,7 @@ class GeneratorTask(Task):
     def evaluate(self, model, data: Corpus, folder) -> dict:
         return ngram_baseline(data)
 
-    def sampler(self, model, data: Corpus, settings: Settings):
+    def sampler(self, model, data: Corpus, settings: base.Settings):
         generator = TextGenerator(
             model,
             data.vocabulary,
@@ -310,9 +303,9 @@ class GeneratorTask(Task):
     def next_command(self, data: Corpus, run: Run) -> list[str]:
         return ["generate", str(run), *([] if data.lines else ["--prompt", beginning(data, 20)])]
 
-    def predictions(self, predictor: TextGenerator, inputs: Sequence[str]) -> Predictions:
+    def predictions(self, predictor: TextGenerator, inputs: Sequence[str]) -> base.Predictions:
         texts = [prompt + predictor.generate(prompt)[0] for prompt in inputs]
-        return Predictions(texts, "".join(f"{text}\n" for text in texts))
+        return base.Predictions(texts, "".join(f"{text}\n" for text in texts))
 
     def servable(self, predictor: TextGenerator) -> Servable:
         """``generate``: prompts → texts, in one graph; ``step``: one token, states in and out."""

@@ -25,21 +25,14 @@ from kerasrnn.inference.signatures import (
 )
 from kerasrnn.models import build_infiller
 from kerasrnn.runs import Run
-from kerasrnn.tasks.base import (
-    Predictions,
-    Predictor,
-    Settings,
-    Task,
-    check_vocabulary,
-    load_run_model,
-)
+from kerasrnn.tasks import base
 from kerasrnn.tasks.generator import beginning, ngram_baseline
 from kerasrnn.text import MASK, Vocabulary, clean, tokens_of
 
 _BATCH = 64
 
 
-class Infiller(Predictor):
+class Infiller(base.Predictor):
     """Fills the blanks of texts, again and again without compiling anew.
 
     Args:
@@ -69,7 +62,7 @@ class Infiller(Predictor):
         *,
         letters_only: bool = False,
     ):
-        check_vocabulary(model, vocabulary.num_ids)
+        base.check_vocabulary(model, vocabulary.num_ids)
         if vocabulary.mask_id != vocabulary.unknown_id + 1:
             raise InputError(
                 "a vocabulary without a mask", expected=f"{MASK!r} as its second token"
@@ -82,7 +75,7 @@ class Infiller(Predictor):
     @classmethod
     def _from_run(cls, run: Run):
         reading = run.reading("level", "letters_only")
-        return cls(load_run_model(run), run.vocabulary(), **reading)
+        return cls(base.load_run_model(run), run.vocabulary(), **reading)
 
     @classmethod
     def _from_export(cls, export: Export):
@@ -153,7 +146,7 @@ class _ExportedInfiller(Infiller):
         return self._export.call("predict_tokens", tokens=[tokens])["probabilities"][0]
 
 
-class InfillerTask(Task):
+class InfillerTask(base.Task):
     """The masked tokens of a text."""
 
     name = "infiller"
@@ -164,10 +157,10 @@ class InfillerTask(Task):
     def load(self, *source: str, **options) -> Corpus:
         return load_corpus(*source, task=self.name, **options)
 
-    def build(self, data: Corpus, settings: Settings) -> keras.Model:
+    def build(self, data: Corpus, settings: base.Settings) -> keras.Model:
         return build_infiller(data.vocabulary.num_ids, **settings.model)
 
-    def batches(self, data: Corpus, settings: Settings, seed: int):
+    def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "mask_rate", "mask_span")
         return MaskedBatches(data, seed=seed, **{name: settings.fit[name] for name in names})
 
@@ -177,7 +170,7 @@ class InfillerTask(Task):
     def add_metrics(self, data: Corpus, logs: dict) -> dict:
         return logs | evaluation.language_metrics(logs["loss"], data.tokens.bits)
 
-    def validator(self, model, data: Corpus, settings: Settings):
+    def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
             return None
         call, names = compiled(model), ("sequence_length", "mask_rate", "mask_span")
@@ -198,9 +191,9 @@ class InfillerTask(Task):
         tokens[len(tokens) // 2] = data.tokens.blank
         return ["infill", str(run), data.tokens.separator.join(tokens)]
 
-    def predictions(self, predictor: Infiller, inputs: Sequence[str]) -> Predictions:
+    def predictions(self, predictor: Infiller, inputs: Sequence[str]) -> base.Predictions:
         texts = [predictor.predict(text) for text in inputs]
-        return Predictions(texts, "".join(f"{text}\n" for text in texts))
+        return base.Predictions(texts, "".join(f"{text}\n" for text in texts))
 
     def servable(self, predictor: Infiller) -> Servable:
         """``text`` with a ``_`` for each masked token → ``text`` with all of them filled in."""

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn import evaluation, layers
+from kerasrnn import evaluation, layers, plotting
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.data.readers.conll import read_conllu
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
@@ -29,19 +29,11 @@ from kerasrnn.inference.signatures import (
 )
 from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
-from kerasrnn.tasks.base import (
-    Predictions,
-    Predictor,
-    Settings,
-    Task,
-    check_labels,
-    load_run_model,
-    report_labels,
-)
+from kerasrnn.tasks import base
 from kerasrnn.text import Vocabulary, tokens_of
 
 
-class Tagger(Predictor):
+class Tagger(base.Predictor):
     """Gives the tokens of texts their labels.
 
     Args:
@@ -71,7 +63,7 @@ class Tagger(Predictor):
         character_vocabulary: Vocabulary | None = None,
         level: str = "word",
     ):
-        check_labels(model, labels)
+        base.check_labels(model, labels)
         self.model, self.labels, self.tokens = model, tuple(labels), tokens_of(level)
         self.vocabulary, self.characters = vocabulary, character_vocabulary
         self._use_characters = len(model.inputs) == 2
@@ -80,7 +72,7 @@ class Tagger(Predictor):
     @classmethod
     def _from_run(cls, run: Run):
         labels = run.labels()
-        model = load_run_model(run, labels)
+        model = base.load_run_model(run, labels)
         vocabulary = run.vocabulary(padded=True)
         characters = run.vocabulary("characters.json", padded=True)
         return cls(model, labels, vocabulary, characters, run.info["data"].get("level", "word"))
@@ -126,7 +118,7 @@ class _ExportedTagger(Tagger):
         return self._export.call("tag_tokens", tokens=fill(sentences, ""))["probabilities"]
 
 
-class TaggerTask(Task):
+class TaggerTask(base.Task):
     """A label for each token."""
 
     name = "tagger"
@@ -138,7 +130,7 @@ class TaggerTask(Task):
     def load(self, *source: str, **options) -> Sentences:
         return load_sentences(*source, **options)
 
-    def build(self, data: Sentences, settings: Settings) -> keras.Model:
+    def build(self, data: Sentences, settings: base.Settings) -> keras.Model:
         """Vocabularies and labels follow from the data."""
         model = dict(settings.model)
         del model["use_characters"]
@@ -150,7 +142,7 @@ class TaggerTask(Task):
             **model,
         )
 
-    def batches(self, data: Sentences, settings: Settings, seed: int):
+    def batches(self, data: Sentences, settings: base.Settings, seed: int):
         return SentenceBatches(
             data,
             batch_size=settings.fit["batch_size"],
@@ -165,7 +157,7 @@ class TaggerTask(Task):
             "characters.json": list(data.characters.tokens),
         }
 
-    def validator(self, model, data: Sentences, settings: Settings):
+    def validator(self, model, data: Sentences, settings: base.Settings):
         part = data.validation
         if part is None:
             return None
@@ -183,7 +175,7 @@ class TaggerTask(Task):
         metrics = {
             "test": evaluation.tagging_metrics(part.y, found, part.lengths, labels),
             "baseline": evaluation.tagging_metrics(part.y, guessed, part.lengths, labels),
-            "labels": report_labels(part.y, found.argmax(-1), labels, folder),
+            "labels": base.report_labels(part.y, found.argmax(-1), labels, folder),
         }
         if evaluation.is_entity_scheme(labels):
             metrics["entities"] = evaluation.entity_report(
@@ -195,15 +187,16 @@ class TaggerTask(Task):
         sentence = min(data.test.tokens, key=lambda tokens: abs(len(tokens) - 8))
         return ["predict", str(run), data.tokens.join(sentence).strip()]
 
-    def predictions(self, predictor: Tagger, inputs: Sequence[str]) -> Predictions:
+    def predictions(self, predictor: Tagger, inputs: Sequence[str]) -> base.Predictions:
         blocks = [block for text in inputs for block in _tag_input(predictor, text)]
         show = predictor.tokens.show
-        return Predictions(
+        return base.Predictions(
             [[{"token": token, "label": label} for token, label in block] for block in blocks],
             "".join(
                 "".join(f"{show(token)}\t{label}\n" for token, label in block) + "\n"
                 for block in blocks
             ),
+            lambda ax: plotting.plot_tokens(blocks, ax),
         )
 
     def servable(self, predictor: Tagger) -> Servable:
