@@ -293,6 +293,7 @@ def test_the_fit_of_tanh_is_as_good_as_the_constants_in_use():
         ("simple", (32, 100, 64), 1024, True, True),
         ("simple", (256, 100, 64), 256, True, False),  # a large batch
         ("lstm", (256, 1, 64), 1024, True, True),
+        ("lstm", (None, None, None), 8, False, True),  # traced for any sizes
     ],
 )
 def test_the_loop_is_taken_where_it_is_worthwhile(cell, shape, units, training, expected):

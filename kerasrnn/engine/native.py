@@ -77,7 +77,8 @@ def worthwhile(cell: str, shape: tf.TensorShape, units: int, training: bool) -> 
     """Whether the native loop of a layer is faster than Keras's, by the map in docs/engine.md.
 
     Weights are packed anew in each call, which few steps of a large layer do not pay back.
-    Sizes that are not known when a graph is traced count as many steps and a small batch.
+    Sizes that are not known when a graph is traced count as many steps, a small batch and
+    as many features as units.
 
     Args:
         cell: a key of ``CELLS``.
@@ -88,7 +89,7 @@ def worthwhile(cell: str, shape: tf.TensorShape, units: int, training: bool) -> 
     batch, steps, features = shape
     if training:
         return cell != "simple" or units < 256 or batch is None or batch < LARGE_BATCH
-    if CELLS[cell].gates * units * (units + features) < LARGE_WEIGHTS:
+    if CELLS[cell].gates * units * (units + (features or units)) < LARGE_WEIGHTS:
         return True
     return cell != "simple" and (steps is None or steps >= MANY_STEPS)
 
