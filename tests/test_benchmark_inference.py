@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from kerasrnn import build_classifier
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark_inference.py"
 sys.path.insert(0, str(SCRIPT.parent))  # as Python does when it runs a script: for peers.py
 spec = importlib.util.spec_from_file_location("benchmark_inference", SCRIPT)

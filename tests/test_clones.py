@@ -133,6 +133,7 @@ def stock_classifier():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clone", CLONES)
 def test_the_model_that_is_copied_trains_on_as_if_nothing_had_been(clone):
     losses, plain = fitted(stock_classifier())
@@ -150,6 +151,7 @@ def test_the_model_that_is_copied_trains_on_as_if_nothing_had_been(clone):
     assert nodes[1] == [layer.output for layer in copied.layers]
 
 
+@pytest.mark.slow
 def test_only_the_copy_for_training_is_compiled():
     _, model = fitted(stock_classifier())
     assert layers.with_native_layers(model).compiled

@@ -12,6 +12,8 @@ from kerasrnn import InputError, build_classifier, export, load_export
 from kerasrnn.cli import main
 from kerasrnn.exporting import onnx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_litert_answers_as_the_model_without_flex(digit_run, workplace):

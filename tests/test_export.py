@@ -35,6 +35,8 @@ from kerasrnn import (
 from kerasrnn.cli import main
 from kerasrnn.tasks import task_of
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"epochs": 1, "quiet": True}
 
 
@@ -90,7 +92,6 @@ def test_it_predicts_as_the_run_does_wherever_it_is_moved(digits, digit_run, tmp
     assert of_export.predict(x) == of_run.predict(x)
 
 
-@pytest.mark.slow
 def test_a_tagger_answers_alike_from_a_run_and_an_export(tmp_path):
     (tmp_path / "a.conll").write_text("the\tDET\ncat\tNOUN\n\nit\tPRON\nsat\tVERB\n\n" * 20)
     run = train(load_sentences(tmp_path / "a.conll"), tmp_path / "run", units=6, **QUICK)
@@ -103,7 +104,6 @@ def test_a_tagger_answers_alike_from_a_run_and_an_export(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_generator_answers_alike_from_a_run_and_an_export(text_run, tmp_path, lines):
     run = text_run
@@ -128,7 +128,6 @@ def test_a_generator_answers_alike_from_a_run_and_an_export(text_run, tmp_path, 
     )
 
 
-@pytest.mark.slow
 def test_an_infiller_answers_alike_from_a_run_and_an_export(tmp_path):
     (tmp_path / "a.txt").write_text("abcd efgh " * 60)
     corpus = load_corpus(tmp_path / "a.txt", task="infiller", letters_only=True)
@@ -200,7 +199,6 @@ def test_the_check_finds_what_differs(copy, capsys):
     assert not program.check(copy), "no number equals NaN"
 
 
-@pytest.mark.slow
 def test_an_export_that_disagrees_is_not_made(digit_run, tmp_path, monkeypatch):
     from kerasrnn.tasks import classifier
 
@@ -211,7 +209,6 @@ def test_an_export_that_disagrees_is_not_made(digit_run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_the_programs_of_the_card_run_as_they_stand(tagged, monkeypatch):
     monkeypatch.chdir(tagged.parent)
     card = (tagged / "model_card.md").read_text()
@@ -222,7 +219,6 @@ def test_the_programs_of_the_card_run_as_they_stand(tagged, monkeypatch):
     assert done.returncode == 0 and done.stdout.count("'labels'") == 2, done.stderr
 
 
-@pytest.mark.slow
 def test_saved_model_cli_runs_it(tmp_path):
     made = export(some_generator(), tmp_path / "generator", check=False)
     card = (made / "model_card.md").read_text().replace("saved_model_cli", "CLI")
@@ -253,7 +249,6 @@ def test_two_exports_live_in_one_process(tmp_path):
         np.testing.assert_allclose(Classifier.load(made).predict_proba(x), model(x), atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_verbs(digits, tagged, digit_run, workplace):
     assert invoke("export", digit_run.path, "--no-check").stdout == "saved_models/digit-run\n"
     again = ["export", digit_run.path, "--no-check", "--output", "x", "--format", "saved_model"]
@@ -273,7 +268,6 @@ def test_the_verbs(digits, tagged, digit_run, workplace):
     assert {pair["label"] for block in out for pair in block} <= set(LABELS)
 
 
-@pytest.mark.slow
 def test_exports_of_texts_take_texts(workplace):
     generator, infiller = some_generator(), some_infiller()
     export(generator, "generator", check=False)

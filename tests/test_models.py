@@ -265,6 +265,7 @@ def test_a_generator_never_sees_what_comes_later():
     )
 
 
+@pytest.mark.slow
 def test_a_generator_learns_to_repeat(tmp_path):
     keras.utils.set_random_seed(0)
     model = build_generator(4, units=16, dropout=0, embedding_dim=None)
@@ -437,6 +438,7 @@ def test_a_saved_or_cloned_encoder_gives_the_same(tmp_path, options):
             np.testing.assert_array_equal(one, again)
 
 
+@pytest.mark.slow
 def test_an_encoder_learns_inside_another_model():
     keras.utils.set_random_seed(0)
     encoder = build_encoder((7, 3), units=6, dropout=0)

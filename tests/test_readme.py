@@ -4,10 +4,13 @@ import re
 import shlex
 import subprocess
 
+import pytest
 from click.testing import CliRunner
 from conftest import ROOT
 
 from kerasrnn.cli import main
+
+pytestmark = pytest.mark.slow
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|bash|python)\n(.*?)^```$", README, re.M | re.S)

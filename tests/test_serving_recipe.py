@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytestmark = pytest.mark.slow
+
 RECIPE = (Path(__file__).parents[1] / "scripts" / "serve_tf_serving.md").read_text("utf-8")
 REQUESTS = re.findall(
     r"^curl -d '(.*)' \\\n  http://localhost:8501/v1/models/(\w+):predict$", RECIPE, re.MULTILINE

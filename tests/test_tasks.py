@@ -63,6 +63,7 @@ def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run
     assert metrics["baseline"]["loss"] == min(ngrams.values())
 
 
+@pytest.mark.slow
 def test_many_places_read_side_by_side_give_nearly_the_loss_of_one_pass(tale):
     from kerasrnn.inference.text_loss import TextLoss
 

@@ -83,6 +83,7 @@ def test_evaluating_again_gives_the_same_numbers(digit_run):
     assert evaluate(open_run(digit_run.path)) == before == digit_run.metrics()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(digit_run, tmp_path):
     again = train(load_dataset("digits"), tmp_path / "r", epochs=2, units=(8, 8), quiet=True)
     other = train(
@@ -110,6 +111,7 @@ def test_without_a_validation_part(tmp_path):
     assert (run.path / "best.keras").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, optimizer):
     data = load_dataset(ragged)
@@ -137,6 +139,7 @@ def test_gradients_are_clipped_by_their_global_norm():
     np.testing.assert_allclose(weights[1], [-0.8], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_unequal_lengths_train_and_predict_from_raw_input(tmp_path, ragged):
     data = load_dataset(ragged)
     run = train(data, tmp_path / "r", epochs=15, learning_rate=0.05, **SMALL)
