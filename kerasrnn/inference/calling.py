@@ -16,10 +16,11 @@ _BATCH_TOKENS = 1 << 13  # in a batch of sentences, padding included
 
 
 def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
-    """The probabilities of a model as a function of its inputs, traced once for any sizes.
+    """The probabilities of a model as a function of its inputs, traced once for all their sizes.
 
-    ``predict_on_batch`` would trace its graph anew for many of the sizes. A model that ends
-    without a softmax gets one.
+    ``predict_on_batch`` would trace its graph anew for many of the sizes. Sizes that the model
+    fixes are known in the graph, so that its layers can choose their loop by them. A model
+    that ends without a softmax gets one.
 
     Returns:
         A function of one array for each input of the model that gives an array.
@@ -29,7 +30,7 @@ def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
     >>> call(np.zeros((5, 7, 2), "float32")).shape
     (5, 3)
     """
-    signature = [tf.TensorSpec([None] * len(x.shape), x.dtype) for x in model.inputs]
+    signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in model.inputs]
     graph = tf.function(
         lambda *inputs: probabilities(model, inputs), input_signature=signature, autograph=False
     )
