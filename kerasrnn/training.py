@@ -378,19 +378,17 @@ def _compile(task, model, settings, steps):
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
     optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
-    _compile_one(model, optimizer, task.metrics)
+    _compile_one(model, optimizer, task)
     fitted = task.training_model(model, settings)
     if fitted is not model:
-        _compile_one(fitted, optimizer, task.metrics)
+        _compile_one(fitted, optimizer, task)
     return fitted
 
 
-def _compile_one(model, optimizer, metrics):
-    # Steps of weight 0, which are padding, count for nothing in the mean.
-    loss = keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
-    model.compile(optimizer, loss, weighted_metrics=list(metrics))
+def _compile_one(model, optimizer, task):
+    model.compile(optimizer, task.loss(), weighted_metrics=list(task.metrics))
     model.optimizer.build(model.trainable_variables)
-    if metrics:
+    if task.metrics:
         shape = (1,) * (len(model.output_shape) - 1)
         model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
         model.reset_metrics()

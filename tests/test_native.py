@@ -262,7 +262,7 @@ except tf.errors.ResourceExhaustedError as error:
     ],
 )
 def test_too_little_memory_is_an_error_before_any_is_used(limit, sizes):
-    arguments = [sys.executable, "-c", SHORT_OF_MEMORY, *map(str, (limit, *sizes))]
+    arguments = [sys.executable, "-P", "-c", SHORT_OF_MEMORY, *map(str, (limit, *sizes))]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert "no memory for a recurrent layer" in done.stdout
 

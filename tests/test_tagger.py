@@ -91,10 +91,11 @@ def test_accuracy_and_loss_count_real_steps_only(tagged):
 def test_training_loss_ignores_padding(tagged):
     """Keras's own evaluation of padded batches with weights gives the metrics of real steps."""
     from kerasrnn import load_model
+    from kerasrnn.tasks import task_of
     from kerasrnn.training import _compile_one, make_optimizer
 
     data, model = load_data(tagged), load_model(tagged.path)
-    _compile_one(model, make_optimizer(tagged.info["options"], 1), ("accuracy",))
+    _compile_one(model, make_optimizer(tagged.info["options"], 1), task_of("tagger"))
     x = sentence_inputs(data.test.tokens, data, True)
     y, weights = data.test.targets()
     x = {name: np.pad(ids, [(0, 0), (0, 9)] + [(0, 3)] * (ids.ndim - 2)) for name, ids in x.items()}

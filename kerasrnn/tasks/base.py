@@ -107,6 +107,10 @@ class Task:
         """The model for some data, uncompiled."""
         raise NotImplementedError
 
+    def loss(self) -> keras.losses.Loss:
+        """The loss to train with; steps of weight 0, which are padding, count for nothing."""
+        return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+
     def training_model(self, model: keras.Model, settings: Settings) -> keras.Model:
         """The model to fit, sharing the weights of ``model``."""
         return model
