@@ -114,7 +114,6 @@ def run_training(
             if not quiet:
                 print(data, file=sys.stderr)
                 model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-            bar = not quiet and sys.stderr.isatty()
             recorder = _Recorder(run, model, data, settings, batches.tokens, quiet)
             followers = [interrupts, recorder, *_plateau(settings, recorder), *callbacks]
             with contextlib.redirect_stdout(sys.stderr):
@@ -123,7 +122,7 @@ def run_training(
                     epochs=settings.fit["epochs"],
                     shuffle=False,  # the batches have an order already
                     callbacks=followers,
-                    verbose=1 if bar else 0,
+                    verbose=0 if quiet or recorder.line else 1,  # a progress bar
                 )
         except KeyboardInterrupt:
             _stopped(model, run, quiet)
@@ -243,10 +242,7 @@ def draw_history(run: Run) -> list[Path]:
     """Write one picture of each metric of the history into the run; returns their paths."""
     history = run.history()
     return [
-        plotting.save(
-            run.path / f"{metric}.png",
-            lambda ax, metric=metric: plotting.plot_history(history, metric, ax),
-        )
+        plotting.save_curves(run.path / f"{metric}.png", {"": history}, [metric])
         for metric in plotting.metrics_in(history)
     ]
 

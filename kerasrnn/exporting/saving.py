@@ -66,7 +66,7 @@ def export(
             an export that answers otherwise than the model.
 
     >>> from kerasrnn import build_classifier
-    >>> export(build_classifier((28, 28), 10), "saved_models/digits")  # doctest: +SKIP
+    >>> export(build_classifier((28, 28), num_classes=10), "saved_models/digits")  # doctest: +SKIP
     PosixPath('saved_models/digits')
     """
     written_as = format_module(format)

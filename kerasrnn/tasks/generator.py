@@ -27,11 +27,12 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.inference.states import CarriedState, step_model
 from kerasrnn.inference.text_loss import TextLoss
 from kerasrnn.models import build_generator
+from kerasrnn.options import GENERATION
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.text import LINE_END, Vocabulary, tokens_of
 
-MAX_LENGTH = 500  # tokens that are generated where nobody says how many
+MAX_LENGTH = GENERATION["max_length"]
 _LARGEST_PIECE = 64  # tokens between two looks at the text, once the first are out
 _NGRAM_TOKENS = 1 << 23  # the baseline counts no more than these, to stay within memory
 _SAMPLE_LENGTH = 200  # tokens of a sample while training
@@ -224,11 +225,22 @@ class _ExportedGenerator(TextGenerator):
         self._read_with((step, sizes), export.vocabulary(), **reading)
 
 
-class GeneratorTask(base.Task):
+class TextTask(base.Task):
+    """What the tasks share whose data is a text."""
+
+    kind = "text"
+
+    def artifacts(self, data: Corpus) -> dict:
+        return {"vocabulary.json": list(data.vocabulary.tokens)}
+
+    def add_metrics(self, data: Corpus, logs: dict) -> dict:
+        return logs | evaluation.language_metrics(logs["loss"], data.tokens.bits)
+
+
+class GeneratorTask(TextTask):
     """The next token at each step of a text."""
 
     name = "generator"
-    kind = "text"
     summary = "Generates text from a prompt."
     predictor = TextGenerator
 
@@ -247,12 +259,6 @@ class GeneratorTask(base.Task):
     def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "sampling")
         return WindowBatches(data, seed=seed, **{name: settings.fit[name] for name in names})
-
-    def artifacts(self, data: Corpus) -> dict:
-        return {"vocabulary.json": list(data.vocabulary.tokens)}
-
-    def add_metrics(self, data: Corpus, logs: dict) -> dict:
-        return logs | evaluation.language_metrics(logs["loss"], data.tokens.bits)
 
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
@@ -321,14 +327,15 @@ class GeneratorTask(base.Task):
                 scalar_spec("seed", tf.int64),
             ],
         )
-        step, example = _step(predictor)
+        numeric_model = step_model(predictor.model)
+        step, example = _step(predictor, numeric_model)
         return Servable(
             self.name,
             predictor.model,
             {"serving_default": generate, "generate": generate, "step": step},
             [*_examples(predictor), example],
             tables=(table,),
-            numeric_model=step_model(predictor.model),
+            numeric_model=numeric_model,
             vocabularies={"tokens": predictor.vocabulary},
             reading={
                 "level": predictor.tokens.level,
@@ -409,9 +416,9 @@ def _read_prompts(generator, table, prompt):
     return tf.concat([start, ids], 1), lengths + 1
 
 
-def _step(generator):
+def _step(generator, model):
     """The signature of one step, and an example of it."""
-    sizes = {x.name: x.shape[1] for x in step_model(generator.model).inputs[1:]}
+    sizes = {x.name: x.shape[1] for x in model.inputs[1:]}
 
     def step(token, *states):
         scores, states = generator.loops.next_token(token, states)

@@ -26,7 +26,7 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.models import build_infiller
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
-from kerasrnn.tasks.generator import beginning, ngram_baseline
+from kerasrnn.tasks.generator import TextTask, beginning, ngram_baseline
 from kerasrnn.text import MASK, Vocabulary, clean, tokens_of
 
 _BATCH = 64
@@ -146,11 +146,10 @@ class _ExportedInfiller(Infiller):
         return self._export.call("predict_tokens", tokens=[tokens])["probabilities"][0]
 
 
-class InfillerTask(base.Task):
+class InfillerTask(TextTask):
     """The masked tokens of a text."""
 
     name = "infiller"
-    kind = "text"
     summary = "Fills the blanks of a text, a `_` for each masked character, or of words `____`."
     predictor = Infiller
 
@@ -163,12 +162,6 @@ class InfillerTask(base.Task):
     def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "mask_rate", "mask_span")
         return MaskedBatches(data, seed=seed, **{name: settings.fit[name] for name in names})
-
-    def artifacts(self, data: Corpus) -> dict:
-        return {"vocabulary.json": list(data.vocabulary.tokens)}
-
-    def add_metrics(self, data: Corpus, logs: dict) -> dict:
-        return logs | evaluation.language_metrics(logs["loss"], data.tokens.bits)
 
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
