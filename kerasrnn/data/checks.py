@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from kerasrnn.data.parts import real_steps
-from kerasrnn.data.readers import Arrays
 from kerasrnn.errors import InputError
 
 _LARGEST = 1e18  # whose square float32 still holds
@@ -82,49 +81,77 @@ def _check_lengths(lengths, x, where, what):
 
 
 def encode_labels(
-    arrays: Arrays, where: str
-) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray | None]:
-    """The class names, those of the test part only, and the targets as indices into both.
+    targets: dict[str, np.ndarray], names: tuple[str, ...] | None, where: str
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, np.ndarray]]:
+    """The class names, those of other parts only, and the targets as indices into both.
+
+    Args:
+        targets: of each part, ``"training"`` among them: integers or strings (n,).
+        names: the class names, where the targets are indices into them.
+        where: the source, for messages.
 
     Returns:
-        labels, unseen: class names of the training part, and others. y, y_test: int (n,) or
-        None; indices from ``len(labels)`` on mean unseen ones.
+        labels, unseen: class names of the training part, and others. indices: int (n,) of each
+        part; those from ``len(labels)`` on mean unseen ones.
 
     Raises:
         InputError: targets that are no labels, fewer than two classes, indices outside the
-            named classes, or a test part without any label of the training part.
+            named classes, or a part without any label of the training part.
     """
-    y, y_test = (_flatten_targets(y, where) for y in (arrays.y, arrays.y_test))
-    if arrays.labels is not None:
-        _check_indices(arrays.labels, [y, y_test], where)
-        return arrays.labels, (), y, y_test
-    classes = np.unique(y)
+    targets = {part: _flatten_targets(y, where) for part, y in targets.items()}
+    if names is not None:
+        _check_indices(names, targets.values(), where)
+        return names, (), targets
+    classes = np.unique(targets["training"])
     if len(classes) < 2:
         raise InputError(
             "only one class", where=where, found=repr(str(classes[0])), expected="two or more"
         )
-    unseen = np.setdiff1d(() if y_test is None else y_test, classes)
-    if y_test is not None:
-        if np.isin(y_test, unseen).all():
+    unseen = np.setdiff1d(np.concatenate([*targets.values()]), classes)
+    for part, y in targets.items():
+        if np.isin(y, unseen).all():
             raise InputError(
-                "a test part without any label of the training part",
+                f"a {part} part without any label of the training part",
                 where=where,
                 found=repr(str(unseen[0])),
                 expected=f"one of {len(classes)}, such as {str(classes[0])!r}",
             )
-        known = np.searchsorted(classes, y_test)
-        others = len(classes) + np.searchsorted(unseen, y_test)
-        y_test = np.where(np.isin(y_test, unseen), others, known)
-    names = (tuple(str(label) for label in found) for found in (classes, unseen))
-    return *names, np.searchsorted(classes, y), y_test
+    indices = {}
+    for part, y in targets.items():
+        known = np.searchsorted(classes, y)
+        indices[part] = np.where(
+            np.isin(y, unseen), len(classes) + np.searchsorted(unseen, y), known
+        )
+    labels, others = (tuple(str(label) for label in found) for found in (classes, unseen))
+    return labels, others, indices
+
+
+def check_numbers(y: np.ndarray, names: tuple[str, ...], where: str, what: str) -> np.ndarray:
+    """Numbers to predict as float32 (n, targets). Raises ``InputError``."""
+    y = y[:, None] if y.ndim == 1 else y
+    if y.ndim != 2 or y.shape[1] != len(names) or y.dtype.kind not in "fiub":
+        raise InputError(
+            f"{what} targets of the wrong shape or kind",
+            where=where,
+            found=f"y {y.shape} of {y.dtype}",
+            expected=f"numbers (n, {len(names)})",
+        )
+    y = y.astype("float32")
+    if not np.isfinite(y).all():
+        row, column = np.argwhere(~np.isfinite(y))[0]
+        raise InputError(
+            f"a {what} target that is not finite",
+            where=where,
+            found=f"{y[row, column]} in {names[column]} of sequence {row}",
+            fix="leave such sequences out",
+        )
+    return y
 
 
 def _check_indices(labels, targets, where):
     if len(set(labels)) < max(len(labels), 2):
         raise InputError("class names that repeat, or fewer than two", where=where, found=labels)
     for y in targets:
-        if y is None:
-            continue
         integers = y.dtype.kind in "iu"
         if not integers or y.min() < 0 or y.max() >= len(labels):
             raise InputError(
@@ -136,8 +163,6 @@ def _check_indices(labels, targets, where):
 
 
 def _flatten_targets(y, where):
-    if y is None:
-        return None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn.data import downloads
-from kerasrnn.data.checks import check_sequences, encode_labels
+from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels
 from kerasrnn.data.kinds import NAMES, check_exists, file_format, folder_format
 from kerasrnn.data.parts import ThreeParts, warn_of_no_validation, warn_of_unseen_labels
-from kerasrnn.data.readers import Arrays, idx
+from kerasrnn.data.readers import Arrays, Sequences, idx
 from kerasrnn.errors import InputError, check_seed, check_split
 
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
@@ -26,7 +26,8 @@ class Part:
     """Sequences of one part of a dataset and their targets.
 
     x: (n, time, features), right-padded where lengths differ. y: int (n,), indices into the
-    dataset's labels. lengths: int32 (n,), or None where every sequence fills all steps.
+    dataset's labels, or float32 (n, targets). lengths: int32 (n,), or None where every sequence
+    fills all steps.
     """
 
     x: np.ndarray
@@ -44,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Dataset(ThreeParts):
-    """Sequences ready for a classifier.
+    """Sequences ready for a classifier or a regressor.
 
     name: short, used in run names. source: what ``load_dataset`` was given, an absolute path if
     one, ``""`` for arrays in memory. labels: the class names, in index order; an index from
@@ -52,6 +53,8 @@ class Dataset(ThreeParts):
     lacks. axes: what each axis of x means. train, validation, test: the parts; validation is
     None if there is none. options: the ``validation_split`` and ``seed`` that cut them.
     one_scale: all features are of one kind (pixels), so that one mean and variance scales them.
+    targets: names of the numbers to predict, where there are such instead of labels. reading: how
+    another file of the kind is read.
 
     >>> data = load_dataset("digits")
     >>> data.train.x.shape, data.sizes()
@@ -68,7 +71,8 @@ class Dataset(ThreeParts):
     options: dict
     one_scale: bool = False
     unseen_labels: tuple[str, ...] = ()
-    task: str = "classifier"
+    targets: tuple[str, ...] = ()
+    reading: dict = field(default_factory=dict)
 
     @classmethod
     def from_arrays(
@@ -79,6 +83,7 @@ class Dataset(ThreeParts):
         lengths: np.ndarray | None = None,
         test: tuple | None = None,
         labels: tuple[str, ...] | None = None,
+        targets: tuple[str, ...] | None = None,
         name: str = "arrays",
         validation_split: float = 0.1,
         seed: int = 0,
@@ -88,10 +93,12 @@ class Dataset(ThreeParts):
         Args:
             x: numbers (n, time, features), or (n, time) for one feature; right-padded where
                 sequences differ in length.
-            y: integers or strings (n,), a label for each sequence.
+            y: integers or strings (n,), a label for each sequence; or with ``targets`` numbers
+                to predict (n, targets).
             lengths: int (n,), the steps of each sequence before its padding.
             test: ``(x, y)`` or ``(x, y, lengths)`` of the test part, which is otherwise cut off.
             labels: the class names, if y holds indices into them.
+            targets: names of the numbers to predict, for a regressor.
             name: used in run names.
             validation_split, seed: as of ``load_dataset``.
 
@@ -104,22 +111,33 @@ class Dataset(ThreeParts):
         """
         check_split(validation_split)
         check_seed(seed)
-        parts = [(x, y, lengths), tuple(test or ())]
-        arrays = [[None if a is None else np.asarray(a) for a in part] for part in parts]
-        found = Arrays(name, *arrays[0], *arrays[1], labels=None if labels is None else (*labels,))
-        return _cut_in_parts(found, "", name, validation_split, seed)
+        parts = {"training": (x, y, lengths)} | ({"test": tuple(test)} if test else {})
+        parts = {
+            part: Sequences(*(None if a is None else np.asarray(a) for a in found))
+            for part, found in parts.items()
+        }
+        found = Arrays(name, parts, labels and tuple(labels), targets and tuple(targets))
+        options = {"validation_split": validation_split, "seed": seed}
+        return _cut_in_parts(found, "", name, options)
+
+    @property
+    def task(self) -> str:
+        """The task that the data is for by itself."""
+        return "regressor" if self.targets else "classifier"
 
     def __str__(self):
         _, steps, features = self.train.x.shape
         longest = "" if self.train.lengths is None else "up to "
         return (
             f"{self.name}: {self._sizes_in_words()} {self.axes[0]}s of {longest}{steps} "
-            f"{self.axes[1]}s × {features} {self.axes[2]}s, {len(self.labels)} labels"
+            f"{self.axes[1]}s × {features} {self.axes[2]}s, "
+            + (f"to predict {', '.join(self.targets)}" if self.targets else "")
+            + (f"{len(self.labels)} labels" if self.labels else "")
         )
 
     def fingerprint(self) -> str:
         """SHA-256 of all arrays and labels, to tell whether a run still has its data."""
-        digest = hashlib.sha256("\0".join(self.labels + self.unseen_labels).encode())
+        digest = hashlib.sha256("\0".join(self.labels + self.unseen_labels + self.targets).encode())
         for part in self.parts().values():
             for array in (part.x, part.y, part.lengths):
                 if array is not None:
@@ -159,7 +177,8 @@ def load_dataset(
     check_seed(seed)
     given = os.fspath(name_or_path)
     source = given if given in _NAMES else str(Path(given).resolve())
-    return _cut_in_parts(_read(given), source, given, validation_split, seed)
+    options = {"validation_split": validation_split, "seed": seed}
+    return _cut_in_parts(_read(given), source, given, options)
 
 
 def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
@@ -208,52 +227,68 @@ def _read_digits():
 
     digits = load_digits()
     images = digits.images.astype("float32")
-    return Arrays("digits", images, digits.target, axes=idx.AXES, one_scale=True)
+    parts = {"training": Sequences(images, digits.target)}
+    return Arrays("digits", parts, axes=idx.AXES, one_scale=True)
 
 
-def _cut_in_parts(arrays, source, where, validation_split, seed):
-    """The dataset of some arrays. where: what messages call them."""
-    labels, unseen, y, y_test = encode_labels(arrays, where)
-    train, test = _part(arrays.x, y, arrays.lengths, where, "training"), None
-    if y_test is not None:
-        test = _part(arrays.x_test, y_test, arrays.lengths_test, where, "test")
-        same_time = train.lengths is not None or train.x.shape[1] == test.x.shape[1]
-        if train.x.shape[2] != test.x.shape[2] or not same_time:
-            raise InputError(
-                "training and test sequences differ in shape",
-                where=where,
-                found=f"{train.x.shape[1:]} and {test.x.shape[1:]}",
-                expected="the same (time, features)",
-            )
+def _cut_in_parts(arrays, source, where, options):
+    """The dataset of some arrays. where: what messages call them. options: those of its cuts."""
+    given = {part: sequences.y for part, sequences in arrays.parts.items()}
+    labels = unseen = targets = ()
+    if arrays.targets:
+        targets = arrays.targets
+        y = {part: check_numbers(found, targets, where, part) for part, found in given.items()}
     else:
-        train, test = _cut(train, TEST_SPLIT, _TEST_SEED)
-        if test is None:
+        labels, unseen, y = encode_labels(given, arrays.labels, where)
+    parts = {
+        part: _part(sequences.x, y[part], sequences.lengths, where, part)
+        for part, sequences in arrays.parts.items()
+    }
+    _check_alike(parts, where)
+    if "test" not in parts:
+        parts["training"], parts["test"] = _cut(parts["training"], TEST_SPLIT, _TEST_SEED)
+        if parts["test"] is None:
             raise InputError(
                 "too few sequences to cut a test part off",
                 where=where,
-                found=f"{len(train)}, one of each label",
-                expected="at least two of one label",
+                found=f"{len(parts['training'])}{', one of each label' if labels else ''}",
+                expected="at least two" + (" of one label" if labels else ""),
                 fix="add data",
             )
-    validation = None
-    if validation_split:
-        train, validation = _cut(train, validation_split, seed)
-        if validation is None:
+    if "validation" not in parts and options["validation_split"]:
+        parts["training"], parts["validation"] = _cut(
+            parts["training"], options["validation_split"], options["seed"]
+        )
+        if parts["validation"] is None:
             warn_of_no_validation(where)
-    options = {"validation_split": validation_split, "seed": seed}
     data = Dataset(
-        *(arrays.name, source, labels, arrays.axes, train, validation, test),
-        *(options, arrays.one_scale, unseen),
+        *(arrays.name, source, labels, arrays.axes),
+        *(parts["training"], parts.get("validation"), parts["test"]),
+        *(options, arrays.one_scale, unseen, targets, arrays.reading),
     )
     warn_of_unseen_labels(data, where)
     return data
+
+
+def _check_alike(parts, where):
+    """Raise ``InputError`` unless all parts have the features, and the steps, of the training."""
+    train = parts["training"]
+    for name, part in parts.items():
+        same_time = train.lengths is not None or train.x.shape[1] == part.x.shape[1]
+        if train.x.shape[2] != part.x.shape[2] or not same_time:
+            raise InputError(
+                f"training and {name} sequences differ in shape",
+                where=where,
+                found=f"{train.x.shape[1:]} and {part.x.shape[1:]}",
+                expected="the same (time, features)",
+            )
 
 
 def _part(x, y, lengths, where, what):
     x, lengths = check_sequences(x, lengths, where, what)
     if len(x) != len(y):
         raise InputError(
-            f"{what} sequences and labels differ in number",
+            f"{what} sequences and targets differ in number",
             where=where,
             found=f"{len(x):,} and {len(y):,}",
         )
@@ -263,14 +298,19 @@ def _part(x, y, lengths, where, what):
 def _cut(part, fraction, seed):
     """Cut the same fraction of each class off a part, or one of each of which there are two.
 
+    Numbers are no classes: of them any is cut off.
+
     Returns what is left and what was cut off, or None where nothing can be.
     """
     from sklearn.model_selection import train_test_split
 
     indices = np.arange(len(part))
+    classes = part.y if part.y.dtype.kind in "iu" else None
+    if classes is None and len(part) < 2:
+        return part, None
     try:
         kept, cut = train_test_split(
-            indices, test_size=fraction, stratify=part.y, random_state=seed
+            indices, test_size=fraction, stratify=classes, random_state=seed
         )
     except ValueError:  # a class of one, or more classes than sequences to cut off
         order = np.random.default_rng(seed).permutation(indices)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.readers import Arrays
+from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.errors import InputError, memory_limit
 from kerasrnn.files import check_regular
 
@@ -103,17 +103,12 @@ def read_folder(folder: Path) -> Arrays:
         )
     if ("test_images" in files) != ("test_labels" in files):
         raise InputError("a test part with only images or only labels", where=folder)
-    arrays = Arrays(
-        name=folder.resolve().name,
-        x=read_idx(files["train_images"], "images"),
-        y=read_idx(files["train_labels"], "labels"),
-        axes=AXES,
-        one_scale=True,
-    )
-    if "test_images" in files:
-        arrays.x_test = read_idx(files["test_images"], "images")
-        arrays.y_test = read_idx(files["test_labels"], "labels")
-    return arrays
+    parts = {
+        name: Sequences(*(read_idx(files[f"{key}_{kind}"], kind) for kind in ("images", "labels")))
+        for name, key in {"training": "train", "test": "test"}.items()
+        if f"{key}_images" in files
+    }
+    return Arrays(folder.resolve().name, parts, axes=AXES, one_scale=True)
 
 
 def read_inputs(path: Path) -> tuple[np.ndarray, None]:

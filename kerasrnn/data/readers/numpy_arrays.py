@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.readers import Arrays
+from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.errors import InputError, memory_limit
 from kerasrnn.files import check_regular
 
@@ -71,9 +71,9 @@ def read_dataset(path: Path) -> Arrays:
     ``lengths`` (``lengths_train``, ``lengths_test``) and ``labels``, the class names.
     """
     arrays = read_numpy(path)
-    keys = {name: f"{name}_train" for name in ("x", "y", "lengths")}
+    suffixes = {"training": "_train"}
     if "x" in arrays and "y" in arrays:
-        keys = {name: name for name in keys}
+        suffixes = {"training": ""}
     elif not ("x_train" in arrays and "y_train" in arrays):
         raise InputError(
             "unknown arrays in the .npz file",
@@ -84,11 +84,16 @@ def read_dataset(path: Path) -> Arrays:
     else:
         if ("x_test" in arrays) != ("y_test" in arrays):
             raise InputError("only one of x_test and y_test", where=path, expected="both or none")
-        keys |= {name: name for name in ("x_test", "y_test", "lengths_test")}
-    found = {name: arrays[key] for name, key in keys.items() if key in arrays}
-    if "labels" in arrays:
-        found["labels"] = tuple(str(label) for label in arrays["labels"].ravel())
-    return Arrays(path.stem, **found, one_scale=found["x"].dtype == np.uint8)  # pixels
+        suffixes |= {"test": "_test"} if "x_test" in arrays else {}
+    parts = {
+        part: Sequences(*(arrays.get(name + suffix) for name in Sequences._fields))
+        for part, suffix in suffixes.items()
+    }
+    labels = arrays.get("labels")
+    if labels is not None:
+        labels = tuple(str(label) for label in labels.ravel())
+    pixels = parts["training"].x.dtype == np.uint8
+    return Arrays(path.stem, parts, labels, one_scale=pixels)
 
 
 def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.readers import Arrays
+from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.errors import InputError
 
@@ -66,17 +66,15 @@ def read_dataset(path: Path) -> Arrays:
     train = path.with_name(f"{name.removesuffix('_TEST')}_TRAIN.ts")
     if name.endswith("_TEST") and train.exists():
         raise InputError("the test part alone", where=path, fix=f"give {train.name}")
-    arrays = Arrays(name, None, None)
-    parts = [_read_labelled(file) for file in files]
-    unequal = any(lengths is not None for _, lengths, _ in parts)
-    whole = all(re.fullmatch("0|-?[1-9][0-9]{0,8}", y) for *_, labels in parts for y in labels)
-    for (x, lengths, labels), suffix in zip(parts, ("", "_test"), strict=False):
-        setattr(arrays, f"x{suffix}", x)
-        setattr(arrays, f"y{suffix}", labels.astype(int) if whole else labels)
-        if unequal:
-            full = np.full(len(x), x.shape[1], "int32")
-            setattr(arrays, f"lengths{suffix}", full if lengths is None else lengths)
-    return arrays
+    found = [_read_labelled(file) for file in files]
+    unequal = any(lengths is not None for _, lengths, _ in found)
+    whole = all(re.fullmatch("0|-?[1-9][0-9]{0,8}", y) for *_, labels in found for y in labels)
+    parts = {}
+    for part, (x, lengths, labels) in zip(("training", "test"), found, strict=False):
+        if unequal and lengths is None:
+            lengths = np.full(len(x), x.shape[1], "int32")
+        parts[part] = Sequences(x, labels.astype(int) if whole else labels, lengths)
+    return Arrays(name, parts)
 
 
 def read_folder(folder: Path) -> Arrays:
