@@ -28,16 +28,18 @@ class Delimited:
 
     def __init__(self, path: Path, encoding: str | None, header: bool | None):
         self.path, self.encoding = path, encoding
-        head = _head(path, encoding)
-        self.dialect: Dialect = dialect_of(head, path, header)
+        head, whole = _head(path, encoding)
+        self.dialect: Dialect = dialect_of(head, whole, path, header)
         self.shape: Shape = shape_of(self.dialect.separator, self.dialect.quoted)
         self.header = self.dialect.header
         self.notation = self.dialect.notation
+        if next(self.shape.rows(head), None) is None:
+            next(self._chunks())  # says why there is no row
         self.columns = names_of(head, self.dialect, path)
         self.description = self.dialect.description + (f", {encoding}" if encoding else "")
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Batches of columns of strings; nothing in a field is null."""
+        """Batches of columns of strings; an empty field is null."""
         for data, line in self._data():
             if data.strip(b"\r\n"):
                 yield self._parse(data, line, columns)
@@ -114,6 +116,8 @@ class Delimited:
                 convert_options=csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
                     include_columns=chosen or names[:1],
+                    null_values=[""],
+                    strings_can_be_null=True,
                     check_utf8=False,
                 ),
             )
@@ -147,7 +151,7 @@ class Delimited:
 
 
 def _head(path, encoding):
-    """The first whole lines, UTF-8: at least two, and about a megabyte."""
+    """The first lines, UTF-8: at least two, and about a megabyte; and whether they are all."""
     head, size = [], _HEAD
     whole = False
     for piece in read_pieces(path, _HEAD, encoding=encoding):
@@ -156,13 +160,13 @@ def _head(path, encoding):
         if size <= 0 and sum(map(line_ends, head)) > 1:
             break
         if -size > LONGEST:
-            break
+            raise InputError("a row too long", where=f"{path}:1", found=f"{-size:,} bytes")
     else:
         whole = True
     head = b"".join(head)
     if not head.strip(b"\r\n"):
         raise InputError("an empty table", where=path)
-    return head + b"\n" if whole and not head.endswith(b"\n") else head
+    return (head + b"\n" if whole and not head.endswith(b"\n") else head), whole
 
 
 def _line_ends(data):
