@@ -20,6 +20,7 @@ from kerasrnn.errors import InputError
 LONGEST = 1 << 26  # bytes of a row
 _CHUNK = 1 << 22
 _HEAD = 1 << 20
+_EMPTY_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
 _ALL_LINE_ENDS = re.compile(rb"\r\n|\n|\r")
 
 
@@ -40,7 +41,10 @@ class Delimited:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of columns of strings; an empty field is null."""
+        gap = False
         for data, line in self._data():
+            if len(self.columns) == 1:
+                gap = self._check_empty(data, line, gap)
             if data.strip(b"\r\n"):
                 yield self._parse(data, line, columns)
 
@@ -124,8 +128,6 @@ class Delimited:
         except pa.ArrowInvalid as error:
             self._check_widths(data, line)
             raise InputError("a broken table", where=self.path, found=error) from error
-        if width == 1:
-            self._check_empty(data, line)
         batch = table.combine_chunks().to_batches()[0]
         return batch.select(chosen).rename_columns(list(columns))
 
@@ -140,14 +142,23 @@ class Delimited:
                     expected=f"{len(self.columns)}, separated by {self.dialect.separators}",
                 )
 
-    def _check_empty(self, data, line):
-        """Of one column an empty line is a missing value or nothing; at the end it is nothing."""
-        if match := re.search(rb"(?:^|[\r\n])(?:\r\n|\n|\r)(?=[^\r\n])", data):
-            raise InputError(
-                "an empty line in a table of one column",
-                where=f"{self.path}:{line + _line_ends(data[: match.start() + 1])}",
-                fix='write "" for a missing value',
-            )
+    def _check_empty(self, data, line, gap):
+        """Raise at an empty line with a row below, which of one column might be a missing value.
+
+        gap: whether empty lines stand before. Returns whether they stand at the end.
+        """
+        if not (gap or _EMPTY_LINE.search(data)):
+            return False
+        at = -1 if gap else 0
+        for start, end in self.shape.rows(data):
+            if start > at:
+                raise InputError(
+                    "an empty line in a table of one column",
+                    where=f"{self.path}:{line + _line_ends(data[: max(at, 0)])}",
+                    fix='write "" for a missing value',
+                )
+            at = end
+        return at < len(data)
 
 
 def _head(path, encoding):

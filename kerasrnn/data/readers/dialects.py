@@ -22,8 +22,11 @@ _EMPTY_LINES = re.compile(rb"[\r\n]*+")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([T ].*)?")
 _NAME = re.compile(r"[^\W\d][\w .:/()%°#-]{0,39}")
 _DECIMAL = {  # a fraction that is no group of thousands, for each decimal mark
-    mark: re.compile(rf"[+-]?(\d*{mark}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}}){mark}\d+|{mark}\d+)")
-    for mark in (",", r"\.")
+    mark: re.compile(
+        rf"[+-]?((\d*{sign}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}})?{sign}\d+)([eE][+-]?\d+)?"
+        rf"|\d+{sign}\d*[eE][+-]?\d+)"
+    )
+    for mark, sign in {",": ",", ".": r"\."}.items()
 }
 _GROUPED = {  # thousands that are no fraction, for each decimal mark
     ".": re.compile(r"[+-]?\d{1,3}((,\d{3})+\.\d*|(,\d{3}){2,})"),
@@ -240,8 +243,7 @@ def _notation(rows):
     marks = {
         mark
         for mark in (",", ".")
-        if any(map(_DECIMAL[r"\." if mark == "." else mark].fullmatch, fields))
-        or any(map(_GROUPED[mark].fullmatch, fields))
+        if any(map(_DECIMAL[mark].fullmatch, fields)) or any(map(_GROUPED[mark].fullmatch, fields))
     }
     decimal = "," if marks == {","} else "."
     return Notation(decimal, any(map(_GROUPED[decimal].fullmatch, fields)))
