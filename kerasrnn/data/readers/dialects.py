@@ -52,7 +52,8 @@ class Dialect(NamedTuple):
         """In words."""
         decimal = ", decimal commas" if self.notation.decimal == "," else ""
         quotes = "" if self.quoted else ", quotes as they are"
-        return f"separated by {self.separators}{quotes}{decimal}"
+        kind = "TSV" if self.separator == "\t" else "CSV"
+        return f"{kind}, separated by {self.separators}{quotes}{decimal}"
 
 
 class Shape:
@@ -140,7 +141,7 @@ def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dia
     if scores[best][1] == 0:
         tabs = path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
         best = ("\t" if tabs else ",", best[1])
-    rows = _first_rows(head, shape_of(*best))
+    rows = first_rows(head, shape_of(*best))
     if header is None:
         header = has_header(rows)
     return Dialect(*best, header, _notation(rows[header:]))
@@ -151,7 +152,7 @@ def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
 
     Raises ``InputError`` where two columns have one name.
     """
-    rows = _first_rows(head, shape_of(dialect.separator, dialect.quoted))
+    rows = first_rows(head, shape_of(dialect.separator, dialect.quoted))
     if len(rows[0]) > _COLUMNS:
         found = f"{len(rows[0]):,} columns"
         raise InputError("too many columns", where=path, found=found, expected=f"{_COLUMNS:,}")
@@ -200,6 +201,15 @@ def _counts(row):
     return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+def is_number(field: str) -> bool:
+    """Whether a field is a number, whatever its decimal mark.
+
+    >>> is_number("1.234,5"), is_number(" -2e3"), is_number("1-2")
+    (True, True, False)
+    """
+    return _NUMBER.fullmatch(field.strip()) is not None
+
+
 def _unlike(name, values):
     """Whether a name is none of the values of a column: these repeat, or are sentences."""
     if len(values) < 3:
@@ -233,7 +243,8 @@ def _spans(head, shape):
     return [span for span, _ in zip(shape.rows(head), range(_ROWS), strict=False)]
 
 
-def _first_rows(head, shape):
+def first_rows(head: bytes, shape: Shape) -> list[list[str]]:
+    """The fields of the rows that tell the dialect."""
     return [shape.fields(head[start:end]) for start, end in _spans(head, shape)]
 
 
