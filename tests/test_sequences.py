@@ -182,7 +182,7 @@ def with_nan(x):
     ("change", "message"),
     [
         (lambda a: {"x": a["x"]}, "unknown arrays .*found x; expected x and y"),
-        (lambda a: {**a, "x": with_nan(a["x"])}, r"found nan at x\[\d+, 2, 0\] \(1 in all\)"),
+        (lambda a: {**a, "x": with_nan(a["x"])}, r"found nan at x\[\d+, 2, 0\]"),
         (lambda a: {**a, "x": a["x"] * 1e300}, "not finite"),
         (lambda a: {**a, "x": a["x"] * 1e30}, "too large for float32 .*; expected at most 1e[+]18"),
         (lambda a: {**a, "x": a["x"][:, 0, 0]}, r"found x \(40,\)"),

@@ -6,6 +6,7 @@ import platform
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ _OF_PYTHON = ("english", "python")  # names of data that comes with Python itsel
 
 class ThreeParts:
     """Data in a training part and, where there are any, a validation and a test part."""
+
+    reading: ClassVar[dict] = {}  # what the columns of its files mean
 
     def parts(self) -> dict:
         """The parts that there are, by name: training, validation, test."""

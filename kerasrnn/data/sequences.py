@@ -14,6 +14,7 @@ from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels
 from kerasrnn.data.kinds import NAMES, check_exists, file_format, folder_format
 from kerasrnn.data.parts import ThreeParts, warn_of_no_validation, warn_of_unseen_labels
 from kerasrnn.data.readers import Arrays, Sequences, idx
+from kerasrnn.data.storage import FileArray, chunks, select
 from kerasrnn.errors import InputError, check_seed, check_split
 
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
@@ -25,17 +26,22 @@ _NAMES = tuple(name for name, kind in NAMES.items() if kind == "sequences")
 class Part:
     """Sequences of one part of a dataset and their targets.
 
-    x: (n, time, features), right-padded where lengths differ. y: int (n,), indices into the
-    dataset's labels, or float32 (n, targets). lengths: int32 (n,), or None where every sequence
-    fills all steps.
+    x: (n, time, features), right-padded where lengths differ; in a file where it is large. y: int
+    (n,), indices into the dataset's labels, or float32 (n, targets). lengths: int32 (n,), or None
+    where every sequence fills all steps.
     """
 
-    x: np.ndarray
+    x: np.ndarray | FileArray
     y: np.ndarray
     lengths: np.ndarray | None = None
 
     def __len__(self):
         return len(self.x)
+
+    def select(self, indices: np.ndarray) -> Part:
+        """The sequences at ``indices``; of a file they are not read yet."""
+        lengths = None if self.lengths is None else self.lengths[indices]
+        return Part(select(self.x, indices), self.y[indices], lengths)
 
     def take(self, indices: np.ndarray) -> Part:
         """The sequences at ``indices``."""
@@ -142,7 +148,8 @@ class Dataset(ThreeParts):
             for array in (part.x, part.y, part.lengths):
                 if array is not None:
                     digest.update(f"{array.dtype}{array.shape}".encode())
-                    digest.update(np.ascontiguousarray(array))
+                    for _, chunk in chunks(array):
+                        digest.update(np.ascontiguousarray(chunk))
         return digest.hexdigest()
 
 
@@ -320,4 +327,4 @@ def _cut(part, fraction, seed):
         kept = np.setdiff1d(indices, cut)
     if not len(cut):
         return part, None
-    return part.take(np.sort(kept)), part.take(np.sort(cut))
+    return part.select(np.sort(kept)), part.select(np.sort(cut))

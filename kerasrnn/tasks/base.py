@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
 
 import keras
@@ -42,6 +43,7 @@ class Predictor:
     """A trained model of one task, used from a run, an export or a Keras model alike."""
 
     task: ClassVar[str]
+    reading: Mapping = MappingProxyType({})  # what the columns of a file mean; JSON
 
     @classmethod
     def load(cls, source: str | os.PathLike) -> Self:
@@ -54,7 +56,10 @@ class Predictor:
             raise InputError(
                 "made for another task", where=source, found=source.task, expected=cls.task
             )
-        return cls._from_export(source) if isinstance(source, Export) else cls._from_run(source)
+        make = cls._from_export if isinstance(source, Export) else cls._from_run
+        predictor = make(source)
+        predictor.reading = source.reading()
+        return predictor
 
     @classmethod
     def _from_run(cls, run: Run) -> Self:
