@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -229,7 +228,11 @@ class _Steps:
     def _group(self):
         number = {}
         codes = np.array([number.setdefault(id, len(number)) for id in self.ids], "int64")
-        order = np.lexsort((self.times, codes)) if self.times is not None else codes.argsort(kind="stable")
+        order = (
+            np.lexsort((self.times, codes))
+            if self.times is not None
+            else codes.argsort(kind="stable")
+        )
         ends = np.flatnonzero(np.diff(codes[order])) + 1
         groups = np.split(order, ends)
         self._check_times(codes, order)
@@ -370,8 +373,12 @@ def _by_part(found, part, where):
     for name in dict.fromkeys(said):
         if name is None:
             value = found.splits[said.index(None)]
-            raise InputError("a part that is none", where=where, found=repr(value),
-                             expected="train, validation or test")
+            raise InputError(
+                "a part that is none",
+                where=where,
+                found=repr(value),
+                expected="train, validation or test",
+            )
         yield name, found.where(np.array([i for i, other in enumerate(said) if other == name]))
 
 
@@ -395,7 +402,9 @@ def _labels(table, batch, reading, first):
     labels = [label if label is None or label.strip() else None for label in labels]
     if reading.get("whole"):
         numbers = table.numbers(batch, reading["label"], first)
-        labels = [None if np.isnan(v) else f"{v:.0f}" if v.is_integer() else f"{v}" for v in numbers]
+        labels = [
+            None if np.isnan(v) else f"{v:.0f}" if v.is_integer() else f"{v}" for v in numbers
+        ]
     return labels
 
 
