@@ -170,7 +170,7 @@ def test_an_arff_file_of_several_dimensions(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("@data\n", ""), "a.arff:7: an unknown line before @data: found '0.5,?,2'"),
+        (("@data\n", ""), "a.arff:7: an unknown line before @data: found '0.5,\\?,2'"),
         ((PLAIN[-32:], ""), "no @data line"),
         (("4,5,1", "4,1"), "a.arff:10: a row unlike the header: found 1 steps; expected 2"),
         (("4,5,1", "4,5,3"), "a.arff:10: .* the header does not name: found '3'; expected 1 or 2"),
@@ -209,11 +209,11 @@ def test_numbers_to_predict_of_a_ts_file(tmp_path):
     data = load_dataset(write_ts(tmp_path, "1,?:3,4:0.5\n5,6:7,8:-2\n" * 5, header))
     assert data.targets == ("target",) and data.task == "regressor" and data.missing
     for row, message in (
-        ("1:2:b", "not a number: found 'b'"),
-        ("1:nan", "not a number"),
-        ("1", ""),
+        ("1:2:b", "target that is not a number: found 'b'"),
+        ("1:2:nan", "target that is not a number"),
+        ("1", "line without a target"),
     ):
-        with pytest.raises(InputError, match=f"a.ts:6: a (target that is|line without).*{message}"):
+        with pytest.raises(InputError, match=f"a.ts:6: a {message}"):
             ts.read_ts(write_ts(tmp_path, row, header))
 
 
@@ -299,7 +299,8 @@ def test_sequences_with_missing_values_are_trained_on_and_predicted(tmp_path, le
     run = train(data, tmp_path / "run", epochs=2, units=4, quiet=True)
     classifier = Classifier.load(run)
     scaling = classifier.model.get_layer("scaling")
-    real = np.concatenate([row[:n] for row, n in zip(data.train.x, data.train.lengths)]) if lengths else data.train.x.reshape(-1, 2)  # fmt: skip
+    part = data.train
+    real = part.x[np.arange(9) < (part.lengths if lengths else np.full(len(part), 9))[:, None]]
     np.testing.assert_allclose(np.ravel(scaling.mean), np.nanmean(real, 0), rtol=1e-5)
     np.testing.assert_allclose(np.ravel(scaling.variance), np.nanvar(real, 0), rtol=1e-4)
     found = classifier.predict_proba(x, steps)
@@ -310,7 +311,7 @@ def test_sequences_with_missing_values_are_trained_on_and_predicted(tmp_path, le
 
 
 def test_missing_values_are_refused_by_a_model_that_was_trained_without_any(tmp_path):
-    data, x, _ = with_gaps(lengths=False)
+    _, x, _ = with_gaps(lengths=False)
     y = np.arange(60) % 2
     run = train(Dataset.from_arrays(np.nan_to_num(x), y), tmp_path / "run", epochs=1, quiet=True)
     export(run, tmp_path / "export", check=False)
