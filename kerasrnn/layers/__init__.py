@@ -16,6 +16,7 @@ from kerasrnn.layers.recurrent import (
 )
 from kerasrnn.layers.sequence import (
     CharacterEncoder,
+    FillMissing,
     FlipTime,
     LengthMask,
     MaskOf,
@@ -30,6 +31,7 @@ __all__ = [
     "RNN",
     "Bidirectional",
     "CharacterEncoder",
+    "FillMissing",
     "FlipTime",
     "Implementation",
     "LengthMask",
