@@ -205,7 +205,7 @@ def with_nan(x):
         (lambda a: {**a, "labels": np.array(list("aabc"))}, "repeat"),
         (
             lambda a: {"x_train": a["x"], "y_train": a["y"], "x_test": a["x"]},
-            "only one of x_test and y_test",
+            "only x or only y of the test part: expected both",
         ),
         (
             lambda a: {

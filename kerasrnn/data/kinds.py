@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasrnn.data.readers import conll, idx, numpy_arrays, text_files, ts
+from kerasrnn.data.readers import arff, conll, idx, numpy_arrays, text_files, ts
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
@@ -58,6 +58,9 @@ class Format(NamedTuple):
 
 FORMATS = (
     Format("*.ts", "sequences", ts.read_dataset, ts.read_inputs, "*_TRAIN.ts", ts.read_folder),
+    Format(
+        "*.arff", "sequences", arff.read_dataset, arff.read_inputs, "*_TRAIN.arff", arff.read_folder
+    ),
     Format("*.np[yz]", "sequences", numpy_arrays.read_dataset, numpy_arrays.read_inputs),
     Format("*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
     Format("*.conll", "sentences", lambda path, column: conll.read_conll(path), folder="*.conll"),
