@@ -8,33 +8,40 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 
 from kerasrnn.data.kinds import NAMES
+from kerasrnn.data.layouts import Batch, read_rows
 from kerasrnn.data.readers.text_files import read_standard_input
 from kerasrnn.data.sequences import load_dataset, load_sequences
 
 _ROWS = 1024  # of arrays that are taken at a time
 
 
-class Inputs(NamedTuple):
-    """Some sequences or texts, in the order of their file.
+def read_inputs(source: str, reading: Mapping, encoding: str | None = None) -> Iterator[Batch]:
+    """What a source holds for a model of sequences or texts, with the labels where it has them.
 
-    x: (n, time, features), or n texts. lengths: the steps of each sequence, or None. y: their
-    true labels (n strings, or n lists of them) or numbers (n, targets); None where the file has
-    none. columns: what is kept beside the predictions, ``{name: n values}``.
+    Args:
+        source: a file of the kind that the model was trained on, a data set's name or a folder
+            for its test part, or ``-`` for such a file on standard input.
+        reading: of the run, how its files are read.
+        encoding: of text files, UTF-8 where it is None.
+
+    Raises:
+        InputError: no such file, or one of another kind.
     """
+    with _as_file(source) as path:
+        if reading.get("layout"):
+            from kerasrnn.data.readers.tables import open_table
 
-    x: np.ndarray | Sequence[str]
-    lengths: np.ndarray | None = None
-    y: Sequence | np.ndarray | None = None
-    columns: Mapping[str, Sequence] = {}
+            yield from read_rows(open_table(path, encoding=encoding), dict(reading))
+        else:
+            yield from _read_arrays(path)
 
 
 @contextmanager
-def as_file(source: str) -> Iterator[str]:
+def _as_file(source):
     """The path of a source; what standard input holds is in a temporary file for the while."""
     if source != "-":
         yield source
@@ -45,31 +52,29 @@ def as_file(source: str) -> Iterator[str]:
         yield file.name
 
 
-def read_sequences(source: str) -> Iterator[Inputs]:
-    """The sequences of an array file, or of a data set's test part. Raises ``InputError``."""
+def _read_arrays(source):
+    """The sequences of a file, or of a data set's test part."""
     if source in NAMES or os.path.isdir(source):
         data = load_dataset(source, validation_split=0)
         x, lengths, y = data.test.x, data.test.lengths, data.test.y
-        names = np.array(data.labels + data.unseen_labels)
-        y = names[y] if len(names) else y
+        y = np.array(data.labels + data.unseen_labels)[y] if data.labels else y
     else:
         (x, lengths), y = load_sequences(source), None
     for start in range(0, len(x), _ROWS):
         rows = slice(start, start + _ROWS)
-        yield Inputs(
-            x[rows],
-            None if lengths is None else lengths[rows],
-            None if y is None else y[rows],
-        )
+        yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))
 
 
-def number(parts: Iterator[Inputs]) -> Iterator[Inputs]:
-    """The parts, with an ``index`` over all of them where they have no columns of their own."""
+def kept_columns(parts: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Sequence]]]:
+    """Each part with the columns of its file, or an ``index`` over all parts where it has none."""
     start = 0
     for part in parts:
-        index = range(start, start + len(part.x))
-        start += len(part.x)
-        yield part if part.columns else part._replace(columns={"index": index})
+        index = {"index": range(start, start + len(part.inputs))}
+        start += len(part.inputs)
+        if part.rows is None:
+            yield part, index
+        else:
+            yield part, dict(zip(part.rows.column_names, part.rows.columns, strict=True))
 
 
 def text_of(argument: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import keras
@@ -10,7 +11,8 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
-from kerasrnn.data.inputs import Inputs, number, read_sequences
+from kerasrnn.data.inputs import kept_columns, read_inputs
+from kerasrnn.data.layouts import Batch
 from kerasrnn.data.parts import pad, real_steps
 from kerasrnn.data.sequences import Dataset, Part, load_dataset
 from kerasrnn.errors import InputError
@@ -194,8 +196,8 @@ class ClassifierTask(base.Task):
 
         def answers():
             parts = (part for source in inputs for part in _read(predictor, source, encoding))
-            for part in number(parts):
-                yield part.columns, predictor.predict_proba(part.x, part.lengths)
+            for part, kept in kept_columns(parts):
+                yield kept, predictor.predict_proba(part.inputs, part.lengths)
 
         def columns(answer):
             kept, found = answer
@@ -247,7 +249,9 @@ TASK = ClassifierTask()
 
 def _read(predictor, source, encoding):
     """The inputs of a file, a name, standard input or, where texts are read, a text itself."""
-    return iter([Inputs([source])]) if predictor.reads_text else read_sequences(source)
+    if predictor.reads_text and source != "-" and not os.path.isfile(source):
+        return iter([Batch([source])])
+    return read_inputs(source, predictor.reading, encoding)
 
 
 def _check_model(model, vocabulary):
