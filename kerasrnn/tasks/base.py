@@ -164,6 +164,12 @@ class Task:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
         raise NotImplementedError
 
+    def score(
+        self, predictor: Predictor, source: str, folder: Path | None, encoding: str | None
+    ) -> dict:
+        """The metrics of a predictor on other labelled data; pictures go into the folder."""
+        raise InputError(f"other data for a {self.name}", found=source, fix="train on it")
+
     def servable(self, predictor: Predictor) -> Servable:
         """What an export of the predictor answers."""
         raise NotImplementedError
@@ -218,10 +224,13 @@ def check_vocabulary(model: keras.Model, num_ids: int):
         )
 
 
-def report_labels(y, predicted, labels: Sequence[str], folder: Path) -> dict:
-    """Scores of each label, and the confusion matrix as a picture in the folder."""
+def report_labels(y, predicted, labels: Sequence[str], folder: Path | None) -> dict:
+    """Scores of each label; the confusion matrix as a picture in the folder where there is one."""
     from kerasrnn import evaluation, plotting
 
     matrix = evaluation.confusion(y, predicted, len(labels))
-    plotting.save(folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax))
+    if folder is not None:
+        plotting.save(
+            folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax)
+        )
     return evaluation.label_report(y, predicted, labels)
