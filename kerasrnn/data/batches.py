@@ -214,7 +214,7 @@ class SentenceBatches(keras.utils.PyDataset):
     def __getitem__(self, index):
         batch = self._read(index)
         if index == 1:  # Keras takes each size for fixed that its first two batches share
-            batch = keras.tree.map_structure(_longer_than, batch, self._read(0))
+            batch = keras.tree.map_structure(longer_than, batch, self._read(0))
         return batch
 
     def _read(self, index):
@@ -231,7 +231,7 @@ class SentenceBatches(keras.utils.PyDataset):
         self.groups = [self.groups[index] for index in rng.permutation(number)]
 
 
-def _longer_than(array, other):
+def longer_than(array, other):
     """The array, padded by one along each axis but the first where the two are of one size."""
     same = [int(a == b) for a, b in zip(array.shape[1:], other.shape[1:], strict=True)]
     return np.pad(array, [(0, 0)] + [(0, more) for more in same])

@@ -10,6 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from kerasrnn.errors import InputError
+
+TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
+_TEST_SEED = 0
 _OF_PYTHON = ("english", "python")  # names of data that comes with Python itself
 
 
@@ -43,12 +47,73 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
+def cut_missing(parts: dict, options: dict, where: str, what: str):
+    """Cut the test and the validation part that data lacks off its training part, in place.
+
+    Of each class the same fraction, or one of each of which there are two; targets (n, …) are
+    no classes, of them any is cut off.
+
+    Args:
+        parts: ``"training"``, and perhaps the others: parts with ``y`` and ``select(indices)``.
+        options: the ``validation_split`` and ``seed`` of the validation part.
+        where, what: the source, and what parts consist of, for messages.
+
+    Raises:
+        InputError: nothing can be cut off.
+    """
+    if "test" not in parts:
+        parts["training"], parts["test"] = _cut(parts["training"], TEST_SPLIT, _TEST_SEED)
+        if parts["test"] is None:
+            labels = parts["training"].y.ndim == 1
+            raise InputError(
+                f"too few {what} to cut a test part off",
+                where=where,
+                found=f"{len(parts['training'])}{', one of each label' if labels else ''}",
+                expected="at least two" + (" of one label" if labels else ""),
+                fix="add data",
+            )
+    if "validation" not in parts and options["validation_split"]:
+        split, seed = options["validation_split"], options["seed"]
+        parts["training"], parts["validation"] = _cut(parts["training"], split, seed)
+        if parts["validation"] is None:
+            del parts["validation"]
+            warn_of_no_validation(where, what)
+
+
+def _cut(part, fraction, seed):
+    """What is left of a part and what was cut off, or None where nothing can be."""
+    from sklearn.model_selection import train_test_split
+
+    indices = np.arange(len(part))
+    classes = part.y if part.y.ndim == 1 else None
+    if classes is None and len(part) < 2:
+        return part, None
+    try:
+        kept, cut = train_test_split(
+            indices, test_size=fraction, stratify=classes, random_state=seed
+        )
+    except ValueError:  # a class of one, or more classes than sequences to cut off
+        order = np.random.default_rng(seed).permutation(indices)
+        classes = [order[part.y[order] == label] for label in np.unique(part.y)]
+        numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
+        cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
+        kept = np.setdiff1d(indices, cut)
+    if not len(cut):
+        return part, None
+    return part.select(np.sort(kept)), part.select(np.sort(cut))
+
+
 def warn_of_unseen_labels(data: ThreeParts, where: str):
     """Name the labels that other parts hold but not the training part, and how often."""
     if not data.unseen_labels:
         return
-    y = np.concatenate([part.y for part in data.parts().values()])
-    counts = np.bincount(y, minlength=len(data.labels + data.unseen_labels))[len(data.labels) :]
+    first, counts = len(data.labels), np.zeros(len(data.labels + data.unseen_labels), int)
+    for part in data.parts().values():
+        if part.y.ndim == 2:  # of several labels: 1 where it has one
+            counts[: part.y.shape[1]] += part.y.sum(0, dtype=int)
+        else:
+            counts += np.bincount(part.y, minlength=len(counts))
+    counts = counts[first:]
     counts = zip(data.unseen_labels, counts, strict=True)
     text = ", ".join(f"{label!r} ({count:,})" for label, count in counts)
     warnings.warn(
@@ -56,10 +121,10 @@ def warn_of_unseen_labels(data: ThreeParts, where: str):
     )
 
 
-def warn_of_no_validation(where: str):
-    """Say that there are too few sequences for a validation part."""
+def warn_of_no_validation(where: str, what: str = "sequences"):
+    """Say that there are too few of what it is for a validation part."""
     warnings.warn(
-        f"{where}: too few sequences for a validation part; the best epoch is chosen without one",
+        f"{where}: too few {what} for a validation part; the best epoch is chosen without one",
         stacklevel=4,
     )
 

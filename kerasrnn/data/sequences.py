@@ -12,13 +12,11 @@ import numpy as np
 from kerasrnn.data import downloads
 from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels, has_missing
 from kerasrnn.data.kinds import NAMES, check_exists, file_format, folder_format
-from kerasrnn.data.parts import ThreeParts, warn_of_no_validation, warn_of_unseen_labels
+from kerasrnn.data.parts import ThreeParts, cut_missing, warn_of_unseen_labels
 from kerasrnn.data.readers import Arrays, Sequences, idx
 from kerasrnn.data.storage import FileArray, chunks, select
 from kerasrnn.errors import InputError, check_seed, check_split
 
-TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
-_TEST_SEED = 0
 _NAMES = tuple(name for name, kind in NAMES.items() if kind == "sequences")
 
 
@@ -257,22 +255,7 @@ def _cut_in_parts(arrays, source, where, options):
         for part, sequences in arrays.parts.items()
     }
     _check_alike(parts, where)
-    if "test" not in parts:
-        parts["training"], parts["test"] = _cut(parts["training"], TEST_SPLIT, _TEST_SEED)
-        if parts["test"] is None:
-            raise InputError(
-                "too few sequences to cut a test part off",
-                where=where,
-                found=f"{len(parts['training'])}{', one of each label' if labels else ''}",
-                expected="at least two" + (" of one label" if labels else ""),
-                fix="add data",
-            )
-    if "validation" not in parts and options["validation_split"]:
-        parts["training"], parts["validation"] = _cut(
-            parts["training"], options["validation_split"], options["seed"]
-        )
-        if parts["validation"] is None:
-            warn_of_no_validation(where)
+    cut_missing(parts, options, where, "sequences")
     data = Dataset(
         *(arrays.name, source, labels, arrays.axes),
         *(parts["training"], parts.get("validation"), parts["test"]),
@@ -305,31 +288,3 @@ def _part(x, y, lengths, where, what):
             found=f"{len(x):,} and {len(y):,}",
         )
     return Part(x, y, lengths)
-
-
-def _cut(part, fraction, seed):
-    """Cut the same fraction of each class off a part, or one of each of which there are two.
-
-    Numbers are no classes: of them any is cut off.
-
-    Returns what is left and what was cut off, or None where nothing can be.
-    """
-    from sklearn.model_selection import train_test_split
-
-    indices = np.arange(len(part))
-    classes = part.y if part.y.dtype.kind in "iu" else None
-    if classes is None and len(part) < 2:
-        return part, None
-    try:
-        kept, cut = train_test_split(
-            indices, test_size=fraction, stratify=classes, random_state=seed
-        )
-    except ValueError:  # a class of one, or more classes than sequences to cut off
-        order = np.random.default_rng(seed).permutation(indices)
-        classes = [order[part.y[order] == label] for label in np.unique(part.y)]
-        numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
-        cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
-        kept = np.setdiff1d(indices, cut)
-    if not len(cut):
-        return part, None
-    return part.select(np.sort(kept)), part.select(np.sort(cut))

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from kerasrnn.text import LINE_END, MASK, NO_SPACE_AFTER, NO_SPACE_BEFORE, Tokens, Vocabulary
+from kerasrnn.text import (
+    LINE_END,
+    MASK,
+    NO_SPACE_AFTER,
+    NO_SPACE_BEFORE,
+    Tokens,
+    Vocabulary,
+    lower_cases,
+)
 
 _SPACE = "[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"  # str.isspace
 _WORD = r"[\pL\pN_]"  # as \w of Python
+_NO_CASE = -1
 _MARK = "\x1f"  # white space, so that no text has it once its white space is blanks
 _NO_WORD = rf"($|[^\pL\pN_{_MARK}])"
 _TOKENS = (
@@ -29,6 +38,13 @@ def lookup(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(pairs, vocabulary.unknown_id)
 
 
+def lowering() -> tf.lookup.StaticHashTable:
+    """A look-up of the code points of lower-case letters (``text.lower_cases``)."""
+    keys, values = (list(side) for side in zip(*lower_cases().items(), strict=True))
+    pairs = tf.lookup.KeyValueTensorInitializer(keys, values, tf.int32, tf.int32)
+    return tf.lookup.StaticHashTable(pairs, _NO_CASE)
+
+
 class CharacterOps:
     """``text.CharacterTokens`` for tensors of strings."""
 
@@ -38,6 +54,10 @@ class CharacterOps:
 
     def sentence(self, text) -> tf.RaggedTensor:
         """The tokens of texts (batch,) that are to be labelled."""
+        return self.split(text)
+
+    def terms(self, text, lower) -> tf.RaggedTensor:
+        """The tokens of texts (batch,) that are to be classified."""
         return self.split(text)
 
     def join(self, tokens, after="") -> tf.Tensor:
@@ -61,6 +81,13 @@ class WordOps:
     def sentence(self, text) -> tf.RaggedTensor:
         """The words of sentences (batch,) that are to be labelled."""
         return split_words(text)
+
+    def terms(self, text, lower) -> tf.RaggedTensor:
+        """The words and marks of texts (batch,) that are to be classified, in lower case."""
+        codes = tf.strings.unicode_decode(text, "UTF-8")
+        low = tf.ragged.map_flat_values(lower.lookup, codes)
+        codes = tf.where(low == _NO_CASE, codes, low)
+        return split_words(tf.strings.unicode_encode(codes, "UTF-8"))
 
     def join(self, tokens, after="") -> tf.Tensor:
         """Tokens (batch, time), ``""`` for none, as texts (batch,) that follow ``after``."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 from collections.abc import Sequence
 
 import keras
@@ -13,8 +12,10 @@ import tensorflow as tf
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
 from kerasrnn.data.checks import has_missing, step_chunks
+from kerasrnn.data.inputs import kept_columns, read_inputs
+from kerasrnn.data.layouts import Batch
 from kerasrnn.data.parts import pad, real_steps
-from kerasrnn.data.sequences import Dataset, Part, load_dataset, load_sequences
+from kerasrnn.data.sequences import Dataset, Part, load_dataset
 from kerasrnn.errors import InputError
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_batches, probabilities
@@ -198,26 +199,29 @@ class ClassifierTask(base.Task):
     def next_command(self, data: Dataset, run: Run) -> list[str]:
         return ["predict", str(run), data.source]
 
-    def predictions(self, predictor: Classifier, inputs: Sequence[str]) -> base.Predictions:
-        if predictor.reads_text:
-            rows = predictor.predict_proba(list(inputs))
-        else:
-            rows = np.concatenate([predictor.predict_proba(*load_sequences(x)) for x in inputs])
+    def predictions(
+        self, predictor: Classifier, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
         labels = predictor.labels
-        records = [
-            {
-                "label": labels[row.argmax()],
-                "probabilities": dict(zip(labels, map(float, row), strict=True)),
-            }
-            for row in rows
-        ]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["index", "label", "probability"])
-        writer.writerows(
-            [index, labels[row.argmax()], f"{row.max():.6f}"] for index, row in enumerate(rows)
-        )
-        return base.Predictions(records, text.getvalue())
+
+        def answers():
+            parts = (part for source in inputs for part in _read(predictor, source, encoding))
+            for part, kept in kept_columns(parts):
+                yield kept, predictor.predict_proba(part.inputs, part.lengths)
+
+        def columns(answer):
+            kept, found = answer
+            chosen = [labels[index] for index in found.argmax(-1)]
+            rounded = [round(float(row.max()), 6) for row in found]
+            return base.beside(kept, label=chosen, probability=rounded)
+
+        def records(answer):
+            kept, found = answer
+            said = [dict(zip(labels, row, strict=True)) for row in found.tolist()]
+            chosen = [labels[index] for index in found.argmax(-1)]
+            return base.rows(base.beside(kept, label=chosen, probabilities=said))
+
+        return base.Predictions(answers(), records, columns)
 
     def servable(self, predictor: Classifier) -> Servable:
         """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``."""
@@ -252,6 +256,13 @@ class ClassifierTask(base.Task):
 
 
 TASK = ClassifierTask()
+
+
+def _read(predictor, source, encoding):
+    """The inputs of a file, a name, standard input or, where texts are read, a text itself."""
+    if predictor.reads_text and source != "-" and not os.path.isfile(source):
+        return iter([Batch([source])])
+    return read_inputs(source, predictor.reading, encoding)
 
 
 def _check_model(model, vocabulary):
