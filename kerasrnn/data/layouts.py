@@ -1,27 +1,22 @@
-"""From a table, read as its layout says, to the sequences, texts or series in it. No Keras here.
-
-``read_tables`` reads the parts to train on, ``read_rows`` another file by a saved ``reading``.
-"""
+"""``read_rows``: the sequences, texts or series of a table, by its ``reading``. No Keras here."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from kerasrnn.data.columns import check_column
-from kerasrnn.data.readers import Arrays, LabelledTexts, Rows, Sequences, TextParts, TimeSeries
-from kerasrnn.data.readers.part_files import name_of, part_of
-from kerasrnn.data.roles import Layout
-from kerasrnn.data.storage import GrowingArray
+from kerasrnn.data.readers import Rows
 from kerasrnn.data.times import regular
 from kerasrnn.errors import InputError
 
 
-class Inputs(NamedTuple):
+class Batch(NamedTuple):
     """Some of what a table holds, as ``read_rows`` gives it.
 
     inputs: texts, list of n strings; sequences, float32 (n, time, features), NaN where missing
@@ -41,59 +36,12 @@ class Inputs(NamedTuple):
     splits: list | None = None
     rows: Any = None
 
-    def where(self, kept: np.ndarray) -> Inputs:
+    def where(self, kept: np.ndarray) -> Batch:
         """Those of some indices, without the original columns."""
-        return Inputs(*(_take(value, kept) for value in self[:-1]))
+        return Batch(*(_take(value, kept) for value in self[:-1]))
 
 
-def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries:
-    """The parts of tables, to train on.
-
-    Args:
-        tables: of each part, ``"training"`` among them, a ``readers.tables.Table``.
-        layout: how they are read, of the training table.
-
-    Returns:
-        What a reader gives. Sequences or texts without a label, or without the number to
-        predict, are left out, with a warning; of a column that says the part of a row each goes
-        there.
-
-    Raises:
-        InputError: a column that another part lacks, what is no number or time, two rows of one
-            id and time, an id with two labels.
-    """
-    for part, table in tables.items():
-        _check_columns(table, layout.reading, layout.columns, part)
-    name = name_of(Path(tables["training"].path))
-    if layout.kind == "series":
-        return _time_series(name, tables, layout.reading)
-    reading = layout.reading
-    label = reading.get("label")
-    if label and layout.columns[label].kind in ("whole", "row"):
-        reading = reading | {"whole": True}
-    parts = {}
-    for part, table in tables.items():
-        for found in read_rows(table, reading, rows=False):
-            for name_, some in _by_part(found, part, table.path):
-                parts.setdefault(name_, _Part(reading)).add(some)
-    if "training" not in parts:
-        raise InputError("no rows of the training part", where=tables["training"].path)
-    _warn_of_left_out(parts, tables["training"].path)
-    if layout.kind == "texts":
-        texts = {part: found.texts() for part, found in parts.items()}
-        return TextParts(name, texts, reading)
-    unequal = any(found.ends_early for found in parts.values())
-    arrays = {part: found.sequences(unequal) for part, found in parts.items()}
-    return Arrays(
-        name,
-        arrays,
-        targets=tuple(reading["target"]) if "target" in reading else None,
-        one_scale=layout.layout == "wide",
-        reading=reading,
-    )
-
-
-def read_rows(table, reading: dict, *, rows: bool = True) -> Iterator[Inputs]:
+def read_rows(table, reading: dict, *, rows: bool = True) -> Iterator[Batch]:
     """What another table holds, by the ``reading`` of a run; for predict and evaluate.
 
     Args:
@@ -104,7 +52,7 @@ def read_rows(table, reading: dict, *, rows: bool = True) -> Iterator[Inputs]:
         rows: whether the original columns are wanted.
 
     Yields:
-        ``Inputs``: batches in the order of the file where a row is a text or sequence (layouts
+        ``Batch``: batches in the order of the file where a row is a text or sequence (layouts
         ``"texts"`` and ``"wide"``), in constant memory; else all at once, ids in the order of
         their first row.
 
@@ -121,7 +69,7 @@ def read_rows(table, reading: dict, *, rows: bool = True) -> Iterator[Inputs]:
     elif reading["layout"] == "long":
         yield _by_id(table, reading, rows)
     else:
-        yield Inputs(_read_series(table, reading))
+        yield Batch(read_series(table, reading))
 
 
 def _row_by_row(table, reading, rows):
@@ -132,7 +80,7 @@ def _row_by_row(table, reading, rows):
             inputs, lengths = [v or "" for v in table.strings(batch, reading["text"])], None
         else:
             inputs, lengths = _steps(table, batch, reading["features"], first)
-        yield Inputs(
+        yield Batch(
             inputs,
             lengths,
             _labels(table, batch, reading, first),
@@ -180,7 +128,7 @@ def _by_id(table, reading, rows):
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
     equal = len(lengths) and lengths.min() == lengths.max()
-    return Inputs(
+    return Batch(
         x,
         None if equal else lengths,
         found.one_each("label", "target"),
@@ -264,7 +212,9 @@ class _Steps:
         if not found:
             return None
         numbers = isinstance(found[0], np.ndarray)
-        values = np.concatenate(found) if numbers else np.array(sum(found, []), object)
+        values = (
+            np.concatenate(found) if numbers else np.array([*chain.from_iterable(found)], object)
+        )
         for own in self.groups:
             other = values[own] != values[own[0]]
             if numbers:
@@ -282,8 +232,8 @@ class _Steps:
         return values if numbers else values.tolist()
 
 
-def _read_series(table, reading):
-    """The series of a table: ``Rows`` of each id in the order of time."""
+def read_series(table, reading: dict) -> list[Rows]:
+    """The series of a table, each in the order of time; as ``read_rows`` does."""
     found = _Steps(table, reading)
     return [
         Rows(
@@ -295,101 +245,6 @@ def _read_series(table, reading):
     ]
 
 
-def _time_series(name, tables, reading):
-    if "validation" in tables:
-        warnings.warn(
-            f"{tables['validation'].path}: not read; the end of the series is the validation part",
-            stacklevel=3,
-        )
-    test = tables.get("test")
-    return TimeSeries(
-        name,
-        _read_series(tables["training"], reading),
-        tuple(reading["features"]),
-        tuple(reading["target"]),
-        tuple(reading.get("known", ())),
-        None if test is None else _read_series(test, reading),
-        reading,
-    )
-
-
-class _Part:
-    """What is read of one part, batch by batch."""
-
-    def __init__(self, reading):
-        self.reading, self.x, self.size = reading, None, 0
-        self.inputs, self.labels, self.lengths, self.groups = [], [], [], []
-        self.left_out, self.ends_early = 0, False
-
-    def add(self, found):
-        """Add some inputs; those that have no label are left out."""
-        labels = found.labels
-        if isinstance(labels, np.ndarray):
-            real = ~np.isnan(labels).any(1)
-        else:
-            real = np.array([label is not None for label in labels], bool)
-        self.left_out += int((~real).sum())
-        found = found.where(np.flatnonzero(real)) if not real.all() else found
-        self.size += len(found.inputs)
-        self.labels.append(found.labels)
-        self.groups += found.groups or []
-        if self.reading["layout"] == "texts":
-            self.inputs += found.inputs
-            return
-        self._add_sequences(found)
-
-    def _add_sequences(self, found):
-        x, lengths = found.inputs, found.lengths
-        if self.x is None:
-            self.x = GrowingArray(x.shape[1:], "float32")
-        self.ends_early |= lengths is not None
-        self.lengths.append(np.full(len(x), x.shape[1], "int32") if lengths is None else lengths)
-        self.x.append(x)
-
-    def _groups(self):
-        return self.groups or None
-
-    def texts(self):
-        labels = [label for some in self.labels for label in some]
-        return LabelledTexts(self.inputs, labels, self._groups())
-
-    def sequences(self, unequal):
-        """unequal: whether sequences of any part end early."""
-        if "target" in self.reading:
-            y = np.concatenate(self.labels)
-        else:
-            y = np.array([label for some in self.labels for label in some])
-            y = y.astype(int) if self.reading.get("whole") else y
-        lengths = np.concatenate(self.lengths) if unequal else None
-        return Sequences(self.x.array(), y, lengths, self._groups())
-
-
-def _by_part(found, part, where):
-    """What is read, cut by the column that says the part of each: pairs (part, ``Inputs``)."""
-    if found.splits is None or part != "training":
-        yield part, found
-        return
-    said = [part_of(value or "") for value in found.splits]
-    for name in dict.fromkeys(said):
-        if name is None:
-            value = found.splits[said.index(None)]
-            raise InputError(
-                "a part that is none",
-                where=where,
-                found=repr(value),
-                expected="train, validation or test",
-            )
-        yield name, found.where(np.array([i for i, other in enumerate(said) if other == name]))
-
-
-def _warn_of_left_out(parts, where):
-    left_out = sum(found.left_out for found in parts.values())
-    if left_out:
-        warnings.warn(f"{where}: {left_out:,} without a label or target are left out", stacklevel=3)
-    if not all(found.size for found in parts.values()):
-        raise InputError("no labels", where=where)
-
-
 def _labels(table, batch, reading, first):
     """Labels as strings, numbers to predict as float64 (n, targets), or None."""
     if "target" in reading:
@@ -399,13 +254,14 @@ def _labels(table, batch, reading, first):
     labels = _strings(table, batch, reading, "label")
     if labels is None:
         return None
-    labels = [label if label is None or label.strip() else None for label in labels]
-    if reading.get("whole"):
-        numbers = table.numbers(batch, reading["label"], first)
-        labels = [
-            None if np.isnan(v) else f"{v:.0f}" if v.is_integer() else f"{v}" for v in numbers
-        ]
-    return labels
+    return [label and _label(label.strip()) for label in labels]
+
+
+def _label(text):
+    """A label, or None; a whole number without a point: 1 for 1.0000000e+00, as of UCR."""
+    if re.fullmatch(r"[-+]?\d+(\.0*)?([eE][-+]?\d+)?", text) and {*text} & {*".eE"}:
+        return f"{float(text):.0f}"
+    return text or None
 
 
 def _strings(table, batch, reading, role):
@@ -415,28 +271,12 @@ def _strings(table, batch, reading, role):
 
 def _columns(table, reading):
     """The columns of a reading that a table has."""
-    values = [value for role, value in reading.items() if role not in ("layout", "whole")]
-    names = [n for v in values for n in (v if isinstance(v, list) else [v])]
-    return [name for name in dict.fromkeys(names) if name in table.columns]
+    return [name for name in dict.fromkeys(columns_of(reading)) if name in table.columns]
 
 
-def _check_columns(table, reading, columns, part):
-    """Raise ``InputError`` for a column that a part lacks; warn of one that is new there."""
-    if part == "training":
-        return
-    for name in _columns_of(reading):
-        check_column(name, table.columns, table.path, f"the {part} part")
-    new = [name for name in table.columns if name not in columns]
-    if new and table.header:
-        from difflib import get_close_matches
-
-        close = get_close_matches(new[0], columns, 1)
-        near = f"; the training part has {close[0]!r}" if close else ""
-        warnings.warn(f"{table.path}: a column that is not read: {new[0]!r}{near}", stacklevel=4)
-
-
-def _columns_of(reading):
-    values = [v for role, v in reading.items() if role not in ("layout", "whole", "split")]
+def columns_of(reading: dict) -> list[str]:
+    """The columns that a reading names."""
+    values = [value for role, value in reading.items() if role != "layout"]
     return [name for value in values for name in (value if isinstance(value, list) else [value])]
 
 

@@ -5,6 +5,7 @@ them known to Keras before a saved model is loaded.
 """
 
 from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
     GRU,
     LSTM,
@@ -35,10 +36,13 @@ __all__ = [
     "FlipTime",
     "Implementation",
     "LengthMask",
+    "Logarithm",
     "MaskOf",
     "OneHot",
+    "ScaledError",
     "SequencePooling",
     "SimpleRNN",
+    "SortedQuantiles",
     "ZeroPadding",
     "for_export",
     "implementation",

@@ -152,24 +152,28 @@ def numbers(texts: Sequence[str], where: str) -> np.ndarray:
 
 
 def head_of(path: str | os.PathLike, size: int = 1 << 16) -> list[str]:
-    """The first lines of a file, in any encoding that agrees with ASCII, to see what it is.
+    """The first lines of a file that are not empty, the last left out where it may be cut."""
+    text = first_text(path, size)
+    lines = text.split("\n")
+    return [line for line in (lines[:-1] if len(text) >= size else lines) if line.strip()]
 
-    Lines that are empty are left out, and the last where it may be cut. A file that cannot be
-    read or is binary has none.
+
+def first_text(path: str | os.PathLike, size: int = 1 << 16) -> str:
+    """The first characters of a file, in any encoding that agrees with ASCII, to see what it is.
+
+    Of a file that cannot be read, or is binary, there are none.
     """
     if not os.path.isfile(path):
-        return []
+        return ""
     try:
         with open(path, "rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if gzipped else open(path, "rb") as file:
             data = file.read(size)
     except (OSError, EOFError, zlib.error):
-        return []
-    lines = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").split("\n")
-    if b"\0" in data:
-        return []
-    return [line for line in (lines[:-1] if len(data) == size else lines) if line.strip()]
+        return ""
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    return "" if b"\0" in data else text
 
 
 def name_of(path: Path) -> str:
