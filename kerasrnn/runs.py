@@ -112,8 +112,15 @@ class Run:
             raise InputError(message, where=None if str(path) in message else path) from error
 
     def reading(self, *names: str) -> dict:
-        """How the text of the run was read, of the options named: ``{"level": "char", …}``."""
-        options = self.info["data"].get("options", {})
+        """How the data of the run was read: ``{"text": "review", "level": "char", …}``.
+
+        names: of the options wanted; without any what its columns mean, ``{}`` where it has none.
+        """
+        said = self.info["data"]
+        columns = said.get("reading", {})
+        if not names:
+            return columns
+        options = said.get("options", {}) | columns
         return {name: options[name] for name in names if name in options}
 
     def labels(self) -> tuple[str, ...]:

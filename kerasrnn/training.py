@@ -410,6 +410,7 @@ def _describe(data):
         "fingerprint": data.fingerprint(),
         "sizes": data.sizes(),
         "origin": data.origin,
+        "reading": data.reading,
     } | ({"level": data.level} if hasattr(data, "level") else {})
 
 

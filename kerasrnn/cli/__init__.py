@@ -14,7 +14,7 @@ from kerasrnn.cli.common import Group
 
 __all__ = ["main"]
 
-_FILES = ("train", "evaluate", "use", "export", "info")  # in the order of the help
+_FILES = ("train", "evaluate", "predict", "use", "export", "info")  # in the order of the help
 
 
 @click.group(cls=Group)

@@ -6,6 +6,7 @@ import platform
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ class ThreeParts:
     """
 
     kind: str | None = None
+
+    reading: ClassVar[dict] = {}  # what the columns of its files mean
 
     def parts(self) -> dict:
         """The parts that there are, by name: training, validation, test."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data import downloads
-from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels
-from kerasrnn.data.kinds import NAMES, check_exists, file_format, folder_format
+from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels, has_missing
+from kerasrnn.data.kinds import NAMES, check_exists, file_format
 from kerasrnn.data.parts import ThreeParts, cut_missing, warn_of_unseen_labels
-from kerasrnn.data.readers import Arrays, Sequences, idx
+from kerasrnn.data.readers import Arrays, Sequences, TextParts, idx
+from kerasrnn.data.roles import Roles
+from kerasrnn.data.sources import read_source
 from kerasrnn.data.storage import FileArray, chunks, select
 from kerasrnn.errors import InputError, check_seed, check_split
 
@@ -116,8 +117,6 @@ class Dataset(ThreeParts):
         >>> print(Dataset.from_arrays(x, y))
         arrays: 28 training, 4 validation, 8 test sequences of 5 steps × 3 features, 2 labels
         """
-        check_split(validation_split)
-        check_seed(seed)
         parts = {"training": (x, y, lengths)} | ({"test": tuple(test)} if test else {})
         parts = {
             part: Sequences(*(None if a is None else np.asarray(a) for a in found))
@@ -131,6 +130,11 @@ class Dataset(ThreeParts):
     def task(self) -> str:
         """The task that the data is for by itself."""
         return "regressor" if self.targets else "classifier"
+
+    @property
+    def missing(self) -> bool:
+        """Whether a value is missing in any part: NaN."""
+        return any(has_missing(part.x) for part in self.parts().values())
 
     def __str__(self):
         _, steps, features = self.train.x.shape
@@ -155,7 +159,13 @@ class Dataset(ThreeParts):
 
 
 def load_dataset(
-    name_or_path: str | os.PathLike = "digits", *, validation_split: float = 0.1, seed: int = 0
+    name_or_path: str | os.PathLike = "digits",
+    *,
+    roles: Roles | None = None,
+    test: str | os.PathLike | None = None,
+    encoding: str | None = None,
+    validation_split: float = 0.1,
+    seed: int = 0,
 ) -> Dataset:
     """Load labelled sequences by name, or from a file or folder.
 
@@ -168,8 +178,14 @@ def load_dataset(
     dataset of the UCR/UEA archive: ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``. The former can be
     given alone and takes the latter with it, which is then the test part, as published.
 
+    A table holds a series a row, or a step a row with an id; see ``Roles`` for what its columns
+    are found by.
+
     Args:
         name_or_path: one of the names above, or a path.
+        roles: what the columns of a table are, where that is not to be found.
+        test: the path of the test part, where it is not beside the other.
+        encoding: of text files, by default UTF-8.
         validation_split: fraction of the training part that is cut off for validation, in
             [0, 1), the same of each class; 0 for none. Of classes too small for that, one
             sequence, where there are two.
@@ -181,12 +197,20 @@ def load_dataset(
     >>> print(load_dataset("digits", validation_split=0))
     digits: 1,437 training, 360 test images of 8 rows × 8 columns, 10 labels
     """
-    check_split(validation_split)
-    check_seed(seed)
     given = os.fspath(name_or_path)
-    source = given if given in _NAMES else str(Path(given).resolve())
-    options = {"validation_split": validation_split, "seed": seed}
-    return _cut_in_parts(_read(given), source, given, options)
+    columns = {} if roles is None else {k: v for k, v in vars(roles).items() if v is not None}
+    others = {"test": test and os.path.abspath(test), "encoding": encoding}
+    options = {"validation_split": validation_split, "seed": seed} | columns
+    options |= {name: value for name, value in others.items() if value is not None}
+    found = read_source(given, roles=roles, test=test, encoding=encoding)
+    if not isinstance(found, Arrays):
+        raise InputError(
+            "no sequences",
+            where=given,
+            found="texts" if isinstance(found, TextParts) else "series",
+            expected="sequences with a label or number each",
+        )
+    return dataset_of(found, given, options)
 
 
 def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
@@ -211,36 +235,19 @@ def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndar
     return check_sequences(*read(Path(given)), given, "input")
 
 
-def _read(given) -> Arrays:
-    if given == "digits":
-        return _read_digits()
-    if given == "mnist":
-        return replace(idx.read_folder(downloads.find_mnist()), name="mnist")
-    path = Path(given)
-    if os.path.isdir(given):
-        return (folder_format(path).read_folder or idx.read_folder)(path)
-    check_exists(given, _NAMES)
-    found = file_format(given)
-    if found is None or found.kind != "sequences" or found.read is None:
-        raise InputError(
-            "unknown kind of file",
-            where=given,
-            expected="an .npz or .ts file, or a folder of IDX or .ts files",
-        )
-    return found.read(path)
+def dataset_of(arrays: Arrays, given: str, options: dict) -> Dataset:
+    """The dataset of what a reader gives, checked and cut.
 
-
-def _read_digits():
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = digits.images.astype("float32")
-    parts = {"training": Sequences(images, digits.target)}
-    return Arrays("digits", parts, axes=idx.AXES, one_scale=True)
+    given: where it comes from, a name or a path. options: what it was read and cut by.
+    """
+    source = given if given in _NAMES else os.path.abspath(given)
+    return _cut_in_parts(arrays, source, given, options)
 
 
 def _cut_in_parts(arrays, source, where, options):
     """The dataset of some arrays. where: what messages call them. options: those of its cuts."""
+    check_split(options["validation_split"])
+    check_seed(options["seed"])
     given = {part: sequences.y for part, sequences in arrays.parts.items()}
     labels = unseen = targets = ()
     if arrays.targets:

@@ -36,7 +36,8 @@ class Servable:
     weights are saved. signatures, examples: of what the export answers. numeric_model: what a
     format without strings holds. labels: what the last axis of ``probabilities`` means. tables:
     look-ups that the graphs use. vocabularies: of the inputs of ``numeric_model``, by name.
-    reading: how a text becomes tokens, ``{"level", …}``, for who loads the export.
+    reading: how input is read, ``{"level", …}``, for who loads the export: what the columns of
+    its files mean, and how a text becomes tokens.
     """
 
     task: str

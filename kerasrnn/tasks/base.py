@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
 
 import keras
 
@@ -28,20 +29,31 @@ class Settings:
 
 
 class Predictions(NamedTuple):
-    """What a predictor says of some inputs: values for JSON, and the same as plain text.
+    """What a predictor says of some inputs, some of them at a time.
 
-    draw: a function that draws it on Axes; None where there is no picture of it.
+    batches: a number of rows each, made when they are asked for. columns: of a table, ``{name:
+    values}`` of a batch; None where there is no table of it. records: the values of a batch for
+    JSON. text: a batch as plain text; None where that is the table. draw: a function that draws
+    a list of batches on Axes; None where there is no picture of it.
     """
 
-    records: list
-    text: str
+    batches: Iterator
+    records: Callable[[Any], list]
+    columns: Callable[[Any], dict[str, list]] | None = None
+    text: Callable[[Any], str] | None = None
     draw: Callable | None = None
+
+    @classmethod
+    def of_texts(cls, texts: Iterator[str]) -> Predictions:
+        """Predictions that are texts."""
+        return cls(texts, lambda text: [text], text=lambda text: f"{text}\n")
 
 
 class Predictor:
     """A trained model of one task, used from a run, an export or a Keras model alike."""
 
     task: ClassVar[str]
+    reading: Mapping = MappingProxyType({})  # what the columns of a file mean; JSON
 
     @classmethod
     def load(cls, source: str | os.PathLike) -> Self:
@@ -54,7 +66,10 @@ class Predictor:
             raise InputError(
                 "made for another task", where=source, found=source.task, expected=cls.task
             )
-        return cls._from_export(source) if isinstance(source, Export) else cls._from_run(source)
+        make = cls._from_export if isinstance(source, Export) else cls._from_run
+        predictor = make(source)
+        predictor.reading = source.reading()
+        return predictor
 
     @classmethod
     def _from_run(cls, run: Run) -> Self:
@@ -146,13 +161,35 @@ class Task:
         """The words of a command that uses a new run."""
         raise NotImplementedError
 
-    def predictions(self, predictor: Predictor, inputs: Sequence[str]) -> Predictions:
+    def predictions(
+        self, predictor: Predictor, inputs: Sequence[str], encoding: str | None
+    ) -> Predictions:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
         raise NotImplementedError
 
     def servable(self, predictor: Predictor) -> Servable:
         """What an export of the predictor answers."""
         raise NotImplementedError
+
+
+def beside(kept: Mapping[str, Sequence], **columns: Sequence) -> dict[str, Sequence]:
+    """The columns of an input and those predicted, which get another name where it is taken.
+
+    >>> beside({"label": ["a"]}, label=["b"])
+    {'label': ['a'], 'predicted_label': ['b']}
+    """
+    return {**kept} | {
+        f"predicted_{name}" if name in kept else name: values for name, values in columns.items()
+    }
+
+
+def rows(columns: Mapping[str, Sequence]) -> list[dict]:
+    """The rows of some columns.
+
+    >>> rows({"index": range(2), "label": ["a", "b"]})
+    [{'index': 0, 'label': 'a'}, {'index': 1, 'label': 'b'}]
+    """
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def load_run_model(run: Run, labels: Sequence[str] | None = None) -> keras.Model:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 from collections.abc import Sequence
 from itertools import chain
 
@@ -13,8 +12,10 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
-from kerasrnn.data.parts import real_steps
-from kerasrnn.data.sequences import Dataset, Part, load_dataset, load_sequences
+from kerasrnn.data.checks import has_missing, step_chunks
+from kerasrnn.data.inputs import kept_columns, read_inputs
+from kerasrnn.data.layouts import Batch
+from kerasrnn.data.sequences import Dataset, Part, load_dataset
 from kerasrnn.data.text_batches import TextBatches
 from kerasrnn.data.texts import SEPARATOR, Texts, pad_texts, starts_of, terms_of
 from kerasrnn.errors import InputError, check_choice
@@ -78,6 +79,7 @@ class Classifier(base.Predictor):
         self.vocabulary, self.tokens, self.max_length = vocabulary, tokens_of(level), max_length
         self._shape = tuple(model.inputs[0].shape[1:])
         self._takes_lengths = len(model.inputs) == 2
+        self._fills = any(isinstance(layer, layers.FillMissing) for layer in model.layers)
         self._call = compiled(model)
 
     @classmethod
@@ -133,6 +135,12 @@ class Classifier(base.Predictor):
                 expected=f"{self._shape}"
                 f"{' with lengths' if self._takes_lengths else ', all of that length'}",
             )
+        if not self._fills and has_missing(x, lengths):
+            raise InputError(
+                "missing values for a model that was trained without any",
+                found="NaN",
+                fix="fill them in beforehand, or train it on data with missing values",
+            )
         inputs = [np.asarray(x, "float32")]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])
@@ -162,6 +170,7 @@ class _ExportedClassifier(Classifier):
         first = next(iter(inputs))
         self._shape = tuple(inputs[first]["shape"][1:])
         self._takes_lengths = "lengths" in inputs
+        self._fills = export.reading().get("missing", False)
 
         def call(*arrays):
             return export.call(**dict(zip(inputs, arrays, strict=True)))["probabilities"]
@@ -237,27 +246,30 @@ class ClassifierTask(base.Task):
             return ["predict", str(run), data.source]
         return ["predict", str(run), next(data.test.texts(data.vocabulary, data.tokens.separator))]
 
-    def predictions(self, predictor: Classifier, inputs: Sequence[str]) -> base.Predictions:
-        if predictor.reads_text:
-            rows = predictor.predict_proba(list(inputs))
-        else:
-            rows = np.concatenate([predictor.predict_proba(*load_sequences(x)) for x in inputs])
+    def predictions(
+        self, predictor: Classifier, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
         name = "labels" if predictor.several else "label"
-        labels = predictor.labels_of(rows)
-        records = [
-            {
-                name: label,
-                "probabilities": dict(zip(predictor.labels, map(float, row), strict=True)),
-            }
-            for label, row in zip(labels, rows, strict=True)
-        ]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["index", name, "probability"])
-        for index, (label, row) in enumerate(zip(labels, rows, strict=True)):
-            said = SEPARATOR.join(label) if predictor.several else label
-            writer.writerow([index, said, f"{row.max():.6f}"])
-        return base.Predictions(records, text.getvalue())
+
+        def answers():
+            parts = (part for source in inputs for part in _read(predictor, source, encoding))
+            for part, kept in kept_columns(parts):
+                yield kept, predictor.predict_proba(part.inputs, part.lengths)
+
+        def columns(answer):
+            kept, found = answer
+            chosen = predictor.labels_of(found)
+            chosen = [*map(SEPARATOR.join, chosen)] if predictor.several else chosen
+            rounded = [round(float(row.max()), 6) for row in found]
+            return base.beside(kept, **{name: chosen}, probability=rounded)
+
+        def records(answer):
+            kept, found = answer
+            said = [dict(zip(predictor.labels, row, strict=True)) for row in found.tolist()]
+            chosen = {name: predictor.labels_of(found)}
+            return base.rows(base.beside(kept, **chosen, probabilities=said))
+
+        return base.Predictions(answers(), records, columns)
 
     def servable(self, predictor: Classifier) -> Servable:
         """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``.
@@ -285,6 +297,7 @@ class ClassifierTask(base.Task):
             for name, inputs, as_read in examples
         ]
         reads = {"level": predictor.tokens.level, "max_length": predictor.max_length}
+        reading = (reads if tables else {}) | ({"missing": True} if predictor._fills else {})
         return Servable(
             self.name,
             exported,
@@ -294,7 +307,7 @@ class ClassifierTask(base.Task):
             labels=predictor.labels,
             tables=tables,
             vocabularies={"tokens": predictor.vocabulary} if tables else {},
-            reading=reads if tables else {},
+            reading=reading,
         )
 
 
@@ -318,6 +331,7 @@ def _input(data):
         "input_shape": (x.shape[1] if lengths is None else None, x.shape[2]),
         "lengths": lengths is not None,
         "scaling": scaling(data.train, data.one_scale),
+        "missing": data.missing,
     }
 
 
@@ -346,6 +360,13 @@ def _baselines(data):
     return found | {"TF-IDF, logistic regression": regression}
 
 
+def _read(predictor, source, encoding):
+    """The inputs of a file, a name, standard input or, where texts are read, a text itself."""
+    if predictor.reads_text and source != "-" and not os.path.isfile(source):
+        return iter([Batch([source])])
+    return read_inputs(source, predictor.reading, encoding)
+
+
 def _check_model(model, vocabulary):
     """Raise ``InputError`` unless the model reads what a classifier reads, with such ids."""
     inputs, outputs = (getattr(model, side, ()) for side in ("inputs", "outputs"))
@@ -371,13 +392,21 @@ def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
     """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
 
     One mean and variance for all features where they are of one kind, else one for each; a
-    feature that hardly varies in training is centred but not stretched.
+    feature that hardly varies in training is centred but not stretched. Missing values, NaN,
+    stay out of both and stay missing.
     """
-    steps = part.x.reshape(-1, part.x.shape[2])
-    if part.lengths is not None:
-        steps = steps[real_steps(part.lengths, part.x.shape[1]).ravel()]
     axis = None if one_scale else 0
-    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
+
+    def mean_of(value):
+        """The mean of a function of the values, piece by piece, of those that are there."""
+        total = number = 0
+        for steps in step_chunks(part.x, part.lengths):
+            total += np.nansum(value(steps), axis, dtype="float64")
+            number += np.sum(~np.isnan(steps), axis)
+        return total / np.maximum(number, 1)
+
+    mean = mean_of(lambda steps: steps)
+    variance = mean_of(lambda steps: np.square(steps - mean))
     variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
     return keras.layers.Normalization(
         axis=None if one_scale else -1,

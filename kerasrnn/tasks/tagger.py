@@ -189,16 +189,23 @@ class TaggerTask(base.Task):
         sentence = min(data.test.tokens, key=lambda tokens: abs(len(tokens) - 8))
         return ["predict", str(run), data.tokens.join(sentence).strip()]
 
-    def predictions(self, predictor: Tagger, inputs: Sequence[str]) -> base.Predictions:
-        blocks = [block for text in inputs for block in _tag_input(predictor, text)]
+    def predictions(
+        self, predictor: Tagger, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
+        blocks = enumerate(block for text in inputs for block in _tag_input(predictor, text))
         show = predictor.tokens.show
+
+        def columns(numbered):
+            number, block = numbered
+            tokens, labels = zip(*block, strict=True)
+            return {"sentence": [number] * len(block), "token": [*tokens], "label": [*labels]}
+
         return base.Predictions(
-            [[{"token": token, "label": label} for token, label in block] for block in blocks],
-            "".join(
-                "".join(f"{show(token)}\t{label}\n" for token, label in block) + "\n"
-                for block in blocks
-            ),
-            lambda ax: plotting.plot_tokens(blocks, ax),
+            blocks,
+            lambda row: [[{"token": token, "label": label} for token, label in row[1]]],
+            columns,
+            lambda row: "".join(f"{show(token)}\t{label}\n" for token, label in row[1]) + "\n",
+            lambda rows, ax: plotting.plot_tokens([block for _, block in rows], ax),
         )
 
     def servable(self, predictor: Tagger) -> Servable:

@@ -15,12 +15,14 @@ class Sequences(NamedTuple):
     """Sequences of one part as a file holds them, unchecked.
 
     x: numbers (n, time, features) or (n, time); a missing value is NaN. y: labels (n,), or numbers
-    to predict (n, targets). lengths: the steps of each, where they are right-padded.
+    to predict (n, targets). lengths: the steps of each, where they are right-padded. groups: of
+    each what it belongs to, n strings, where those of one group must not be in two parts.
     """
 
     x: Any
     y: Any = None
     lengths: Any = None
+    groups: Any = None
 
 
 @dataclass
@@ -47,11 +49,12 @@ class LabelledTexts(NamedTuple):
     """Texts of one part as files hold them.
 
     texts: n strings. labels: a string for each, or a list of strings where a text may have
-    several.
+    several. groups: as of ``Sequences``.
     """
 
     texts: list[str]
     labels: list
+    groups: list[str] | None = None
 
 
 @dataclass

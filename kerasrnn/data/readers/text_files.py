@@ -1,72 +1,189 @@
-"""UTF-8 text, in pieces or in lines."""
+"""Text in pieces or in lines: UTF-8 or an encoding that is named, gzipped or not."""
 
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, memory_limit
 from kerasrnn.files import check_regular
+
+_PIECE = 1 << 24  # bytes that are read at once
+_MARKS = {  # byte order marks, the longer first, and what they say
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def read_text(
-    path: str | os.PathLike, chunk_size: int = 1 << 24, where: str | os.PathLike | None = None
+    path: str | os.PathLike,
+    chunk_size: int = _PIECE,
+    where: str | os.PathLike | None = None,
+    *,
+    encoding: str | None = None,
 ) -> Iterator[str]:
-    """The text of a UTF-8 file in pieces, with every line end as ``\\n`` and no byte order mark.
+    """The text of a file in pieces, with every line end as ``\\n`` and no byte order mark.
 
-    where: what messages call the file, by default its path.
+    where: what messages call the file, by default its path. encoding: a codec of Python; by
+    default UTF-8, or UTF-16 or UTF-32 by its byte order mark. A gzipped file is unpacked.
 
     Raises:
-        InputError: no regular file, binary, or not UTF-8; the byte offset is named.
+        InputError: no regular file, binary, damaged, or of another encoding; the line and the
+            byte are named, and an encoding that reads it.
     """
-    check_regular(path)
-    try:
-        with open(path, "rb") as file:
-            yield from _decode(file, chunk_size, path if where is None else where)
-    except OSError as error:
-        raise InputError(f"cannot read {path}", found=error.strerror) from error
+    return _with_newlines(read_pieces(path, chunk_size, where, encoding=encoding))
 
 
-def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file with their numbers, from 1. Raises as ``read_text`` does."""
-    return enumerate("".join(read_text(path)).split("\n"), 1)
+def read_pieces(
+    path: str | os.PathLike,
+    chunk_size: int = _PIECE,
+    where: str | os.PathLike | None = None,
+    *,
+    encoding: str | None = None,
+) -> Iterator[str]:
+    """As ``read_text``, with line ends as they are."""
+    where = path if where is None else where
+    with _open(path, where) as file:
+        yield from _decode(file, chunk_size, where, encoding)
+
+
+def read_lines(
+    path: str | os.PathLike, *, encoding: str | None = None
+) -> Iterator[tuple[int, str]]:
+    """The lines of a file with their numbers, from 1.
+
+    Raises what ``read_text`` does, and ``InputError`` where they are too large for the memory,
+    as a small gzipped file may become.
+    """
+    number, size, begun = 1, 0, []
+    for piece in read_text(path, encoding=encoding):
+        size += len(piece)
+        if size > memory_limit() // 4:
+            raise InputError("a text too large for the memory", where=f"{path}:{number}")
+        first, *others = piece.split("\n")
+        begun.append(first)
+        for line in others:
+            yield number, "".join(begun)
+            number, begun = number + 1, [line]
+    yield number, "".join(begun)
 
 
 def read_standard_input() -> str:
     """The text of standard input. Raises as ``read_text`` does."""
-    return "".join(_decode(sys.stdin.buffer, 1 << 24, "standard input"))
+    return "".join(_with_newlines(_decode(sys.stdin.buffer, _PIECE, "standard input", None)))
 
 
-def _decode(file, chunk_size, where):
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def line_ends(text: str | bytes) -> int:
+    """The number of line ends in a text, which are of one kind: ``\\n``, ``\\r\\n`` or ``\\r``.
+
+    >>> line_ends("a\\r\\nb\\r\\n"), line_ends(b"a\\rb")
+    (2, 1)
+    """
+    new, old = ("\n", "\r") if isinstance(text, str) else (b"\n", b"\r")
+    return text.count(new) or text.count(old)
+
+
+@contextmanager
+def _open(path, where):
+    """A binary file, unpacked if it is gzipped; what reading it raises is an InputError."""
+    check_regular(path)
+    try:
+        with open(path, "rb") as file:
+            packed = file.peek(2)[:2] == b"\x1f\x8b"
+            yield gzip.GzipFile(fileobj=file) if packed else file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError("a damaged gzip file", where=where, found=error) from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error
+
+
+def _with_newlines(pieces):
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    offset, mark = 0, "\ufeff"
+    for piece in pieces:
+        if text := newlines.decode(piece):
+            yield text
+    if text := newlines.decode("", final=True):
+        yield text
+
+
+def _decode(file, chunk_size, where, encoding):
+    data = file.read(max(chunk_size, 4))
+    if encoding is None:
+        encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    decoder = _decoder(encoding)
+    offset, line, mark = 0, 1, "\ufeff"
     while True:
-        data = file.read(chunk_size)
-        if b"\0" in data:
-            raise InputError(
-                "not a text file",
-                where=where,
-                found=f"a zero byte at offset {offset + data.index(0):,}",
-            )
         kept = len(decoder.getstate()[0])  # bytes of a character cut by the last piece
         try:
             text = decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
+            text.encode()  # no lone surrogates
+        except UnicodeError as error:
+            raise _undecodable(error, data, encoding, where, offset - kept, line) from error
+        if "\0" in text:
+            at = data.find(b"\0")
             raise InputError(
-                "not UTF-8",
-                where=where,
-                found=f"byte {error.object[error.start]:#04x} at offset "
-                f"{offset - kept + error.start:,}",
-                fix="convert it to UTF-8",
-            ) from error
-        text = newlines.decode(text, final=not data)
+                "not a text file",
+                where=f"{where}:{line + line_ends(text[: text.index(chr(0))])}",
+                found=f"a zero byte at offset {offset + at:,}",
+                fix=f"add --encoding {wide} if it is one" if (wide := _wide(data)) else None,
+            )
         if text:
             yield text.removeprefix(mark)
             mark = ""
         if not data:
             return
+        line += line_ends(text)
         offset += len(data)
+        data = file.read(chunk_size)
+
+
+def _decoder(encoding):
+    try:
+        codec = codecs.lookup(encoding)
+        if not codec._is_text_encoding or codec.incrementaldecoder is None:
+            raise LookupError
+        return codec.incrementaldecoder()
+    except (LookupError, ValueError, TypeError) as error:
+        raise InputError(
+            "unknown encoding", found=repr(encoding), expected="such as utf-8, utf-16 or cp1252"
+        ) from error
+
+
+def _undecodable(error, data, encoding, where, offset, line):
+    """The error about bytes that are no text; offset: that of the first byte of its object."""
+    name = encoding.upper()
+    bad = getattr(error, "object", data)
+    if not isinstance(error, UnicodeDecodeError):
+        return InputError(f"not {name}", where=f"{where}:{line}", found=error)
+    reads = _wide(bad) or _one_byte(bad[error.start :])
+    return InputError(
+        f"not {name}",
+        where=f"{where}:{line + line_ends(bad[: error.start])}",
+        found=f"byte {bad[error.start]:#04x} at offset {offset + error.start:,}",
+        fix=f"convert it to UTF-8, or add --encoding {reads}, which reads it",
+    )
+
+
+def _wide(data):
+    """The encoding of text whose every other byte is zero, or None."""
+    half = min(len(data), 1000) // 2
+    for name, first in {"utf-16-be": 0, "utf-16-le": 1}.items():
+        if half and data[first : 2 * half : 2].count(0) > 0.7 * half:
+            return name
+    return None
+
+
+def _one_byte(data):
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"

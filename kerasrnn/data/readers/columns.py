@@ -1,0 +1,102 @@
+"""Columns of tables as numbers and times; what is neither is found by its row."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?", "-")  # words of no value
+_EXPONENT = r"([eE][+-]?\d+)?$"
+_PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)" + _EXPONENT
+_GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?" + _EXPONENT
+_SWAP = str.maketrans(",.", ".,")
+
+
+class Notation(NamedTuple):
+    """How numbers are written: decimal is ``"."`` or ``","``, and thousands may be grouped."""
+
+    decimal: str = "."
+    grouped: bool = False
+
+    def pattern(self, plain: str) -> str:
+        """A pattern for numbers with decimal points, as one for this notation."""
+        return (
+            plain
+            if self.decimal == "."
+            else plain.replace(",", "\0").replace(r"\.", ",").replace("\0", r"\.")
+        )
+
+
+def as_strings(array: pa.Array) -> pa.Array:
+    """Values as they are written; whole numbers without a point."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_floating(array.type):
+        values = [
+            None if value is None else str(int(value)) if value.is_integer() else repr(value)
+            for value in array.to_pylist()
+        ]
+        return pa.array(values, pa.string())
+    return array.cast(pa.string())
+
+
+def is_missing(array: pa.Array) -> pa.Array:
+    """Where an array of strings has no value, as booleans."""
+    return pc.or_(
+        pc.is_null(array), pc.is_in(pc.utf8_trim_whitespace(array), pa.array(MISSING))
+    ).fill_null(True)
+
+
+def to_numbers(array: pa.Array, notation: Notation) -> tuple[np.ndarray, int | None]:
+    """float64 (rows,), NaN where a value is missing, and the first row that is no number.
+
+    That row is None where all are numbers; infinite ones are none.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        array, kind = array.cast(kind.value_type), kind.value_type
+    if pa.types.is_null(kind):
+        return np.full(len(array), np.nan), None
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _parsed(array, notation)
+    if not (pa.types.is_boolean(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind)):
+        return np.full(len(array), np.nan), 0
+    if pa.types.is_temporal(kind):
+        return np.full(len(array), np.nan), 0
+    values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return values, _first(np.isinf(values))
+
+
+def _parsed(array, notation):
+    if notation.decimal == ".":
+        try:
+            values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            pass
+        else:
+            odd = ~np.isfinite(values)
+            odd[odd] = ~is_missing(array.filter(pa.array(odd))).to_numpy(zero_copy_only=False)
+            return values, _first(odd)
+    text = pc.utf8_trim_whitespace(array)
+    missing = is_missing(text)
+    text = pc.if_else(missing, None, text)
+    good = pc.match_substring_regex(text, notation.pattern(_PLAIN))
+    if notation.grouped:
+        good = pc.or_(good, pc.match_substring_regex(text, notation.pattern(_GROUPED)))
+    bad = _first(~good.fill_null(True).to_numpy(zero_copy_only=False))
+    if bad is not None:
+        return np.full(len(array), np.nan), bad
+    if notation.grouped:
+        text = pc.replace_substring(text, "," if notation.decimal == "." else ".", "")
+    if notation.decimal == ",":
+        text = pc.replace_substring(text, ",", ".")
+    values = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values, _first(np.isinf(values))
+
+
+def _first(flags):
+    """The index of the first True, or None."""
+    return int(flags.argmax()) if flags.any() else None

@@ -1,0 +1,169 @@
+"""Rows of separated fields, CSV and TSV, in chunks of whole rows that PyArrow takes apart.
+
+Quotes are those of RFC 4180. The chunks are cut here, since PyArrow names no line, takes a quote
+that never closes for a long field, and has no field longer than one of its blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv
+
+from kerasrnn.data.readers.dialects import Dialect, Shape, dialect_of, names_of, shape_of
+from kerasrnn.data.readers.text_files import line_ends, read_pieces
+from kerasrnn.errors import InputError
+
+LONGEST = 1 << 26  # bytes of a row
+_CHUNK = 1 << 22
+_HEAD = 1 << 20
+_ALL_LINE_ENDS = re.compile(rb"\r\n|\n|\r")
+
+
+class Delimited:
+    """The rows of a file of separated fields; see ``tables.Table`` for its attributes."""
+
+    def __init__(self, path: Path, encoding: str | None, header: bool | None):
+        self.path, self.encoding = path, encoding
+        head = _head(path, encoding)
+        self.dialect: Dialect = dialect_of(head, path, header)
+        self.shape: Shape = shape_of(self.dialect.separator, self.dialect.quoted)
+        self.header = self.dialect.header
+        self.notation = self.dialect.notation
+        self.columns = names_of(head, self.dialect, path)
+        self.description = self.dialect.description + (f", {encoding}" if encoding else "")
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of columns of strings; nothing in a field is null."""
+        for data, line in self._data():
+            if data.strip(b"\r\n"):
+                yield self._parse(data, line, columns)
+
+    def line(self, row: int) -> str:
+        """``path:line`` of a row."""
+        for data, line in self._data():
+            for start, _ in self.shape.rows(data):
+                if row == 0:
+                    return f"{self.path}:{line + _line_ends(data[:start])}"
+                row -= 1
+        return str(self.path)
+
+    def _data(self):
+        """As ``_chunks``, without the header."""
+        skip = self.header
+        for data, line in self._chunks():
+            if skip:
+                _, end = next(self.shape.rows(data), (0, len(data)))
+                skip = not data[:end].strip(b"\r\n")
+                data, line = data[end:], line + _line_ends(data[:end])
+            yield data, line
+
+    def _chunks(self):
+        """Bytes of whole rows, UTF-8, and the number of the line where they begin."""
+        rest, line, pending, size = b"", 1, [], 0
+        for piece in read_pieces(self.path, _CHUNK, encoding=self.encoding):
+            pending.append(piece.encode())
+            size += len(pending[-1])
+            if size < len(rest):  # twice as many bytes, lest a long row take quadratic time
+                continue
+            rest = b"".join((rest, *pending))
+            pending, size = [], 0
+            end = self.shape.end(rest)
+            self._check(rest[end:], line, rest[:end])
+            if end:
+                yield rest[:end], line
+                line += _line_ends(rest[:end])
+                rest = rest[end:]
+        rest = b"".join((rest, *pending))
+        if not rest:
+            return
+        rest += b"" if rest.endswith(b"\n") else b"\n"
+        end = self.shape.end(rest)
+        self._check(rest[end:], line, rest[:end], last=True)
+        yield rest, line
+
+    def _check(self, rest, line, before, last=False):
+        """Raise where the bytes after whole rows begin with no row."""
+        fault = self.shape.fault(rest) if rest else None
+        if fault is None and len(rest) <= LONGEST:
+            return
+        at, what = fault or (0, "a row too long")
+        if not last and what == self.shape.UNCLOSED and len(rest) <= LONGEST:
+            return
+        where = f"{self.path}:{line + _line_ends(before) + _line_ends(rest[:at])}"
+        fix = "double a quote inside quotes, and close them" if fault else None
+        found = repr(rest[at : at + 40].decode(errors="ignore"))
+        raise InputError(what, where=where, found=found, fix=fix)
+
+    def _parse(self, data, line, columns):
+        width = len(self.columns)
+        names = [str(index) for index in range(width)]
+        chosen = [str(self.columns.index(column)) for column in columns]
+        try:
+            table = csv.read_csv(
+                pa.BufferReader(data),
+                read_options=csv.ReadOptions(column_names=names, block_size=len(data) + 1),
+                parse_options=csv.ParseOptions(
+                    delimiter=self.dialect.separator,
+                    quote_char='"' if self.dialect.quoted else False,
+                    newlines_in_values=self.dialect.quoted,
+                ),
+                convert_options=csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    include_columns=chosen or names[:1],
+                    check_utf8=False,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            self._check_widths(data, line)
+            raise InputError("a broken table", where=self.path, found=error) from error
+        if width == 1:
+            self._check_empty(data, line)
+        batch = table.combine_chunks().to_batches()[0]
+        return batch.select(chosen).rename_columns(list(columns))
+
+    def _check_widths(self, data, line):
+        for start, end in self.shape.rows(data):
+            found = self.shape.width(data[start:end])
+            if found != len(self.columns):
+                raise InputError(
+                    "a row with another number of fields",
+                    where=f"{self.path}:{line + _line_ends(data[:start])}",
+                    found=found,
+                    expected=f"{len(self.columns)}, separated by {self.dialect.separators}",
+                )
+
+    def _check_empty(self, data, line):
+        """Of one column an empty line is a missing value or nothing; at the end it is nothing."""
+        if match := re.search(rb"(?:^|[\r\n])(?:\r\n|\n|\r)(?=[^\r\n])", data):
+            raise InputError(
+                "an empty line in a table of one column",
+                where=f"{self.path}:{line + _line_ends(data[: match.start() + 1])}",
+                fix='write "" for a missing value',
+            )
+
+
+def _head(path, encoding):
+    """The first whole lines, UTF-8: at least two, and about a megabyte."""
+    head, size = [], _HEAD
+    whole = False
+    for piece in read_pieces(path, _HEAD, encoding=encoding):
+        head.append(piece.encode())
+        size -= len(head[-1])
+        if size <= 0 and sum(map(line_ends, head)) > 1:
+            break
+        if -size > LONGEST:
+            break
+    else:
+        whole = True
+    head = b"".join(head)
+    if not head.strip(b"\r\n"):
+        raise InputError("an empty table", where=path)
+    return head + b"\n" if whole and not head.endswith(b"\n") else head
+
+
+def _line_ends(data):
+    return len(_ALL_LINE_ENDS.findall(data))

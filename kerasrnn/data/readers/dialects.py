@@ -1,0 +1,254 @@
+"""How the fields of a table are separated, quoted and written: found from its first rows."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from kerasrnn.data.readers.columns import MISSING, Notation
+from kerasrnn.errors import InputError
+
+_SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+_ROWS = 2000  # of the head that are looked at
+_NUMBER = re.compile(
+    r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d{1,3}([.,]\d{3})+([.,]\d*)?"
+)
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([T ].*)?")
+_NAME = re.compile(r"[^\W\d][\w .:/()%°#-]{0,39}")
+_DECIMAL = {  # a fraction that is no group of thousands, for each decimal mark
+    mark: re.compile(rf"[+-]?(\d*{mark}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}}){mark}\d+|{mark}\d+)")
+    for mark in (",", r"\.")
+}
+_GROUPED = {  # thousands that are no fraction, for each decimal mark
+    ".": re.compile(r"[+-]?\d{1,3}((,\d{3})+\.\d*|(,\d{3}){2,})"),
+    ",": re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d*|(\.\d{3}){2,})"),
+}
+
+
+class Dialect(NamedTuple):
+    """How a table is written: separator, whether quotes hold fields together, header, numbers."""
+
+    separator: str
+    quoted: bool
+    header: bool
+    notation: Notation
+
+    @property
+    def separators(self) -> str:
+        """The name of its separator, in the plural."""
+        return _SEPARATORS[self.separator]
+
+    @property
+    def description(self) -> str:
+        """In words."""
+        decimal = ", decimal commas" if self.notation.decimal == "," else ""
+        return f"separated by {self.separators}{decimal}"
+
+
+class Shape:
+    """Finds rows and fields in bytes."""
+
+    UNCLOSED = "quotes that never close"
+
+    def __init__(self, separator: str, quoted: bool):
+        mark = re.escape(separator).encode()
+        self.quoted = quoted
+        inside = rb'"[^"]*+(?:""[^"]*+)*+"'
+        bare = rb"[^" + mark + rb"\r\n]*+"
+        field = bare
+        if quoted:
+            field = rb"(?:" + inside + rb"(?=[" + mark + rb'\r\n])|(?!")' + bare + rb")"
+        end = rb"(?:\n|\r(?:\n|(?!\Z)))"
+        row = rb"(?:" + field + mark + rb")*+" + field
+        self._field = re.compile(rb"(" + field + rb")(?:" + mark + rb"|(?=[\r\n]))")
+        self._row = re.compile(row + end)
+        self._rows = re.compile(rb"(?:" + row + end + rb")*+")
+        self._begun = re.compile(rb"(?:" + field + mark + rb")*+")
+        self._inside = re.compile(inside)
+
+    def end(self, data: bytes) -> int:
+        """Where the last whole row ends; before it all is well."""
+        if self.quoted and b'"' in data:
+            return self._rows.match(data).end()
+        return max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+
+    def rows(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Start and end of each row that is no empty line."""
+        at = 0
+        while match := self._row.match(data, at):
+            if data[at : match.end()].strip(b"\r\n"):
+                yield at, match.end()
+            at = match.end()
+
+    def fields(self, row: bytes) -> list[str]:
+        """The fields of a row with its line end."""
+        at, found = 0, []
+        while match := self._field.match(row, at):
+            found.append(match[1])
+            if match.end() == at and at == len(row.rstrip(b"\r\n")):
+                break
+            at = match.end()
+            if at < len(row) and row[at : at + 1] in b"\r\n" and match.end() == match.end(1):
+                break
+        return [self._text(field) for field in found]
+
+    def width(self, row: bytes) -> int:
+        """The number of fields of a row."""
+        return len(self.fields(row))
+
+    def fault(self, rest: bytes) -> tuple[int, str] | None:
+        """Where bytes that begin no whole row have a defect, and which; None if they are cut."""
+        at = self._begun.match(rest).end() if self.quoted else 0
+        if not self.quoted or rest[at : at + 1] != b'"':
+            return None
+        match = self._inside.match(rest, at)
+        if match is None or match.end() >= len(rest.rstrip(b"\r\n")):
+            return at, self.UNCLOSED
+        return at, "text after closing quotes"
+
+    def _text(self, field):
+        if self.quoted and field.startswith(b'"'):
+            field = field[1:-1].replace(b'""', b'"')
+        return field.decode()
+
+
+@cache
+def shape_of(separator: str, quoted: bool) -> Shape:
+    """The shape of rows in a dialect."""
+    return Shape(separator, quoted)
+
+
+def dialect_of(head: bytes, path: Path, header: bool | None) -> Dialect:
+    """The dialect of a table that begins with ``head``.
+
+    The separator is that which cuts most rows into as many fields, two or more: of equals the
+    tab, then the semicolon, the bar, the comma. Quotes mean nothing only where they cannot be
+    those of fields. A header is a first row of names over columns of numbers or dates, or of
+    names unlike what is below.
+    """
+    tabs = path.name.removesuffix(".gz").endswith((".tsv", ".tab"))
+    scores = {}
+    for separator in _SEPARATORS:
+        for quoted in (True, False):
+            scores[separator, quoted] = _score(head, separator, quoted)
+    best = max(scores, key=scores.get)
+    if scores[best][0] == 0:
+        best = ("\t" if tabs else ",", True)
+    rows = _first_rows(head, shape_of(*best))
+    if header is None:
+        header = has_header(rows)
+    return Dialect(*best, header, _notation(rows[header:]))
+
+
+def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
+    """The names of the columns: those of the header, and numbers from 1 where there is none.
+
+    Raises ``InputError`` where two columns have one name.
+    """
+    rows = _first_rows(head, shape_of(dialect.separator, dialect.quoted))
+    if not rows:
+        raise InputError("a row too long", where=f"{path}:1")
+    names = [name.strip() if dialect.header else "" for name in rows[0]]
+    names = [name or str(place) for place, name in enumerate(names, 1)]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError("two columns of one name", where=path, found=repr(twice))
+    return tuple(names)
+
+
+def has_header(rows: list[list[str]]) -> bool:
+    """Whether the first of the rows names the columns."""
+    first, *rest = [[field.strip() for field in row] for row in rows] or [[]]
+    rest = [row for row in rest if len(row) == len(first)]
+    if not rest:
+        return bool(first) and not any(map(_NUMBER.fullmatch, first))
+    columns = [
+        (name, [value for value in values if value not in MISSING])
+        for name, values in zip(first, zip(*rest, strict=True), strict=True)
+    ]
+    if any(_named(name, values) for name, values in columns):
+        return True
+    if any(map(_NUMBER.fullmatch, first)):
+        return _counts(first) and not _counts(rest[0])
+    if len(set(first)) < len(first) or not all(not name or _NAME.fullmatch(name) for name in first):
+        return False
+    if any(name in values for name, values in columns if name):
+        return False
+    return any(_unlike(name, values) for name, values in columns if name)
+
+
+def _named(name, values):
+    """Whether all values are numbers, or all dates, and the name is neither."""
+    if not values or name in MISSING or _NUMBER.fullmatch(name) or _DATE.fullmatch(name):
+        return False
+    return any(all(map(kind.fullmatch, values)) for kind in (_NUMBER, _DATE))
+
+
+def _counts(row):
+    """Whether the numbers in a row are three or more that follow each other."""
+    numbers = [field for field in row if _NUMBER.fullmatch(field)]
+    if len(numbers) < 3 or not all(field.isdecimal() and len(field) < 10 for field in numbers):
+        return False
+    numbers = [int(field) for field in numbers]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _unlike(name, values):
+    """Whether a name is none of the values of a column: these repeat, or are sentences."""
+    if len(values) < 3:
+        return False
+    repeated = len(set(values)) <= len(values) / 2
+    words = statistics.median(len(value.split()) for value in values)
+    return repeated or (len(name.split()) == 1 and words >= 4)
+
+
+def _score(head, separator, quoted):
+    """How well a dialect fits; more is better, and 0 first where it does not."""
+    shape = shape_of(separator, quoted)
+    widths = [shape.width(head[start:end]) for start, end in _spans(head, shape)]
+    if not widths:
+        return (0, 0, 0)
+    width = statistics.mode(widths)
+    part = widths.count(width) / len(widths)
+    if width == 1 or part < 0.5 or (not quoted and not _literal_quotes(head, separator)):
+        return (0, 0, 0)
+    whole = not quoted or shape.fault(head[shape.end(head) :]) is None
+    return (1 + (part == 1 and whole), quoted, part)
+
+
+def _literal_quotes(head, separator):
+    """Whether most fields that begin with a quote do not end with one."""
+    shape = shape_of(separator, False)
+    quoted = [
+        field
+        for start, end in _spans(head, shape)
+        for field in shape.fields(head[start:end])
+        if field.startswith('"')
+    ]
+    closed = sum(len(field) > 1 and field.endswith('"') for field in quoted)
+    return closed < len(quoted) / 2
+
+
+def _spans(head, shape):
+    return [span for span, _ in zip(shape.rows(head), range(_ROWS), strict=False)]
+
+
+def _first_rows(head, shape):
+    return [shape.fields(head[start:end]) for start, end in _spans(head, shape)]
+
+
+def _notation(rows):
+    """How numbers are written; ``.`` is the decimal mark unless only ``,`` can be."""
+    fields = [field.strip() for row in rows for field in row if "," in field or "." in field]
+    marks = {
+        mark
+        for mark in (",", ".")
+        if any(map(_DECIMAL[r"\." if mark == "." else mark].fullmatch, fields))
+        or any(map(_GROUPED[mark].fullmatch, fields))
+    }
+    decimal = "," if marks == {","} else "."
+    return Notation(decimal, any(map(_GROUPED[decimal].fullmatch, fields)))

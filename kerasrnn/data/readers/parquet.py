@@ -1,0 +1,63 @@
+"""Parquet files as batches of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from kerasrnn.data.readers.columns import Notation
+from kerasrnn.errors import InputError
+from kerasrnn.files import check_regular
+
+_ROWS = 1 << 14  # of a batch
+
+
+class Parquet:
+    """The rows of a Parquet file; see ``tables.Table`` for its attributes."""
+
+    header = True
+    notation = Notation()
+    description = "Parquet"
+
+    def __init__(self, path: Path):
+        self.path = path
+        with self._file() as file:
+            schema = file.schema_arrow
+        names = schema.names
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InputError("two columns of one name", where=path, found=repr(twice[0]))
+        self.nested = tuple(field.name for field in schema if pa.types.is_nested(field.type))
+        self.columns = tuple(name for name in names if name not in self.nested)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of columns, of the types in the file; dictionaries become their values."""
+        with self._file() as file:
+            wanted = list(columns) or list(self.columns[:1])
+            for batch in file.iter_batches(_ROWS, columns=wanted, use_threads=False):
+                batch = batch.select(list(columns))
+                yield pa.record_batch(
+                    [_plain(array) for array in batch.columns], names=batch.schema.names
+                )
+
+    def line(self, row: int) -> str:
+        """``path, row n``, from 1."""
+        return f"{self.path}, row {row + 1:,}"
+
+    @contextmanager
+    def _file(self):
+        check_regular(self.path)
+        try:
+            with parquet.ParquetFile(
+                self.path, buffer_size=1 << 20, page_checksum_verification=True
+            ) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
+            raise InputError("a damaged Parquet file", where=self.path, found=error) from error
+
+
+def _plain(array):
+    return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array

@@ -1,0 +1,168 @@
+"""Tables of any format, read in batches of rows: CSV, TSV, JSON Lines and Parquet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from kerasrnn.data.readers.columns import as_strings, to_numbers
+from kerasrnn.data.readers.delimited import Delimited
+from kerasrnn.data.readers.json_lines import JsonLines
+from kerasrnn.data.readers.parquet import Parquet
+from kerasrnn.data.readers.times import Clock, clock_of, to_times
+from kerasrnn.errors import InputError
+from kerasrnn.files import check_regular
+
+_JSON = (".jsonl", ".ndjson", ".json", ".jsonlines")
+
+
+class Table:
+    """A table in a file, which is read anew for each pass and never held.
+
+    path: the file. name: its name without suffix. columns: the names, in the order of the file.
+    header: whether the file names them; else they are ``"1"``, ``"2"``, …. description: the
+    format and dialect in words. nested: columns of lists and the like, which are left out.
+    """
+
+    def __init__(self, source: Delimited | JsonLines | Parquet, name: str):
+        self._source = source
+        self._clocks: dict[str, Clock] = {}
+        self.path: Path = source.path
+        self.name = name
+        self.columns: tuple[str, ...] = source.columns
+        self.header: bool = source.header
+        self.description: str = source.description
+        self.nested: tuple[str, ...] = getattr(source, "nested", ())
+
+    def __repr__(self):
+        return f"Table({str(self.path)!r}: {self.description}, {len(self.columns)} columns)"
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in the order of the file, some thousands at once.
+
+        columns: those wanted; by default all. Raises ``InputError`` for one that is not there,
+        and for a row that is none, with its line.
+        """
+        columns = self.columns if columns is None else list(columns)
+        for column in columns:
+            self._check(column)
+        return self._source.batches(columns)
+
+    def head(self, rows: int = 10_000) -> pa.Table:
+        """The first rows. Raises as ``batches`` does."""
+        found, missing = [], rows
+        for batch in self.batches():
+            found.append(batch.slice(0, missing))
+            missing -= len(found[-1])
+            if missing <= 0:
+                break
+        if not found:
+            return pa.table({column: pa.array([], pa.string()) for column in self.columns})
+        return pa.Table.from_batches(found)
+
+    def line(self, row: int) -> str:
+        """Where a row stands, counted from 0: ``path:line``, or ``path, row n`` in Parquet."""
+        return self._source.line(row)
+
+    def strings(self, rows: pa.RecordBatch | pa.Table, column: str) -> list[str | None]:
+        """The values of a column as they are written; None where there is none."""
+        return as_strings(self._array(rows, column)).to_pylist()
+
+    def numbers(
+        self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0
+    ) -> np.ndarray:
+        """A column as float64 (rows,), NaN where a value is missing (``columns.MISSING``).
+
+        first_row: the row of the file that is the first of ``rows``. Raises ``InputError`` with
+        the line for what is no number, or infinite.
+        """
+        array = self._array(rows, column)
+        values, bad = to_numbers(array, self._source.notation)
+        if bad is not None:
+            decimal = self._source.notation.decimal
+            self._refuse(array, column, bad, first_row, f"a number with decimal {decimal!r}")
+        return values
+
+    def times(self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0) -> np.ndarray:
+        """A column as datetime64[us] (rows,) in UTC, NaT where missing; or float64 of numbers.
+
+        The first rows of the file tell how all its times are written. Raises ``InputError`` with
+        the line for what is no such time, and where day and month cannot be told apart.
+        """
+        if column not in self._clocks:
+            head = self._array(self.head(), column)
+            self._clocks[column] = clock_of(head, self._source.notation)
+        clock, array = self._clocks[column], self._array(rows, column)
+        if clock.kind == "numbers":
+            return self.numbers(rows, column, first_row)
+        iso = "ISO 8601, such as 2020-01-31 13:00"
+        if clock.kind in ("open", ""):
+            what = "times whose day may be the month" if clock.kind else "no times"
+            raise InputError(
+                f"{what} in column {column!r}", where=self.line(first_row), expected=iso
+            )
+        times, bad = to_times(array, clock)
+        if bad is not None:
+            self._refuse(array, column, bad, first_row, "a time written as those before")
+        return times
+
+    def _array(self, rows, column):
+        self._check(column)
+        array = rows.column(column)
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+    def _check(self, column):
+        if column in self.nested:
+            raise InputError(f"nested values in column {column!r}", where=self.path)
+        if column not in self.columns:
+            close = get_close_matches(str(column), self.columns, 1)
+            raise InputError(
+                "no such column",
+                where=self.path,
+                found=repr(column),
+                expected=", ".join(self.columns[:20]),
+                fix=f"did you mean {close[0]!r}?" if close else None,
+            )
+
+    def _refuse(self, array, column, bad, first_row, expected):
+        found = repr(str(array[bad].as_py())[:40])
+        where = self.line(first_row + bad)
+        raise InputError(f"column {column!r}", where=where, found=found, expected=expected)
+
+
+def open_table(
+    path: str | os.PathLike, *, encoding: str | None = None, header: bool | None = None
+) -> Table:
+    """The table in a file: CSV, TSV, JSON Lines or a list of JSON objects, each perhaps gzipped,
+    or Parquet; by suffix, and by content where that says nothing.
+
+    encoding: of text, a codec of Python; by default UTF-8. header: whether the first row of a
+    CSV names the columns; by default found.
+
+    Raises ``InputError`` where the file is no table, with its line.
+    """
+    path = Path(path)
+    check_regular(path)
+    bare = Path(path.name.removesuffix(".gz"))
+    with open(path, "rb") as file:
+        magic = file.read(4)
+    if bare.suffix.lower() == ".parquet" or magic == b"PAR1":
+        source = Parquet(path)
+    elif bare.suffix.lower() in _JSON:
+        source = JsonLines(path, encoding)
+    else:
+        source = Delimited(path, encoding, header)
+    return Table(source, bare.stem)
+
+
+def is_table(path: str | os.PathLike) -> bool:
+    """Whether a file looks like a table that ``open_table`` reads."""
+    try:
+        return len(open_table(path).columns) > 1
+    except InputError:
+        return False
