@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels
+from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels, has_missing
 from kerasrnn.data.kinds import NAMES, check_exists, file_format
 from kerasrnn.data.parts import ThreeParts, cut_missing, warn_of_unseen_labels
 from kerasrnn.data.readers import Arrays, Sequences, TextParts, idx
@@ -127,6 +127,11 @@ class Dataset(ThreeParts):
     def task(self) -> str:
         """The task that the data is for by itself."""
         return "regressor" if self.targets else "classifier"
+
+    @property
+    def missing(self) -> bool:
+        """Whether a value is missing in any part: NaN."""
+        return any(has_missing(part.x) for part in self.parts().values())
 
     def __str__(self):
         _, steps, features = self.train.x.shape

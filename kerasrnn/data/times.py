@@ -113,7 +113,7 @@ def regular(
 
 
 def calendar_names(step: Step | None, rows: int) -> tuple[str, ...]:
-    """The cycles of the calendar that so many rows see twice at least, in steps of a quarter or less.
+    """The cycles of the calendar that that many rows see twice, in steps of a quarter or less.
 
     >>> calendar_names(Step("us", 3600 * 1_000_000), rows=10_000)
     ('hour', 'weekday')

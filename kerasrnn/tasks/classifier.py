@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
+from kerasrnn.data.checks import has_missing, step_chunks
 from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.layouts import Batch
 from kerasrnn.data.parts import pad, real_steps
@@ -66,6 +67,7 @@ class Classifier(base.Predictor):
         self.vocabulary, self.tokens = vocabulary, tokens_of(level)
         self._shape = tuple(model.inputs[0].shape[1:])
         self._takes_lengths = len(model.inputs) == 2
+        self._fills = any(isinstance(layer, layers.FillMissing) for layer in model.layers)
         self._call = compiled(model)
 
     @classmethod
@@ -108,6 +110,12 @@ class Classifier(base.Predictor):
                 expected=f"{self._shape}"
                 f"{' with lengths' if self._takes_lengths else ', all of that length'}",
             )
+        if not self._fills and has_missing(x, lengths):
+            raise InputError(
+                "missing values for a model that was trained without any",
+                found="NaN",
+                fix="fill them in beforehand, or train it on data with missing values",
+            )
         inputs = [np.asarray(x, "float32")]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])
@@ -126,6 +134,7 @@ class _ExportedClassifier(Classifier):
         first = next(iter(inputs))
         self._shape = tuple(inputs[first]["shape"][1:])
         self._takes_lengths = "lengths" in inputs
+        self._fills = export.reading().get("missing", False)
 
         def call(*arrays):
             return export.call(**dict(zip(inputs, arrays, strict=True)))["probabilities"]
@@ -158,6 +167,7 @@ class ClassifierTask(base.Task):
             num_classes=len(data.labels),
             lengths=lengths is not None,
             scaling=scaling(data.train, data.one_scale),
+            missing=data.missing,
             **settings.model,
         )
 
@@ -230,7 +240,8 @@ class ClassifierTask(base.Task):
             Example(name, inputs, _answered(predictor.labels, probabilities(model, as_read)))
             for name, inputs, as_read in examples
         ]
-        text = {"level": predictor.tokens.level} if tables else {}
+        reading = {"level": predictor.tokens.level} if tables else {}
+        reading |= {"missing": True} if predictor._fills else {}
         return Servable(
             self.name,
             exported,
@@ -240,7 +251,7 @@ class ClassifierTask(base.Task):
             labels=predictor.labels,
             tables=tables,
             vocabularies={"tokens": predictor.vocabulary} if tables else {},
-            reading=text,
+            reading=reading,
         )
 
 
@@ -279,13 +290,21 @@ def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
     """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
 
     One mean and variance for all features where they are of one kind, else one for each; a
-    feature that hardly varies in training is centred but not stretched.
+    feature that hardly varies in training is centred but not stretched. Missing values, NaN,
+    stay out of both and stay missing.
     """
-    steps = part.x.reshape(-1, part.x.shape[2])
-    if part.lengths is not None:
-        steps = steps[real_steps(part.lengths, part.x.shape[1]).ravel()]
     axis = None if one_scale else 0
-    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
+
+    def mean_of(value):
+        """The mean of a function of the values, piece by piece, of those that are there."""
+        total = number = 0
+        for steps in step_chunks(part.x, part.lengths):
+            total += np.nansum(value(steps), axis, dtype="float64")
+            number += np.sum(~np.isnan(steps), axis)
+        return total / np.maximum(number, 1)
+
+    mean = mean_of(lambda steps: steps)
+    variance = mean_of(lambda steps: np.square(steps - mean))
     variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
     return keras.layers.Normalization(
         axis=None if one_scale else -1,
