@@ -260,7 +260,7 @@ def _cut_in_parts(arrays, source, where, options):
         for part, sequences in arrays.parts.items()
     }
     _check_alike(parts, where)
-    cut_missing(parts, options, where, "sequences")
+    cut_missing(parts, options, where, "sequences", arrays.groups)
     data = Dataset(
         *(arrays.name, source, labels, arrays.axes),
         *(parts["training"], parts.get("validation"), parts["test"]),
