@@ -79,6 +79,9 @@ class Dataset(ThreeParts):
     targets: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
 
+    vocabulary = None  # there are no tokens
+    several = False  # one label for each
+
     @classmethod
     def from_arrays(
         cls,
@@ -257,7 +260,7 @@ def _cut_in_parts(arrays, source, where, options):
         for part, sequences in arrays.parts.items()
     }
     _check_alike(parts, where)
-    cut_missing(parts, options, where, "sequences")
+    cut_missing(parts, options, where, "sequences", arrays.groups)
     data = Dataset(
         *(arrays.name, source, labels, arrays.axes),
         *(parts["training"], parts.get("validation"), parts["test"]),

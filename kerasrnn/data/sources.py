@@ -123,7 +123,7 @@ def _read(source, encoding):
     read = found.read_folder if path.is_dir() else found.read
     if found.kind not in ("sequences", "texts") or read is None:
         raise InputError(
-            "neither sequences nor labelled texts",
+            "unknown kind of file",
             where=source,
             found=found.kind,
             expected="a table, .npz, .ts, .arff, a UCR or IDX folder, or texts by class",

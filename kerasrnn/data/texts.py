@@ -82,7 +82,7 @@ class Texts(ThreeParts):
     unseen_labels: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
     task: str = "classifier"
-    kind: str = "texts"
+    kind: str | None = "texts"
 
     @classmethod
     def from_lists(
@@ -159,7 +159,7 @@ vocabulary, 2 labels
             part: TextPart(*_number(found.parts[part].texts, tokens_of(level), known, y[part]))
             for part in found.parts
         }
-        cut_missing(parts, options, where, "texts")
+        cut_missing(parts, options, where, "texts", found.groups)
         longest = options["max_length"] or LONGEST
         truncated = int((parts["training"].lengths > longest).sum())
         parts = {name: _shorten(part, longest) for name, part in parts.items()}
