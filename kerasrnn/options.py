@@ -12,6 +12,7 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
+CLASS_WEIGHTS = ("none", "balanced")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
@@ -78,10 +79,23 @@ MODEL = {
     "infiller": _STACK | {"units": 128, "embedding_dim": 64},
 }
 FIT = {
-    "classifier": _FIT,
+    "classifier": _FIT | {"class_weight": "none"},
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
+}
+OF_KIND = {  # what differs for a kind of data, in the same three tables
+    "texts": (
+        {
+            "level": None,
+            "max_vocabulary": None,
+            "min_frequency": 2,
+            "max_length": None,
+            "multi_label": None,
+        },
+        {"units": 64, "embedding_dim": 64, "dropout": 0.5, "pooling": "max"},
+        {"epochs": 10, "batch_size": 64, "learning_rate": 0.003, "schedule": "cosine"},
+    )
 }
 GENERATION = {  # of ``kerasrnn generate``
     "max_length": 500,
@@ -102,14 +116,21 @@ TASK_OF_KIND = {
 
 
 def defaults(name: str) -> dict:
-    """The default of an option for each task that has it.
+    """The default of an option for each task, and each kind of data, that has one of its own.
 
     >>> defaults("pooling")
-    {'classifier': 'last'}
+    {'classifier': 'last', 'texts': 'max'}
     """
+    owners = {task: tables(task) for task in TASKS} | OF_KIND
     return {
-        task: table[task][name]
-        for table in (FIT, MODEL, DATA)
-        for task in table
-        if name in table[task]
+        owner: table[name] for owner, three in owners.items() for table in three if name in table
     }
+
+
+def tables(task: str, kind: str | None = None) -> list[dict]:
+    """The options of a task with their defaults: those of its data, model and fit.
+
+    kind: of the data, where it is known.
+    """
+    own = (DATA[task], MODEL[task], FIT[task])
+    return [table | more for table, more in zip(own, OF_KIND.get(kind, ({}, {}, {})), strict=True)]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 ROOT = Path("runs")
-MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
+_MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
 _TOO_LARGE = 1e100  # of a metric: no picture could show it
 _INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
@@ -51,6 +51,20 @@ _RENAMED = {  # names of options in format 1, and what they are called now
     "characters": "use_characters",
 }
 _LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
+
+
+def measured(metrics: dict) -> dict[str, dict]:
+    """The rows of a table of what metrics.json holds: each part, then each baseline by its name.
+
+    >>> measured({"baseline": {"mean": {"loss": 1.0}}, "test": {"loss": 0.5}})
+    {'test': {'loss': 0.5}, 'mean': {'loss': 1.0}}
+    """
+    rows = {}
+    for part in _MEASURED:
+        found = metrics.get(part, {})
+        named = found and all(isinstance(row, dict) for row in found.values())
+        rows |= found if named else {part: found} if found else {}
+    return rows
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,7 @@ class Run:
         """The content of metrics.json; empty where the run was not evaluated."""
         path = self.path / "metrics.json"
         metrics = read_json(path, dict) if path.exists() else {}
-        parts = [metrics[part] for part in MEASURED if part in metrics]
+        parts = [metrics[part] for part in _MEASURED if part in metrics]
         if not all(isinstance(part, dict) for part in parts):
             raise InputError("unexpected JSON", where=path, expected="a table for each part")
         return metrics

@@ -86,7 +86,7 @@ def train(
     >>> from kerasrnn import load_dataset
     >>> run = train(load_dataset("digits"), epochs=1, quiet=True)  # doctest: +SKIP
     """
-    settings = task_of(data.task).settings(options, data.options)
+    settings = task_of(data.task).settings(options, data.options, data.kind)
     return run_training(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
 
 
@@ -193,9 +193,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     run = open_run(run)
     task = task_of(run.task)
     said = run.info["data"].get("options")
-    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {})
     if data is None:
         data = load_data(run)
+    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {}, data.kind)
     model = load_model(run)
     try:
         validate = task.validator(model, data, settings)
@@ -374,17 +374,18 @@ def _compile(task, model, settings, steps):
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
     optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
-    _compile_one(model, optimizer, task)
+    loss, metrics = task.loss(settings), task.metrics(settings)
+    _compile_one(model, optimizer, loss, metrics)
     fitted = task.training_model(model, settings)
     if fitted is not model:
-        _compile_one(fitted, optimizer, task)
+        _compile_one(fitted, optimizer, loss, metrics)
     return fitted
 
 
-def _compile_one(model, optimizer, task):
-    model.compile(optimizer, task.loss(), weighted_metrics=list(task.metrics))
+def _compile_one(model, optimizer, loss, metrics):
+    model.compile(optimizer, loss, weighted_metrics=metrics)
     model.optimizer.build(model.trainable_variables)
-    if task.metrics:
+    if metrics:
         shape = (1,) * (len(model.output_shape) - 1)
         model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
         model.reset_metrics()

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from kerasrnn.runs import MEASURED, Run
+from kerasrnn.runs import Run, measured
 
 _TITLES = {
+    "micro_f1": "micro F1",
     "macro_f1": "macro F1",
+    "calibration_error": "calib. err.",
     "entity_precision": "ent. prec.",
     "entity_recall": "ent. recall",
     "entity_f1": "entity F1",
@@ -59,18 +61,19 @@ def _finite(value):
 
 
 def print_metrics(metrics: dict):
-    """Print what was measured on each part, and the baseline, as a table."""
-    rows = {part: metrics[part] for part in MEASURED if part in metrics}
+    """Print what was measured on each part, and the baselines, as a table."""
+    rows = measured(metrics)
     first = next(iter(rows.values()), {})
     titles = {
         name: _TITLES.get(name, name) for name, value in first.items() if isinstance(value, float)
     }
     widths = {name: max(10, len(title) + 2) for name, title in titles.items()}
-    click.echo(" " * 14 + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
+    wide = max(14, *(len(part) + 2 for part in rows)) if rows else 14
+    click.echo(" " * wide + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
     for part, row in rows.items():
         part = f"{row['ngram']}-gram" if "ngram" in row else part
         cells = (f"{show_number(row.get(name)):>{width}}" for name, width in widths.items())
-        click.echo(f"{part:<14}" + "".join(cells))
+        click.echo(f"{part:<{wide}}" + "".join(cells) + row.get("skipped", ""))
 
 
 def print_details(metrics: dict):

@@ -22,14 +22,14 @@ class SequenceBatches(keras.utils.PyDataset):
     """Batches of a part, in an order that is fixed by (seed, epoch) and differs every epoch.
 
     ``fit(shuffle=True)`` repeats one order after ``set_random_seed``. Gives x and y, or
-    ``{"x", "lengths"}`` and y where lengths differ.
+    ``{"x", "lengths"}`` and y where lengths differ, and weights where there are some, (n,).
     """
 
     tokens = None  # there are none to count
 
-    def __init__(self, part: Part, batch_size: int, seed: int):
+    def __init__(self, part: Part, batch_size: int, seed: int, weights: np.ndarray | None = None):
         super().__init__()
-        self.part, self.batch_size, self.seed = part, batch_size, seed
+        self.part, self.batch_size, self.seed, self.weights = part, batch_size, seed, weights
         self.epoch = -1
         self.on_epoch_end()
 
@@ -38,9 +38,10 @@ class SequenceBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         start = index * self.batch_size
-        batch = self.part.take(self.order[start : start + self.batch_size])
+        chosen = self.order[start : start + self.batch_size]
+        batch = self.part.take(chosen)
         x = batch.x if batch.lengths is None else {"x": batch.x, "lengths": batch.lengths}
-        return x, batch.y
+        return (x, batch.y) if self.weights is None else (x, batch.y, self.weights[chosen])
 
     def on_epoch_end(self):
         self.epoch += 1

@@ -79,6 +79,9 @@ class Dataset(ThreeParts):
     targets: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
 
+    vocabulary = None  # there are no tokens
+    several = False  # one label for each
+
     @classmethod
     def from_arrays(
         cls,

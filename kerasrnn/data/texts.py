@@ -82,7 +82,7 @@ class Texts(ThreeParts):
     unseen_labels: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
     task: str = "classifier"
-    kind: str = "texts"
+    kind: str | None = "texts"
 
     @classmethod
     def from_lists(

@@ -55,18 +55,31 @@ def gives_logits(model: keras.Model) -> bool:
 
     Raises ``InputError`` where its last layer does not tell.
     """
+    return _activation(model) in (None, keras.activations.linear)
+
+
+def gives_several(model: keras.Model) -> bool:
+    """Whether a model ends with a sigmoid: a probability for each label by itself.
+
+    Raises ``InputError`` where its last layer does not tell.
+    """
+    return _activation(model) is keras.activations.sigmoid
+
+
+def _activation(model):
+    """The activation at the end of a model."""
     last = model.layers[-1]
     if isinstance(last, keras.Model):
-        return gives_logits(last)
+        return _activation(last)
     if isinstance(last, keras.layers.Softmax):
-        return False
+        return keras.activations.softmax
     if not hasattr(last, "activation"):
         raise InputError(
             "a model that does not say whether it gives probabilities",
             found=f"{type(last).__name__} as its last layer",
             expected="a layer with an activation, or keras.layers.Softmax",
         )
-    return last.activation in (None, keras.activations.linear)
+    return last.activation
 
 
 def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
@@ -74,6 +87,18 @@ def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarr
     rows = range(0, max(len(inputs[0]), 1), _BATCH_ROWS)
     batches = ([array[row : row + _BATCH_ROWS] for array in inputs] for row in rows)
     return np.concatenate([call(*batch) for batch in batches])
+
+
+def by_length(call: Callable[[np.ndarray], np.ndarray], lengths: np.ndarray) -> np.ndarray:
+    """What ``call`` gives for all texts, asked for in batches of about one length.
+
+    call: a function of the indices of some texts that gives a row for each. lengths: int (n,),
+    the tokens of each, at least one.
+    """
+    groups = list(_groups(lengths))
+    rows = np.concatenate([call(np.array(group, int)) for group in groups or [[]]])
+    rows[np.concatenate(groups or [[]]).astype(int)] = rows.copy()
+    return rows
 
 
 def in_groups(call: Callable, sentences: Sequence[Sequence[str]], width: int) -> np.ndarray:

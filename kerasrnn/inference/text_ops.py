@@ -6,6 +6,8 @@ is as in Python, not in ASCII alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from kerasrnn.text import (
@@ -38,13 +40,6 @@ def lookup(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(pairs, vocabulary.unknown_id)
 
 
-def lowering() -> tf.lookup.StaticHashTable:
-    """A look-up of the code points of lower-case letters (``text.lower_cases``)."""
-    keys, values = (list(side) for side in zip(*lower_cases().items(), strict=True))
-    pairs = tf.lookup.KeyValueTensorInitializer(keys, values, tf.int32, tf.int32)
-    return tf.lookup.StaticHashTable(pairs, _NO_CASE)
-
-
 class CharacterOps:
     """``text.CharacterTokens`` for tensors of strings."""
 
@@ -56,9 +51,9 @@ class CharacterOps:
         """The tokens of texts (batch,) that are to be labelled."""
         return self.split(text)
 
-    def terms(self, text, lower) -> tf.RaggedTensor:
-        """The tokens of texts (batch,) that are to be classified."""
-        return self.split(text)
+    def term_reader(self) -> tuple[Callable, tuple]:
+        """A function of texts (batch,) that gives their ``terms``, and the look-ups it uses."""
+        return self.split, ()
 
     def join(self, tokens, after="") -> tf.Tensor:
         """Tokens (batch, time), ``""`` for none, as texts (batch,)."""
@@ -82,12 +77,20 @@ class WordOps:
         """The words of sentences (batch,) that are to be labelled."""
         return split_words(text)
 
-    def terms(self, text, lower) -> tf.RaggedTensor:
-        """The words and marks of texts (batch,) that are to be classified, in lower case."""
-        codes = tf.strings.unicode_decode(text, "UTF-8")
-        low = tf.ragged.map_flat_values(lower.lookup, codes)
-        codes = tf.where(low == _NO_CASE, codes, low)
-        return split_words(tf.strings.unicode_encode(codes, "UTF-8"))
+    def term_reader(self) -> tuple[Callable, tuple]:
+        """A function of texts (batch,) that gives their ``terms``, and the look-ups it uses."""
+        pairs = tf.lookup.KeyValueTensorInitializer(
+            *(list(side) for side in zip(*lower_cases().items(), strict=True)), tf.int32, tf.int32
+        )
+        table = tf.lookup.StaticHashTable(pairs, _NO_CASE)
+
+        def terms(text):
+            codes = tf.strings.unicode_decode(text, "UTF-8")
+            low = tf.ragged.map_flat_values(table.lookup, codes)
+            codes = tf.where(low == _NO_CASE, codes, low)
+            return split_words(tf.strings.unicode_encode(codes, "UTF-8"))
+
+        return terms, (table,)
 
     def join(self, tokens, after="") -> tf.Tensor:
         """Tokens (batch, time), ``""`` for none, as texts (batch,) that follow ``after``."""

@@ -84,29 +84,28 @@ class Task:
     """What sets one task apart; each method is called by one place of the package.
 
     name: of the task. kind: of its data, as ``data.kinds.kind_of`` names it. summary: a
-    sentence for the model card. metrics: of Keras, for ``fit``. predictor: its ``Predictor``.
+    sentence for the model card. predictor: its ``Predictor``.
     """
 
     name: ClassVar[str]
     kind: ClassVar[str]
     summary: ClassVar[str]
-    metrics: ClassVar[tuple[str, ...]] = ()
     predictor: ClassVar[type[Predictor]]
 
-    def settings(self, given: dict, data: dict | None = None) -> Settings:
+    def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:
         """The options given, and defaults for the others.
 
-        data: the options that the data was loaded with, where it was.
+        data: the options that the data was loaded with, where it was. kind: of the data.
         Raises ``InputError`` for an option that the task does not have.
         """
-        tables = [options.DATA[self.name], options.MODEL[self.name], options.FIT[self.name]]
+        tables = options.tables(self.name, kind)
         if data is not None:
             tables[0] = data
         allowed = [name for table in tables[data is not None :] for name in table]
         strange = [name for name in given if name not in allowed]
         if strange:
             raise InputError(
-                f"the {self.name} has no such option",
+                f"the {self.name} has no such option" + (f" for {kind}" if kind else ""),
                 found=", ".join(strange),
                 expected=", ".join(allowed),
             )
@@ -122,9 +121,13 @@ class Task:
         """The model for some data, uncompiled."""
         raise NotImplementedError
 
-    def loss(self) -> keras.losses.Loss:
+    def loss(self, settings: Settings) -> keras.losses.Loss:
         """The loss to train with; steps of weight 0, which are padding, count for nothing."""
         return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+
+    def metrics(self, settings: Settings) -> list[str]:
+        """Metrics of Keras for ``fit``, whose targets are indices of labels."""
+        return []
 
     def training_model(self, model: keras.Model, settings: Settings) -> keras.Model:
         """The model to fit, sharing the weights of ``model``."""
@@ -163,6 +166,12 @@ class Task:
     ) -> Predictions:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
         raise NotImplementedError
+
+    def score(
+        self, predictor: Predictor, source: str, folder: Path | None, encoding: str | None
+    ) -> dict:
+        """The metrics of a predictor on other labelled data; pictures go into the folder."""
+        raise InputError(f"other data for a {self.name}", found=source, fix="train on it")
 
     def servable(self, predictor: Predictor) -> Servable:
         """What an export of the predictor answers."""
@@ -218,10 +227,18 @@ def check_vocabulary(model: keras.Model, num_ids: int):
         )
 
 
-def report_labels(y, predicted, labels: Sequence[str], folder: Path) -> dict:
-    """Scores of each label, and the confusion matrix as a picture in the folder."""
+def report_labels(y, predicted, labels: Sequence[str], folder: Path | None) -> dict:
+    """Scores of each label; the confusion matrix as a picture in the folder where there is one.
+
+    y, predicted: int (n,); or 0 and 1 (n, labels), of which there is no such matrix.
+    """
     from kerasrnn import evaluation, plotting
 
+    if y.ndim == 2:
+        return evaluation.label_report(y, predicted, labels)
     matrix = evaluation.confusion(y, predicted, len(labels))
-    plotting.save(folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax))
+    if folder is not None:
+        plotting.save(
+            folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax)
+        )
     return evaluation.label_report(y, predicted, labels)

@@ -124,7 +124,6 @@ class TaggerTask(base.Task):
     name = "tagger"
     kind = "sentences"
     summary = 'A label for each token of a text; `""` and 0 stand for padding.'
-    metrics = ("accuracy",)
     predictor = Tagger
 
     def load(self, *source: str, **options) -> Sentences:
@@ -141,6 +140,9 @@ class TaggerTask(base.Task):
             character_vocabulary_size=characters,
             **model,
         )
+
+    def metrics(self, settings: base.Settings) -> list[str]:
+        return ["accuracy"]
 
     def batches(self, data: Sentences, settings: base.Settings, seed: int):
         return SentenceBatches(
