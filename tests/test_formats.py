@@ -1,6 +1,7 @@
 """Formats of published data sets, as they are published: files are written in their layouts."""
 
 import gzip
+import re
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from factories import write_ts
 
 from kerasrnn import Classifier, InputError, export, load_dataset, load_export, train
-from kerasrnn.data.readers import arff, numpy_arrays, ts, ucr
+from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, ts, ucr
 from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, name_of, part_of
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import FillMissing
@@ -70,7 +71,7 @@ UCR = "1\t0.5\t-1e-1\t3\r\n-1.0000000e+00\t4\tNaN\t6\r\n10\t7\t8\tNaN\r\n"
 
 def test_a_ucr_file_with_windows_line_ends_and_missing_values(tmp_path):
     path = write(tmp_path, Steps_TRAIN_tsv=UCR, Steps_TEST_tsv=UCR.replace("NaN", "2"))
-    x, y, lengths = ucr.read_ucr(path)
+    x, y, lengths, _ = ucr.read_ucr(path)
     expected = np.array([[0.5, -0.1, 3], [4, nan, 6], [7, 8, 0]], "float32")
     np.testing.assert_array_equal(x[:, :, 0], expected)
     assert y.tolist() == ["1", "-1", "10"] and lengths.tolist() == [3, 3, 2]
@@ -85,7 +86,7 @@ def test_a_ucr_file_with_windows_line_ends_and_missing_values(tmp_path):
 @pytest.mark.parametrize("separator", ["\t", ",", "  "])
 def test_a_ucr_file_with_any_separator_and_labels_that_are_words(tmp_path, separator):
     text = "\n".join(separator.join(row.split()) for row in ("up 1 2", "", "down 3 ?", ""))
-    x, y, lengths = ucr.read_ucr(write(tmp_path, a_txt=text))
+    x, y, lengths, _ = ucr.read_ucr(write(tmp_path, a_txt=text))
     assert x.tolist() == [[[1], [2]], [[3], [0]]]
     assert y.tolist() == ["up", "down"] and lengths.tolist() == [2, 1]
 
@@ -145,14 +146,14 @@ RELATIONAL = """@relation Motions
 
 
 def test_an_arff_file_of_one_dimension(tmp_path):
-    x, y, lengths = arff.read_arff(write(tmp_path, a_arff=PLAIN))
+    x, y, lengths, _ = arff.read_arff(write(tmp_path, a_arff=PLAIN))
     assert x.tolist() == [[[0.5], [0]], [[np.float32(-0.1)], [3]], [[4], [5]]]
     assert y.tolist() == ["2", "10", "1"] and lengths.tolist() == [1, 2, 2]
 
 
 def test_an_arff_file_of_several_dimensions(tmp_path):
     path = write(tmp_path, a_TRAIN_arff=RELATIONAL, a_TEST_arff=RELATIONAL)
-    x, y, lengths = arff.read_arff(path)
+    x, y, lengths, _ = arff.read_arff(path)
     expected = [[[1, 4], [2, nan], [3, 6]], [[7, 9], [8, 10], [0, 0]]]
     np.testing.assert_array_equal(x, expected)
     assert y.tolist() == ["Standing", "Run, fast"] and lengths.tolist() == [3, 2]
@@ -203,7 +204,7 @@ def test_a_relational_row_of_other_dimensions_is_named(tmp_path):
 def test_numbers_to_predict_of_a_ts_file(tmp_path):
     header = "@univariate false\n@missing true\n@equalLength false\n@targetLabel true\n@data\n"
     path = write_ts(tmp_path, "1,?:3,4:0.5\n5,6:7,8:-2\n", header)
-    x, y, lengths = ts.read_ts(path)
+    x, y, lengths, _ = ts.read_ts(path)
     np.testing.assert_array_equal(x, [[[1, 3], [nan, 4]], [[5, 7], [6, 8]]])
     assert y.tolist() == [0.5, -2] and lengths.tolist() == [2, 2]
     data = load_dataset(write_ts(tmp_path, "1,?:3,4:0.5\n5,6:7,8:-2\n" * 5, header))
@@ -324,5 +325,166 @@ def test_missing_values_are_refused_by_a_model_that_was_trained_without_any(tmp_
 def test_a_gzipped_file_is_read(tmp_path, read, text):
     path = write(tmp_path, a_txt=text)
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text.encode()))
-    for plain, packed in zip(read(path), read(tmp_path / "a.txt.gz"), strict=True):
+    for plain, packed in zip(read(path)[:3], read(tmp_path / "a.txt.gz")[:3], strict=True):
         np.testing.assert_array_equal(plain, packed)
+
+
+LINES = {
+    "trec": "DESC:manner How did serfdom develop ?\nENTY:cremat What film ?\n" * 9,
+    "sst": "1 a stirring , funny film\n0 tedious\n" * 4,
+    "tab": "pos\ta fine film\nneg\tdull, and long\n" * 20,
+    "fasttext": "__label__a __label__b one two\n__label__b three\n" * 4,
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_with_the_label_first_in_files_side_by_side(tmp_path, name):
+    for part in ("train", "dev", "test"):
+        (tmp_path / f"{name}.{part}").write_text(LINES[name].replace("\n", "\r\n"))
+    (tmp_path / "readme.md").write_text("No data.\n" * 9)
+    lines = LINES[name].count("\n")
+    for source in (tmp_path, tmp_path / f"{name}.train"):
+        assert labelled_texts.find(source) == "lines"
+        found = labelled_texts.read_dataset(source)
+        assert found.name == name and list(found.parts) == ["training", "validation", "test"]
+        texts, labels, _ = found.parts["test"]
+        assert len(texts) == len(labels) == lines
+        if name == "fasttext":
+            assert texts[:2] == ["one two", "three"] and labels[:2] == [["a", "b"], ["b"]]
+        else:
+            words = re.split("[ \t]", LINES[name].split("\n")[0], maxsplit=1)
+            assert [labels[0], texts[0]] == words
+    texts, labels, _ = labelled_texts.read_texts(tmp_path / f"{name}.test")
+    assert len(texts) == len(labels) == lines
+
+
+def test_the_published_labelled_lines(textclass_folder):
+    found = labelled_texts.read_dataset(textclass_folder / "sst")
+    assert {part: len(p.texts) for part, p in found.parts.items()} == {
+        "training": 6920,
+        "validation": 872,
+        "test": 1821,
+    }
+    assert labelled_texts.find(textclass_folder / "trec") == "lines"
+    with pytest.raises(InputError, match="TREC.train:66: not UTF-8: .* add --encoding cp1252"):
+        labelled_texts.read_dataset(textclass_folder / "trec")
+    found = labelled_texts.read_dataset(textclass_folder / "trec" / "TREC.train", "latin-1")
+    assert [len(p.texts) for p in found.parts.values()] == [5452, 500]
+    assert len(set(found.parts["training"].labels)) == 50
+    names = labelled_texts.read_dataset(textclass_folder / "names")
+    assert labelled_texts.find(textclass_folder / "names") == "files"
+    texts, labels, _ = names.parts["training"]
+    assert len(texts) == 20_074 and len(set(labels)) == 18 and labels[0] == "Arabic"
+
+
+def make_imdb(folder, test=True):
+    """A folder as aclImdb is published, with a text of each file's own."""
+    for part in ("train", "test") if test else ("train",):
+        for name in ("pos", "neg", *(("unsup",) if part == "train" else ())):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(3):
+                path = folder / part / name / f"{number}_{number + 5}.txt"
+                path.write_text(f"{part} {name} {number}<br />\nmore")
+        (folder / part / "labeledBow.feat").write_text("9 0:9 1:1\n" * 9)
+        (folder / part / "urls_pos.txt").write_text("http://a\n" * 9)
+    (folder / "imdb.vocab").write_text("the\nand\n" * 9)
+    (folder / "README").write_text("Large Movie Review Dataset v1.0\n" * 9)
+    return folder
+
+
+def test_a_folder_for_each_class_in_a_folder_for_each_part(tmp_path):
+    folder = make_imdb(tmp_path / "aclImdb")
+    assert labelled_texts.find(folder) == "folders"
+    with pytest.warns(UserWarning, match="train/unsup: left out, as what is in it has no label"):
+        found = labelled_texts.read_dataset(folder)
+    assert found.name == "aclImdb" and list(found.parts) == ["training", "test"]
+    assert found.parts["training"].labels == ["neg"] * 3 + ["pos"] * 3
+    assert found.parts["test"].texts[3] == "test pos 0<br />\nmore"
+    assert labelled_texts.read_texts(folder)[0] == found.parts["test"].texts
+    texts, labels, _ = labelled_texts.read_texts(folder / "test" / "pos")
+    assert texts[0] == "test pos 0<br />\nmore" and labels is None
+    (folder / "test" / "pos" / "0_5.txt").write_text("")
+    with pytest.warns(UserWarning, match="1 empty texts of the test part left out"):
+        assert len(labelled_texts.read_dataset(folder).parts["test"].texts) == 5
+
+
+def test_a_file_for_each_class_in_folders_and_without(tmp_path):
+    for part in ("train", "valid"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "Greek.txt").write_text("Adamou\n\nAntonopoulos\n")
+        (tmp_path / part / "New York.txt").write_text("Smith\nvan der Berg\n")
+    for source, parts in (
+        (tmp_path, ["training", "validation"]),
+        (tmp_path / "valid", ["training"]),
+    ):
+        assert labelled_texts.find(source) == "files"
+        found = labelled_texts.read_dataset(source)
+        assert list(found.parts) == parts
+        texts, labels, _ = found.parts["training"]
+        assert texts == ["Adamou", "Antonopoulos", "Smith", "van der Berg"]
+        assert labels == ["Greek", "Greek", "New York", "New York"]
+
+
+def test_what_holds_no_labelled_texts(tmp_path):
+    novel = "It was the best of times, it was the worst of times.\n" * 9
+    write(tmp_path / "novels", a_txt=novel, b_txt=novel)
+    write(tmp_path / "conll", train_txt="EU B-ORG\n. O\n\n" * 9, test_txt="EU B-ORG\n. O\n\n" * 9)
+    write(tmp_path / "mixed", names_txt="Ada\nAlan\n" * 9, novel_txt=novel)
+    write(tmp_path / "one", names_txt="Ada\nAlan\n" * 9)
+    write(tmp_path / "ucr", a_TRAIN_txt="1 2 3\n2 3 4\n" * 9)
+    (tmp_path / "empty").mkdir()
+    for folder in tmp_path.iterdir():
+        assert labelled_texts.find(folder) is None, folder
+        with pytest.raises(InputError, match="no labelled texts in the folder"):
+            labelled_texts.read_dataset(folder)
+    for name, text in {
+        "names": "Ada Lovelace\nAlan Turing\n" * 5,
+        "play": "HAMLET: To be.\nHORATIO: My lord.\n" * 50,
+        "list": "".join(f"{i} of them\n" for i in range(50)),
+        "table": "1\ta b\tc d\n2\te f\tg h\n" * 50,
+    }.items():
+        assert labelled_texts.find(write(tmp_path, **{f"{name}_txt": text})) is None, name
+
+
+def test_several_files_of_labelled_lines_are_asked_about(tmp_path):
+    for name in ("fine", "binary"):
+        (tmp_path / f"stsa.{name}.train").write_text(LINES["sst"])
+    with pytest.raises(InputError, match="several datasets .* found stsa.binary.train, stsa.fine"):
+        labelled_texts.read_dataset(tmp_path)
+    assert labelled_texts.read_dataset(tmp_path / "stsa.fine.train").name == "stsa"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "__label__a b\nc d\n",
+            "a.txt:2: a line without a label: found 'c d'; expected __lab",
+        ),
+        ("__label__ b\n", "a.txt:1: a line without a label"),
+        ("\n \n", "a.txt: no texts in the file"),
+        ("1 a\0b\n", "a.txt:1: not a text file"),
+    ],
+)
+def test_a_defective_labelled_line_is_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        labelled_texts.read_dataset(write(tmp_path, a_txt=text))
+
+
+def test_lines_to_predict_may_have_labels_or_none(tmp_path):
+    path = write(tmp_path, a_txt="pos good\n\nneg bad\n")
+    assert labelled_texts.read_texts(path) == (["pos good", "neg bad"], None, None)
+    assert labelled_texts.read_texts(path, ["neg", "pos", "other"]).labels == ["pos", "neg"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_link_out_of_the_folder_is_refused(tmp_path, what):
+    folder = make_imdb(tmp_path / "aclImdb")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.txt").write_text("secret")
+    if what == "file":
+        (folder / "train" / "pos" / "x.txt").symlink_to("../../../outside/secret.txt")
+    else:
+        (folder / "train" / "more").symlink_to("../../outside")
+    with pytest.raises(InputError, match="a link that leads out of its folder: found .*outside"):
+        labelled_texts.read_dataset(folder)

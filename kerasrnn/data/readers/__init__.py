@@ -49,11 +49,11 @@ class LabelledTexts(NamedTuple):
     """Texts of one part as files hold them.
 
     texts: n strings. labels: a string for each, or a list of strings where a text may have
-    several.
+    several; None of texts to predict.
     """
 
     texts: list[str]
-    labels: list
+    labels: list | None
 
 
 @dataclass
