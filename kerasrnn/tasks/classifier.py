@@ -142,7 +142,7 @@ class Classifier(base.Predictor):
                 found="NaN",
                 fix="fill them in beforehand, or train it on data with missing values",
             )
-        inputs = [np.asarray(x, "float32")]
+        inputs = [x]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])
             inputs.append(np.asarray(full if lengths is None else lengths, "int32"))
