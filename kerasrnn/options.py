@@ -16,6 +16,16 @@ CLASS_WEIGHTS = ("none", "balanced")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
+ROLES = (  # of the columns of a table: the option, what it takes, what it is
+    ("text", "COLUMN", "Texts to classify"),
+    ("label", "COLUMN", "Classes to predict"),
+    ("target", "COLUMN,…", "Numbers to predict"),
+    ("features", "COLUMN,…", "What to predict from; a range: t0:t99"),
+    ("id", "COLUMN", "What tells sequences of several rows apart"),
+    ("time", "COLUMN", "Times of the rows"),
+    ("known", "COLUMN,…", "Features that are known in advance"),
+    ("group", "COLUMN", "Rows of one group stay in one part"),
+)
 
 _FIT = {
     "epochs": 30,
@@ -48,9 +58,10 @@ _TEXT = {
     "min_frequency": 1,
     "max_vocabulary": None,
 }
+_TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
 DATA = {
-    "classifier": {"validation_split": 0.1, "seed": 0},
+    "classifier": {"validation_split": 0.1, "seed": 0, "text": None, "label": None} | _TABLE,
     "tagger": {
         "validation_split": 0.1,
         "column": "upos",
@@ -94,7 +105,14 @@ GENERATION = {  # of ``kerasrnn generate``
     "repetition_penalty": 1.0,
 }
 TASKS = tuple(MODEL)
-TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
+TASK_OF_KIND = {
+    "sequences": "classifier",
+    "texts": "classifier",
+    "numbers": "regressor",
+    "series": "regressor",
+    "sentences": "tagger",
+    "text": "generator",
+}
 
 
 def defaults(name: str) -> dict:

@@ -128,7 +128,7 @@ def _read(source, encoding):
             found=found.kind,
             expected="a table, .npz, .ts, .arff, a UCR or IDX folder, or texts by class",
         )
-    return read(path, encoding=encoding) if found.kind == "texts" else read(path)
+    return read(path, encoding) if found.kind == "texts" else read(path)
 
 
 def _read_digits():
