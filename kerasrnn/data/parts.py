@@ -52,60 +52,72 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
-def cut_missing(parts: dict, options: dict, where: str, what: str):
+def cut_missing(
+    parts: dict, options: dict, where: str, what: str, groups: Sequence[str] | None = None
+):
     """Cut the test and the validation part that data lacks off its training part, in place.
 
     Of each class the same fraction, or one of each of which there are two; targets (n, …) are
-    no classes, of them any is cut off.
+    no classes, of them any is cut off. What is of one group stays together.
 
     Args:
         parts: ``"training"``, and perhaps the others: parts with ``y`` and ``select(indices)``.
         options: the ``validation_split`` and ``seed`` of the validation part.
         where, what: the source, and what parts consist of, for messages.
+        groups: that of each of the training part.
 
     Raises:
         InputError: nothing can be cut off.
     """
+    whole = parts["training"]
+    groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    kept = np.arange(len(whole))
     if "test" not in parts:
-        parts["training"], parts["test"] = _cut(parts["training"], TEST_SPLIT, _TEST_SEED)
-        if parts["test"] is None:
-            labels = parts["training"].y.ndim == 1
+        kept, cut = _cut(whole.y, groups, TEST_SPLIT, _TEST_SEED)
+        if not len(cut):
+            labels = whole.y.ndim == 1
             raise InputError(
                 f"too few {what} to cut a test part off",
                 where=where,
-                found=f"{len(parts['training'])}{', one of each label' if labels else ''}",
+                found=f"{len(whole)}{', one of each label' if labels else ''}",
                 expected="at least two" + (" of one label" if labels else ""),
                 fix="add data",
             )
+        parts["training"], parts["test"] = whole.select(kept), whole.select(cut)
     if "validation" not in parts and options["validation_split"]:
-        split, seed = options["validation_split"], options["seed"]
-        parts["training"], parts["validation"] = _cut(parts["training"], split, seed)
-        if parts["validation"] is None:
-            del parts["validation"]
+        groups = None if groups is None else groups[kept]
+        left, cut = _cut(whole.y[kept], groups, options["validation_split"], options["seed"])
+        if len(cut):
+            parts["training"], parts["validation"] = (whole.select(kept[i]) for i in (left, cut))
+        else:
             warn_of_no_validation(where, what)
 
 
-def _cut(part, fraction, seed):
-    """What is left of a part and what was cut off, or None where nothing can be."""
+def _cut(y, groups, fraction, seed):
+    """Sorted indices of what is left and of what is cut off, which is nothing where it cannot be.
+
+    groups: int (n,), or None.
+    """
     from sklearn.model_selection import train_test_split
 
-    indices = np.arange(len(part))
-    classes = part.y if part.y.ndim == 1 else None
-    if classes is None and len(part) < 2:
-        return part, None
+    if groups is not None:
+        left, cut = _cut(np.zeros((groups.max() + 1, 1)), None, fraction, seed)
+        return tuple(np.flatnonzero(np.isin(groups, some)) for some in (left, cut))
+    indices = np.arange(len(y))
+    classes = y if y.ndim == 1 else None
+    if classes is None and len(y) < 2:
+        return indices, indices[:0]
     try:
         kept, cut = train_test_split(
             indices, test_size=fraction, stratify=classes, random_state=seed
         )
     except ValueError:  # a class of one, or more classes than sequences to cut off
         order = np.random.default_rng(seed).permutation(indices)
-        classes = [order[part.y[order] == label] for label in np.unique(part.y)]
+        classes = [order[y[order] == label] for label in np.unique(y)]
         numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
         cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
         kept = np.setdiff1d(indices, cut)
-    if not len(cut):
-        return part, None
-    return part.select(np.sort(kept)), part.select(np.sort(cut))
+    return np.sort(kept), np.sort(cut)
 
 
 def warn_of_unseen_labels(data: ThreeParts, where: str):
