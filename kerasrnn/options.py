@@ -50,6 +50,14 @@ _TEXT = {
 
 DATA = {
     "classifier": {"validation_split": 0.1, "seed": 0},
+    "regressor": {
+        "validation_split": 0.1,
+        "seed": 0,
+        "horizon": None,
+        "window": None,
+        "season": None,
+        "backtest": 0,
+    },
     "tagger": {
         "validation_split": 0.1,
         "column": "upos",
@@ -61,6 +69,7 @@ DATA = {
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
+    "regressor": _STACK | {"pooling": "last", "quantiles": None},
     "tagger": _STACK | {"units": 128, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
     | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
@@ -68,6 +77,7 @@ MODEL = {
 }
 FIT = {
     "classifier": _FIT,
+    "regressor": _FIT | {"schedule": "cosine"},
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
@@ -80,14 +90,20 @@ GENERATION = {  # of ``kerasrnn generate``
     "repetition_penalty": 1.0,
 }
 TASKS = tuple(MODEL)
-TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
+TASK_OF_KIND = {
+    "numbers": "regressor",
+    "series": "regressor",
+    "sequences": "classifier",
+    "sentences": "tagger",
+    "text": "generator",
+}
 
 
 def defaults(name: str) -> dict:
     """The default of an option for each task that has it.
 
     >>> defaults("pooling")
-    {'classifier': 'last'}
+    {'classifier': 'last', 'regressor': 'last'}
     """
     return {
         task: table[task][name]

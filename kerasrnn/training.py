@@ -106,7 +106,7 @@ def run_training(
     keras.utils.set_random_seed(seed)
     model = task.build(data, settings)
     batches = task.batches(data, settings, seed)
-    fitted = _compile(task, model, settings, len(batches))
+    fitted = _compile(task, model, settings, data, len(batches))
     with _obeying_interrupts() as interrupts:
         info = {"data": _describe(data), "options": settings.fit | settings.model, "seed": seed}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
@@ -368,23 +368,24 @@ def _handling(handler):
         signal.signal(signal.SIGINT, before)
 
 
-def _compile(task, model, settings, steps):
+def _compile(task, model, settings, data, steps):
     """The model to fit, compiled, with all its variables made.
 
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
     optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
-    _compile_one(model, optimizer, task)
+    loss = task.loss(settings, data)
+    _compile_one(model, optimizer, loss, task.metrics)
     fitted = task.training_model(model, settings)
     if fitted is not model:
-        _compile_one(fitted, optimizer, task)
+        _compile_one(fitted, optimizer, loss, task.metrics)
     return fitted
 
 
-def _compile_one(model, optimizer, task):
-    model.compile(optimizer, task.loss(), weighted_metrics=list(task.metrics))
+def _compile_one(model, optimizer, loss, metrics):
+    model.compile(optimizer, loss, weighted_metrics=list(metrics))
     model.optimizer.build(model.trainable_variables)
-    if task.metrics:
+    if metrics:
         shape = (1,) * (len(model.output_shape) - 1)
         model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
         model.reset_metrics()

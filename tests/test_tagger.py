@@ -95,7 +95,12 @@ def test_training_loss_ignores_padding(tagged):
     from kerasrnn.training import _compile_one, make_optimizer
 
     data, model = load_data(tagged), load_model(tagged.path)
-    _compile_one(model, make_optimizer(tagged.info["options"], 1), task_of("tagger"))
+    _compile_one(
+        model,
+        make_optimizer(tagged.info["options"], 1),
+        task_of("tagger").loss(None, None),
+        ["accuracy"],
+    )
     x = sentence_inputs(data.test.tokens, data, True)
     y, weights = data.test.targets()
     x = {name: np.pad(ids, [(0, 0), (0, 9)] + [(0, 3)] * (ids.ndim - 2)) for name, ids in x.items()}
