@@ -204,10 +204,10 @@ class ClassifierTask(base.Task):
             **settings.model,
         )
 
-    def loss(self, settings: base.Settings) -> keras.losses.Loss:
+    def loss(self, settings: base.Settings, data) -> keras.losses.Loss:
         if settings.data.get("multi_label"):
             return keras.losses.BinaryCrossentropy()
-        return super().loss(settings)
+        return super().loss(settings, data)
 
     def metrics(self, settings: base.Settings) -> list[str]:
         return [] if settings.data.get("multi_label") else ["accuracy"]
