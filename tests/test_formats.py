@@ -71,7 +71,7 @@ UCR = "1\t0.5\t-1e-1\t3\r\n-1.0000000e+00\t4\tNaN\t6\r\n10\t7\t8\tNaN\r\n"
 
 def test_a_ucr_file_with_windows_line_ends_and_missing_values(tmp_path):
     path = write(tmp_path, Steps_TRAIN_tsv=UCR, Steps_TEST_tsv=UCR.replace("NaN", "2"))
-    x, y, lengths, _ = ucr.read_ucr(path)
+    x, y, lengths = ucr.read_ucr(path)
     expected = np.array([[0.5, -0.1, 3], [4, nan, 6], [7, 8, 0]], "float32")
     np.testing.assert_array_equal(x[:, :, 0], expected)
     assert y.tolist() == ["1", "-1", "10"] and lengths.tolist() == [3, 3, 2]
@@ -86,7 +86,7 @@ def test_a_ucr_file_with_windows_line_ends_and_missing_values(tmp_path):
 @pytest.mark.parametrize("separator", ["\t", ",", "  "])
 def test_a_ucr_file_with_any_separator_and_labels_that_are_words(tmp_path, separator):
     text = "\n".join(separator.join(row.split()) for row in ("up 1 2", "", "down 3 ?", ""))
-    x, y, lengths, _ = ucr.read_ucr(write(tmp_path, a_txt=text))
+    x, y, lengths = ucr.read_ucr(write(tmp_path, a_txt=text))
     assert x.tolist() == [[[1], [2]], [[3], [0]]]
     assert y.tolist() == ["up", "down"] and lengths.tolist() == [2, 1]
 
@@ -146,14 +146,14 @@ RELATIONAL = """@relation Motions
 
 
 def test_an_arff_file_of_one_dimension(tmp_path):
-    x, y, lengths, _ = arff.read_arff(write(tmp_path, a_arff=PLAIN))
+    x, y, lengths = arff.read_arff(write(tmp_path, a_arff=PLAIN))
     assert x.tolist() == [[[0.5], [0]], [[np.float32(-0.1)], [3]], [[4], [5]]]
     assert y.tolist() == ["2", "10", "1"] and lengths.tolist() == [1, 2, 2]
 
 
 def test_an_arff_file_of_several_dimensions(tmp_path):
     path = write(tmp_path, a_TRAIN_arff=RELATIONAL, a_TEST_arff=RELATIONAL)
-    x, y, lengths, _ = arff.read_arff(path)
+    x, y, lengths = arff.read_arff(path)
     expected = [[[1, 4], [2, nan], [3, 6]], [[7, 9], [8, 10], [0, 0]]]
     np.testing.assert_array_equal(x, expected)
     assert y.tolist() == ["Standing", "Run, fast"] and lengths.tolist() == [3, 2]
@@ -204,7 +204,7 @@ def test_a_relational_row_of_other_dimensions_is_named(tmp_path):
 def test_numbers_to_predict_of_a_ts_file(tmp_path):
     header = "@univariate false\n@missing true\n@equalLength false\n@targetLabel true\n@data\n"
     path = write_ts(tmp_path, "1,?:3,4:0.5\n5,6:7,8:-2\n", header)
-    x, y, lengths, _ = ts.read_ts(path)
+    x, y, lengths = ts.read_ts(path)
     np.testing.assert_array_equal(x, [[[1, 3], [nan, 4]], [[5, 7], [6, 8]]])
     assert y.tolist() == [0.5, -2] and lengths.tolist() == [2, 2]
     data = load_dataset(write_ts(tmp_path, "1,?:3,4:0.5\n5,6:7,8:-2\n" * 5, header))
@@ -325,7 +325,7 @@ def test_missing_values_are_refused_by_a_model_that_was_trained_without_any(tmp_
 def test_a_gzipped_file_is_read(tmp_path, read, text):
     path = write(tmp_path, a_txt=text)
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text.encode()))
-    for plain, packed in zip(read(path)[:3], read(tmp_path / "a.txt.gz")[:3], strict=True):
+    for plain, packed in zip(read(path), read(tmp_path / "a.txt.gz"), strict=True):
         np.testing.assert_array_equal(plain, packed)
 
 
@@ -347,14 +347,14 @@ def test_lines_with_the_label_first_in_files_side_by_side(tmp_path, name):
         assert labelled_texts.find(source) == "lines"
         found = labelled_texts.read_dataset(source)
         assert found.name == name and list(found.parts) == ["training", "validation", "test"]
-        texts, labels, _ = found.parts["test"]
+        texts, labels = found.parts["test"]
         assert len(texts) == len(labels) == lines
         if name == "fasttext":
             assert texts[:2] == ["one two", "three"] and labels[:2] == [["a", "b"], ["b"]]
         else:
             words = re.split("[ \t]", LINES[name].split("\n")[0], maxsplit=1)
             assert [labels[0], texts[0]] == words
-    texts, labels, _ = labelled_texts.read_texts(tmp_path / f"{name}.test")
+    texts, labels = labelled_texts.read_texts(tmp_path / f"{name}.test")
     assert len(texts) == len(labels) == lines
 
 
@@ -373,7 +373,7 @@ def test_the_published_labelled_lines(textclass_folder):
     assert len(set(found.parts["training"].labels)) == 50
     names = labelled_texts.read_dataset(textclass_folder / "names")
     assert labelled_texts.find(textclass_folder / "names") == "files"
-    texts, labels, _ = names.parts["training"]
+    texts, labels = names.parts["training"]
     assert len(texts) == 20_074 and len(set(labels)) == 18 and labels[0] == "Arabic"
 
 
@@ -384,7 +384,7 @@ def make_imdb(folder, test=True):
             (folder / part / name).mkdir(parents=True)
             for number in range(3):
                 path = folder / part / name / f"{number}_{number + 5}.txt"
-                path.write_text(f"{part} {name} {number}<br />\nmore")
+                path.write_text(f"{part} {name} {number} goes<br />\nmore of it")
         (folder / part / "labeledBow.feat").write_text("9 0:9 1:1\n" * 9)
         (folder / part / "urls_pos.txt").write_text("http://a\n" * 9)
     (folder / "imdb.vocab").write_text("the\nand\n" * 9)
@@ -399,10 +399,10 @@ def test_a_folder_for_each_class_in_a_folder_for_each_part(tmp_path):
         found = labelled_texts.read_dataset(folder)
     assert found.name == "aclImdb" and list(found.parts) == ["training", "test"]
     assert found.parts["training"].labels == ["neg"] * 3 + ["pos"] * 3
-    assert found.parts["test"].texts[3] == "test pos 0<br />\nmore"
+    assert found.parts["test"].texts[3] == "test pos 0 goes<br />\nmore of it"
     assert labelled_texts.read_texts(folder)[0] == found.parts["test"].texts
-    texts, labels, _ = labelled_texts.read_texts(folder / "test" / "pos")
-    assert texts[0] == "test pos 0<br />\nmore" and labels is None
+    texts, labels = labelled_texts.read_texts(folder / "test" / "pos")
+    assert texts[0] == "test pos 0 goes<br />\nmore of it" and labels is None
     (folder / "test" / "pos" / "0_5.txt").write_text("")
     with pytest.warns(UserWarning, match="1 empty texts of the test part left out"):
         assert len(labelled_texts.read_dataset(folder).parts["test"].texts) == 5
@@ -420,7 +420,7 @@ def test_a_file_for_each_class_in_folders_and_without(tmp_path):
         assert labelled_texts.find(source) == "files"
         found = labelled_texts.read_dataset(source)
         assert list(found.parts) == parts
-        texts, labels, _ = found.parts["training"]
+        texts, labels = found.parts["training"]
         assert texts == ["Adamou", "Antonopoulos", "Smith", "van der Berg"]
         assert labels == ["Greek", "Greek", "New York", "New York"]
 
@@ -473,7 +473,7 @@ def test_a_defective_labelled_line_is_named(tmp_path, text, message):
 
 def test_lines_to_predict_may_have_labels_or_none(tmp_path):
     path = write(tmp_path, a_txt="pos good\n\nneg bad\n")
-    assert labelled_texts.read_texts(path) == (["pos good", "neg bad"], None, None)
+    assert labelled_texts.read_texts(path) == (["pos good", "neg bad"], None)
     assert labelled_texts.read_texts(path, ["neg", "pos", "other"]).labels == ["pos", "neg"]
 
 

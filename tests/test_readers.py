@@ -237,7 +237,7 @@ def test_a_sentence_of_many_tokens_is_read(tmp_path, end):
 
 
 def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
-    x, labels, lengths, _ = read_ts(write_ts(tmp_path))
+    x, labels, lengths = read_ts(write_ts(tmp_path))
     assert (
         x.dtype == np.float32 and lengths.tolist() == [3, 2] and labels.tolist() == ["up", "down"]
     )
@@ -247,7 +247,7 @@ def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
 
 def test_a_ts_file_of_equal_length_and_without_labels(tmp_path):
     header = "@univariate true\n@EQUALLENGTH True\n@seriesLength 3\n@classLabel false\n@DATA\n"
-    x, labels, lengths, _ = read_ts(write_ts(tmp_path, "1,2,3\n4,5,6", header))
+    x, labels, lengths = read_ts(write_ts(tmp_path, "1,2,3\n4,5,6", header))
     assert x.tolist() == [[[1], [2], [3]], [[4], [5], [6]]]
     assert lengths is None and labels is None
 
@@ -319,6 +319,6 @@ def test_a_defective_header_of_a_ts_file_is_named(tmp_path, old, new, message):
 )
 def test_the_published_ts_files(timeseries_folder, name, shape, lengths, classes):
     # Shapes and lengths as timeseriesclassification.com states them.
-    x, labels, found, _ = read_ts(timeseries_folder / name / f"{name}_TRAIN.ts")
+    x, labels, found = read_ts(timeseries_folder / name / f"{name}_TRAIN.ts")
     assert x.shape == shape and len(set(labels)) == classes
     assert lengths == (None if found is None else (found.min(), found.max()))

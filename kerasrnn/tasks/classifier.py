@@ -40,6 +40,7 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.scores import label_scores
 from kerasrnn.text import Vocabulary, tokens_of
 
 _READING = ("level", "max_length")  # of a text, among the options of its data
@@ -276,6 +277,14 @@ class ClassifierTask(base.Task):
             return base.rows(base.beside(kept, **chosen, probabilities=said))
 
         return base.Predictions(answers(), records, columns)
+
+    def score(self, predictor: Classifier, source: str, folder, encoding: str | None) -> dict:
+        answers = (
+            (predictor.predict_proba(part.inputs, part.lengths), part.labels)
+            for part in _read(predictor, source, encoding)
+        )
+        separator = predictor.reading.get("separator", SEPARATOR) if predictor.several else None
+        return label_scores(answers, predictor.labels, separator, source, folder)
 
     def servable(self, predictor: Classifier) -> Servable:
         """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``.

@@ -33,7 +33,7 @@ def find(path: Path) -> str | None:
     ``"lines"``: a label before each line, as TREC, SST and fastText have it: in a file, or in a
     folder in one file that is the training part. ``"folders"``: a folder for each class with a
     text a file, as aclImdb. ``"files"``: a file ``CLASS.txt`` for each class, a short text a
-    line, by the median of at most 3 words; a folder of novels is none. Folders may lie in
+    line, of at most 3 words by the median; a folder of novels is none. Folders may lie in
     ``train``, ``test`` and ``dev`` or ``validation`` folders.
     """
     if not path.is_dir():
@@ -139,7 +139,7 @@ def _text_files(folder):
 
 def _has_short_lines(path):
     words = [len(line.split()) for line in head_of(path, 1 << 13)]
-    return bool(words) and statistics.median(words) <= _MOST_WORDS
+    return len(words) > 1 and statistics.median(words) <= _MOST_WORDS
 
 
 def _has_labelled_lines(path):
