@@ -83,12 +83,12 @@ class Predictor:
 class Task:
     """What sets one task apart; each method is called by one place of the package.
 
-    name: of the task. kind: of its data, as ``data.kinds.kind_of`` names it. summary: a
+    name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
 
