@@ -64,9 +64,10 @@ DATA = {
     "classifier": {"validation_split": 0.1, "seed": 0, "text": None, "label": None} | _TABLE,
     "tagger": {
         "validation_split": 0.1,
-        "column": "upos",
+        "label": None,
         "min_frequency": 2,
         "max_vocabulary": None,
+        "encoding": None,
     },
     "generator": _TEXT | {"lines": False},
     "infiller": _TEXT,

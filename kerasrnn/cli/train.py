@@ -56,7 +56,6 @@ _OPTIONS = {
     "Data": (
         ("--task", options.TASKS, "{}  [by DATA]"),
         ("--validation-split", float, "Fraction held out to choose the best epoch"),
-        ("--column", str, "CoNLL-U column to predict"),
         ("--min-frequency", int, "Rarer tokens are unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),

@@ -11,6 +11,7 @@ from pathlib import Path
 from kerasrnn.data.readers import LabelledTexts, TextParts
 from kerasrnn.data.readers.folders import class_folders, entries, part_folders, warn_of_unlabelled
 from kerasrnn.data.readers.part_files import (
+    TABLES,
     files_of_parts,
     head_of,
     is_named,
@@ -24,7 +25,7 @@ _PREFIX = "__label__"  # of fastText
 _LABEL = re.compile(r"-?\d{1,4}|[^\W\d_]([\w:/&.+-]*\w)?")
 _MOST_WORDS = 3  # of a line in a file that stands for a class, by the median
 _FEWEST_LINES = 4
-_TABULAR = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet", "*.np[yz]")
+_NO_TEXTS = (*TABLES, "*.np[yz]")
 
 
 def find(path: Path) -> str | None:
@@ -132,7 +133,7 @@ def _line_file(folder):
 
 def _text_files(folder):
     """The files of a folder that hold a text each: .txt, or without a suffix."""
-    files = [file for file in entries(folder) if not is_named(file, *_TABULAR)]
+    files = [file for file in entries(folder) if not is_named(file, *_NO_TEXTS)]
     texts = [file for file in files if is_named(file, "*.txt", "*.text")]
     return texts or [file for file in files if not re.search(r"\.\D", file.name)]
 
@@ -145,7 +146,7 @@ def _has_short_lines(path):
 def _has_labelled_lines(path):
     """Whether each line of a file's head is one of few labels and a text."""
     lines = head_of(path)
-    if is_named(path, *_TABULAR) or len(lines) < _FEWEST_LINES:
+    if is_named(path, *_NO_TEXTS) or len(lines) < _FEWEST_LINES:
         return False
     if sum(line.startswith(_PREFIX) for line in lines) > 0.9 * len(lines):
         return True

@@ -9,10 +9,8 @@ import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.data.readers.folders import class_folders, entries, part_folders
-from kerasrnn.data.readers.part_files import is_named, pad_sequences, read_parts
+from kerasrnn.data.readers.part_files import TABLES, is_named, pad_sequences, read_parts
 from kerasrnn.errors import InputError
-
-PATTERNS = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 
 
 def find(path: Path) -> bool:
@@ -68,7 +66,7 @@ def read_files(
 
 
 def _tables(folder):
-    return [file for file in entries(folder) if is_named(file, *PATTERNS)]
+    return [file for file in entries(folder) if is_named(file, *TABLES)]
 
 
 def _features(path, encoding):
