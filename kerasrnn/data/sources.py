@@ -78,6 +78,11 @@ def read_by_options(source: str, task: str, options: dict) -> Arrays | TextParts
     )
 
 
+def source_of(given: str) -> str:
+    """A source as a run keeps it: a name of ``NAMES``, or an absolute path."""
+    return given if given in NAMES else os.path.abspath(given)
+
+
 def layout_of(
     source: str | os.PathLike,
     *,

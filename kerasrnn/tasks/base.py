@@ -83,12 +83,12 @@ class Predictor:
 class Task:
     """What sets one task apart; each method is called by one place of the package.
 
-    name: of the task. kind: of its data, as ``data.kinds.kind_of`` names it. summary: a
+    name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
 
@@ -121,7 +121,7 @@ class Task:
         """The model for some data, uncompiled."""
         raise NotImplementedError
 
-    def loss(self, settings: Settings) -> keras.losses.Loss:
+    def loss(self, settings: Settings, data) -> keras.losses.Loss:
         """The loss to train with; steps of weight 0, which are padding, count for nothing."""
         return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
 
