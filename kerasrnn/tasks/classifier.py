@@ -377,9 +377,9 @@ def _baselines(data):
 
 def _read(predictor, source, encoding):
     """The inputs of a file, a name, standard input or, where texts are read, a text itself."""
-    if predictor.reads_text and source != "-" and not os.path.isfile(source):
+    if predictor.reads_text and source != "-" and not os.path.exists(source):
         return iter([Batch([source])])
-    return read_inputs(source, predictor.reading, encoding)
+    return read_inputs(source, predictor.reading, encoding, predictor.labels)
 
 
 def _check_model(model, vocabulary):
