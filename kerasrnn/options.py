@@ -16,6 +16,16 @@ CLASS_WEIGHTS = ("none", "balanced")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
+ROLES = (  # of the columns of a table: the option, what it takes, what it is
+    ("text", "COLUMN", "Texts to classify"),
+    ("label", "COLUMN", "Classes to predict"),
+    ("target", "COLUMN,…", "Numbers to predict"),
+    ("features", "COLUMN,…", "What to predict from; a range: t0:t99"),
+    ("id", "COLUMN", "What tells sequences of several rows apart"),
+    ("time", "COLUMN", "Times of the rows"),
+    ("known", "COLUMN,…", "Features that are known in advance"),
+    ("group", "COLUMN", "Rows of one group stay in one part"),
+)
 
 _FIT = {
     "epochs": 30,
@@ -48,9 +58,21 @@ _TEXT = {
     "min_frequency": 1,
     "max_vocabulary": None,
 }
+_TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
 DATA = {
-    "classifier": {"validation_split": 0.1, "seed": 0},
+    "classifier": {"validation_split": 0.1, "seed": 0, "text": None, "label": None} | _TABLE,
+    "regressor": {
+        "validation_split": 0.1,
+        "seed": 0,
+        "horizon": None,
+        "window": None,
+        "season": None,
+        "backtest": 0,
+        "target": None,
+        "known": None,
+    }
+    | _TABLE,
     "tagger": {
         "validation_split": 0.1,
         "column": "upos",
@@ -62,6 +84,7 @@ DATA = {
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
+    "regressor": _STACK | {"pooling": "last", "quantiles": None},
     "tagger": _STACK | {"units": 128, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
     | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
@@ -69,6 +92,7 @@ MODEL = {
 }
 FIT = {
     "classifier": _FIT | {"class_weight": "none"},
+    "regressor": _FIT | {"schedule": "cosine"},
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
@@ -94,14 +118,21 @@ GENERATION = {  # of ``kerasrnn generate``
     "repetition_penalty": 1.0,
 }
 TASKS = tuple(MODEL)
-TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
+TASK_OF_KIND = {
+    "sequences": "classifier",
+    "texts": "classifier",
+    "numbers": "regressor",
+    "series": "regressor",
+    "sentences": "tagger",
+    "text": "generator",
+}
 
 
 def defaults(name: str) -> dict:
     """The default of an option for each task, and each kind of data, that has one of its own.
 
     >>> defaults("pooling")
-    {'classifier': 'last', 'texts': 'max'}
+    {'classifier': 'last', 'regressor': 'last', 'texts': 'max'}
     """
     owners = {task: tables(task) for task in TASKS} | OF_KIND
     return {

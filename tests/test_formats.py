@@ -1,6 +1,7 @@
 """Formats of published data sets, as they are published: files are written in their layouts."""
 
 import gzip
+import re
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from factories import write_ts
 
 from kerasrnn import Classifier, InputError, export, load_dataset, load_export, train
-from kerasrnn.data.readers import arff, numpy_arrays, ts, ucr
+from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, sequence_folders, ts, ucr
 from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, name_of, part_of
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import FillMissing
@@ -326,3 +327,199 @@ def test_a_gzipped_file_is_read(tmp_path, read, text):
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(text.encode()))
     for plain, packed in zip(read(path), read(tmp_path / "a.txt.gz"), strict=True):
         np.testing.assert_array_equal(plain, packed)
+
+
+LINES = {
+    "trec": "DESC:manner How did serfdom develop ?\nENTY:cremat What film ?\n" * 9,
+    "sst": "1 a stirring , funny film\n0 tedious\n" * 4,
+    "tab": "pos\ta fine film\nneg\tdull, and long\n" * 20,
+    "fasttext": "__label__a __label__b one two\n__label__b three\n" * 4,
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_with_the_label_first_in_files_side_by_side(tmp_path, name):
+    for part in ("train", "dev", "test"):
+        (tmp_path / f"{name}.{part}").write_text(LINES[name].replace("\n", "\r\n"))
+    (tmp_path / "readme.md").write_text("No data.\n" * 9)
+    lines = LINES[name].count("\n")
+    for source in (tmp_path, tmp_path / f"{name}.train"):
+        assert labelled_texts.find(source) == "lines"
+        found = labelled_texts.read_dataset(source)
+        assert found.name == name and list(found.parts) == ["training", "validation", "test"]
+        texts, labels = found.parts["test"]
+        assert len(texts) == len(labels) == lines
+        if name == "fasttext":
+            assert texts[:2] == ["one two", "three"] and labels[:2] == [["a", "b"], ["b"]]
+        else:
+            words = re.split("[ \t]", LINES[name].split("\n")[0], maxsplit=1)
+            assert [labels[0], texts[0]] == words
+    texts, labels = labelled_texts.read_texts(tmp_path / f"{name}.test")
+    assert len(texts) == len(labels) == lines
+
+
+def test_the_published_labelled_lines(textclass_folder):
+    found = labelled_texts.read_dataset(textclass_folder / "sst")
+    assert {part: len(p.texts) for part, p in found.parts.items()} == {
+        "training": 6920,
+        "validation": 872,
+        "test": 1821,
+    }
+    assert labelled_texts.find(textclass_folder / "trec") == "lines"
+    with pytest.raises(InputError, match="TREC.train:66: not UTF-8: .* add --encoding cp1252"):
+        labelled_texts.read_dataset(textclass_folder / "trec")
+    found = labelled_texts.read_dataset(textclass_folder / "trec" / "TREC.train", "latin-1")
+    assert [len(p.texts) for p in found.parts.values()] == [5452, 500]
+    assert len(set(found.parts["training"].labels)) == 50
+    names = labelled_texts.read_dataset(textclass_folder / "names")
+    assert labelled_texts.find(textclass_folder / "names") == "files"
+    texts, labels = names.parts["training"]
+    assert len(texts) == 20_074 and len(set(labels)) == 18 and labels[0] == "Arabic"
+
+
+def make_imdb(folder, test=True):
+    """A folder as aclImdb is published, with a text of each file's own."""
+    for part in ("train", "test") if test else ("train",):
+        for name in ("pos", "neg", *(("unsup",) if part == "train" else ())):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(3):
+                path = folder / part / name / f"{number}_{number + 5}.txt"
+                path.write_text(f"{part} {name} {number} goes<br />\nmore of it")
+        (folder / part / "labeledBow.feat").write_text("9 0:9 1:1\n" * 9)
+        (folder / part / "urls_pos.txt").write_text("http://a\n" * 9)
+    (folder / "imdb.vocab").write_text("the\nand\n" * 9)
+    (folder / "README").write_text("Large Movie Review Dataset v1.0\n" * 9)
+    return folder
+
+
+def test_a_folder_for_each_class_in_a_folder_for_each_part(tmp_path):
+    folder = make_imdb(tmp_path / "aclImdb")
+    assert labelled_texts.find(folder) == "folders"
+    with pytest.warns(UserWarning, match="train/unsup: left out, as what is in it has no label"):
+        found = labelled_texts.read_dataset(folder)
+    assert found.name == "aclImdb" and list(found.parts) == ["training", "test"]
+    assert found.parts["training"].labels == ["neg"] * 3 + ["pos"] * 3
+    assert found.parts["test"].texts[3] == "test pos 0 goes<br />\nmore of it"
+    assert labelled_texts.read_texts(folder)[0] == found.parts["test"].texts
+    texts, labels = labelled_texts.read_texts(folder / "test" / "pos")
+    assert texts[0] == "test pos 0 goes<br />\nmore of it" and labels is None
+    (folder / "test" / "pos" / "0_5.txt").write_text("")
+    with pytest.warns(UserWarning, match="1 empty texts of the test part left out"):
+        assert len(labelled_texts.read_dataset(folder).parts["test"].texts) == 5
+
+
+def test_a_file_for_each_class_in_folders_and_without(tmp_path):
+    for part in ("train", "valid"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "Greek.txt").write_text("Adamou\n\nAntonopoulos\n")
+        (tmp_path / part / "New York.txt").write_text("Smith\nvan der Berg\n")
+    for source, parts in (
+        (tmp_path, ["training", "validation"]),
+        (tmp_path / "valid", ["training"]),
+    ):
+        assert labelled_texts.find(source) == "files"
+        found = labelled_texts.read_dataset(source)
+        assert list(found.parts) == parts
+        texts, labels = found.parts["training"]
+        assert texts == ["Adamou", "Antonopoulos", "Smith", "van der Berg"]
+        assert labels == ["Greek", "Greek", "New York", "New York"]
+
+
+def test_what_holds_no_labelled_texts(tmp_path):
+    novel = "It was the best of times, it was the worst of times.\n" * 9
+    write(tmp_path / "novels", a_txt=novel, b_txt=novel)
+    write(tmp_path / "conll", train_txt="EU B-ORG\n. O\n\n" * 9, test_txt="EU B-ORG\n. O\n\n" * 9)
+    write(tmp_path / "mixed", names_txt="Ada\nAlan\n" * 9, novel_txt=novel)
+    write(tmp_path / "one", names_txt="Ada\nAlan\n" * 9)
+    write(tmp_path / "ucr", a_TRAIN_txt="1 2 3\n2 3 4\n" * 9)
+    (tmp_path / "empty").mkdir()
+    for folder in tmp_path.iterdir():
+        assert labelled_texts.find(folder) is None, folder
+        with pytest.raises(InputError, match="no labelled texts in the folder"):
+            labelled_texts.read_dataset(folder)
+    for name, text in {
+        "names": "Ada Lovelace\nAlan Turing\n" * 5,
+        "play": "HAMLET: To be.\nHORATIO: My lord.\n" * 50,
+        "list": "".join(f"{i} of them\n" for i in range(50)),
+        "table": "1\ta b\tc d\n2\te f\tg h\n" * 50,
+    }.items():
+        assert labelled_texts.find(write(tmp_path, **{f"{name}_txt": text})) is None, name
+
+
+def test_several_files_of_labelled_lines_are_asked_about(tmp_path):
+    for name in ("fine", "binary"):
+        (tmp_path / f"stsa.{name}.train").write_text(LINES["sst"])
+    with pytest.raises(InputError, match="several datasets .* found stsa.binary.train, stsa.fine"):
+        labelled_texts.read_dataset(tmp_path)
+    assert labelled_texts.read_dataset(tmp_path / "stsa.fine.train").name == "stsa"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "__label__a b\nc d\n",
+            "a.txt:2: a line without a label: found 'c d'; expected __lab",
+        ),
+        ("__label__ b\n", "a.txt:1: a line without a label"),
+        ("\n \n", "a.txt: no texts in the file"),
+        ("1 a\0b\n", "a.txt:1: not a text file"),
+    ],
+)
+def test_a_defective_labelled_line_is_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        labelled_texts.read_dataset(write(tmp_path, a_txt=text))
+
+
+def test_lines_to_predict_may_have_labels_or_none(tmp_path):
+    path = write(tmp_path, a_txt="pos good\n\nneg bad\n")
+    assert labelled_texts.read_texts(path) == (["pos good", "neg bad"], None)
+    assert labelled_texts.read_texts(path, ["neg", "pos", "other"]).labels == ["pos", "neg"]
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_link_out_of_the_folder_is_refused(tmp_path, what):
+    folder = make_imdb(tmp_path / "aclImdb")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.txt").write_text("secret")
+    if what == "file":
+        (folder / "train" / "pos" / "x.txt").symlink_to("../../../outside/secret.txt")
+    else:
+        (folder / "train" / "more").symlink_to("../../outside")
+    with pytest.raises(InputError, match="a link that leads out of its folder: found .*outside"):
+        labelled_texts.read_dataset(folder)
+
+
+def make_gestures(folder, **change):
+    """Sequences of gestures: a CSV a sequence, in a folder a class, in a folder a part."""
+    for part in ("train", "test"):
+        for name, level in (("wave", 1), ("rest", 0)):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(6):
+                rows = [f"{step},{level + number},{step / 2}" for step in range(3 + number % 2)]
+                path = folder / part / name / f"{number}.csv"
+                path.write_text("\n".join([change.get("header", "time,a,b"), *rows]) + "\n")
+    return folder
+
+
+def test_a_folder_of_tables_for_each_class(tmp_path):
+    folder = make_gestures(tmp_path / "gestures")
+    assert sequence_folders.find(folder) and labelled_texts.find(folder) is None
+    with pytest.warns(UserWarning, match="time: left out of the features"):
+        found = sequence_folders.read_dataset(folder)
+    assert found.name == "gestures" and found.reading["features"] == ["a", "b"]
+    x, y, lengths = found.parts["training"]
+    assert x.shape == (12, 4, 2) and y.tolist() == ["rest"] * 6 + ["wave"] * 6
+    assert lengths.tolist() == [3, 4] * 6
+    assert x[7].tolist() == [[2, 0], [2, 0.5], [2, 1], [2, 1.5]]
+    read = sequence_folders.read_files(folder, ["a", "b"])
+    assert read[0].y.tolist() == y.tolist() and read[1][0] == "rest/0.csv"
+    for path, number in ((folder / "test" / "wave", 6), (folder / "test" / "wave" / "0.csv", 1)):
+        read, names = sequence_folders.read_files(path, ["a", "b"])
+        assert read.y is None and len(read.x) == len(names) == number
+    (folder / "train" / "wave" / "3.csv").write_text("time,a\n0,1\n1,2\n")
+    with pytest.raises(InputError, match="3.csv: no such column: found 'b'"):
+        sequence_folders.read_dataset(folder)
+    (folder / "train" / "wave" / "3.csv").write_text("time,a,b\n0,1,2\n1,x,2\n")
+    with pytest.raises(InputError, match="3.csv:3: column 'a': found 'x'"):
+        sequence_folders.read_dataset(folder)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import click
 
-from kerasrnn.cli.common import RUN_OR_DATA, load_predictor, option, talk, verb
+from kerasrnn.cli.common import RUN_OR_DATA, load_predictor, option, split_model, talk, verb
 from kerasrnn.cli.output import csv_lines, to_json
 from kerasrnn.errors import InputError
-
-_FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
 
 @verb(output=("FILE", "Write to a .csv, .jsonl or .parquet file, a text or a picture"))
@@ -40,7 +37,9 @@ def predict(inputs, encoding, output, as_json):
       kerasrnn predict runs/reviews-classifier-1 new.csv -o labelled.csv
       kerasrnn predict runs/ud-ewt-tagger-1 "Time flies like an arrow."
     """
-    path, inputs = _split_model(inputs)
+    path, inputs = split_model(inputs)
+    if not inputs:
+        raise click.UsageError("Missing argument 'INPUT...'.")
     _, task, predictor = load_predictor(path)
     predictions = task.predictions(predictor, inputs, encoding)
     if output is None:
@@ -82,17 +81,6 @@ def _write(output, predictions, as_json):
         plotting.save(output, lambda ax: predictions.draw(batches, ax))
     else:
         write_pieces(output, _json(predictions) if as_json else _texts(predictions))
-
-
-def _split_model(arguments):
-    """The path of the model, None for the newest run, and the inputs."""
-    first, *rest = arguments or ("",)
-    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
-    meant = len(arguments) > 1 and first.split(os.sep)[0] in ("runs", "saved_models")
-    path, inputs = (first, rest) if meant or any(map(os.path.isfile, files)) else (None, arguments)
-    if not inputs:
-        raise click.UsageError("Missing argument 'INPUT...'.")
-    return path, list(inputs)
 
 
 VERBS = [predict]

@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasrnn.data.readers import arff, conll, idx, numpy_arrays, text_files, ts, ucr
+from kerasrnn.data.readers import (
+    arff,
+    conll,
+    idx,
+    labelled_texts,
+    numpy_arrays,
+    text_files,
+    ts,
+    ucr,
+)
 from kerasrnn.data.readers.part_files import first_text, head_of, is_named, part_of
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
@@ -40,22 +49,24 @@ _JSON = re.compile(  # an object, or a list of objects, lists, strings or number
 class Format(NamedTuple):
     """A format of data files.
 
-    pattern: the names of its files, gzipped or not. kind: of its data, or ``"table"``, whose
-    columns say it. read: from a path to ``Arrays`` (sequences) or ``TextParts`` (texts), from a
-    path and a column to (tokens, labels) of each sentence, or from a path to pieces of text; None
-    where no file holds all. read_inputs: from a path to sequences to predict and their lengths.
-    folder: the names of files that mark a folder of it. read_folder: from such a folder to what
-    ``read`` gives. holds: whether a file so named, or a folder, is of the format by what is in
-    it; None where the name says enough.
+    said: its name. pattern: the names of its files, gzipped or not. kind: of its data, or
+    ``"table"``, whose columns say it. read: from a path to ``Arrays`` (sequences), from a path and
+    an encoding to ``TextParts`` (texts), from a path and a column to (tokens, labels) of each
+    sentence, or from a path to pieces of text; None where no file holds all. read_inputs: from a
+    path to sequences to predict and their lengths. folder: the names of files that mark a folder
+    of it. read_folder: from such a folder to what ``read`` gives. holds: whether a file so named,
+    or where ``folder`` is None a folder, is of the format by what is in it; None where the name
+    says enough.
     """
 
+    said: str
     pattern: str
     kind: str
     read: Callable | None
     read_inputs: Callable | None = None
     folder: str | None = None
     read_folder: Callable | None = None
-    holds: Callable[[Path], bool] | None = None
+    holds: Callable[[Path], object] | None = None
 
 
 def _has_columns_of_labels(path):
@@ -73,24 +84,41 @@ def _has_columns(path):
 
 
 FORMATS = (
-    Format("*.ts", "sequences", ts.read_dataset, ts.read_inputs, "*_TRAIN.ts", ts.read_folder),
     Format(
-        "*.arff", "sequences", arff.read_dataset, arff.read_inputs, "*_TRAIN.arff", arff.read_folder
-    ),
-    Format("*.np[yz]", "sequences", numpy_arrays.read_dataset, numpy_arrays.read_inputs),
-    Format("*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
-    Format("*.conll", "sentences", lambda path, column: conll.read_conll(path), folder="*.conll"),
-    Format(
-        "*idx[13]-ubyte*", "sequences", None, idx.read_inputs, "*idx[13]-ubyte*", idx.read_folder
+        *(".ts of the UEA archive", "*.ts", "sequences", ts.read_dataset, ts.read_inputs),
+        *("*_TRAIN.ts", ts.read_folder),
     ),
     Format(
-        *("*.t[sx][vt]", "sequences", ucr.read_dataset, ucr.read_inputs),
-        *("*_TRAIN.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
+        *(".arff of the UEA archive", "*.arff", "sequences", arff.read_dataset, arff.read_inputs),
+        *("*_TRAIN.arff", arff.read_folder),
     ),
-    *(Format(pattern, "table", None, folder=pattern) for pattern in TABLES),
-    Format("*", "sentences", None, holds=_has_columns_of_labels),
-    Format("*", "table", None, holds=_has_columns),
-    Format("*", "text", text_files.read_text, folder="**/*.txt"),
+    Format(
+        *("NumPy's .npz or .npy", "*.np[yz]", "sequences"),
+        *(numpy_arrays.read_dataset, numpy_arrays.read_inputs),
+    ),
+    Format("CoNLL-U", "*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
+    Format(
+        *("CoNLL columns", "*.conll", "sentences"),
+        lambda path, column: conll.read_conll(path),
+        folder="*.conll",
+    ),
+    Format(
+        *("IDX", "*idx[13]-ubyte*", "sequences", None, idx.read_inputs),
+        *("*idx[13]-ubyte*", idx.read_folder),
+    ),
+    Format(
+        *("text of the UCR archive", "*.t[sx][vt]", "sequences", ucr.read_dataset),
+        *(ucr.read_inputs, "*_TRAIN.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
+    ),
+    Format(
+        *("labelled texts", "*", "texts", labelled_texts.read_dataset),
+        read_folder=labelled_texts.read_dataset,
+        holds=labelled_texts.find,
+    ),
+    *(Format("table", pattern, "table", None, folder=pattern) for pattern in TABLES),
+    Format("CoNLL columns", "*", "sentences", None, holds=_has_columns_of_labels),
+    Format("table", "*", "table", None, holds=_has_columns),
+    Format("text", "*", "text", text_files.read_text, folder="**/*.txt"),
 )
 
 
@@ -150,6 +178,8 @@ def file_format(path: str | os.PathLike) -> Format:
 def folder_format(folder: Path) -> Format:
     """The format of a folder by what is in it; by default that of MNIST."""
     for row in FORMATS:
+        if row.read_folder and not row.folder and row.holds(folder):
+            return row
         files = folder.glob(row.folder) if row.folder else ()
         if any(path.is_file() and (row.holds is None or row.holds(path)) for path in files):
             return row

@@ -203,7 +203,7 @@ class _Steps:
                 f"two rows of one time{' and id' if 'id' in self.reading else ''}",
                 where=self.table.line(row),
                 found=" ".join(filter(None, [self.ids[row], str(self.times[row])])),
-                fix="" if "id" in self.reading else "name the column of the series by --id",
+                fix=None if "id" in self.reading else "name the column of the series by --id",
             )
 
     def one_each(self, *roles):

@@ -52,9 +52,7 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
-def cut_missing(
-    parts: dict, options: dict, where: str, what: str, groups: Sequence[str] | None = None
-):
+def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Sequence | None = None):
     """Cut the test and the validation part that data lacks off its training part, in place.
 
     Of each class the same fraction, or one of each of which there are two; targets (n, …) are
@@ -64,49 +62,51 @@ def cut_missing(
         parts: ``"training"``, and perhaps the others: parts with ``y`` and ``select(indices)``.
         options: the ``validation_split`` and ``seed`` of the validation part.
         where, what: the source, and what parts consist of, for messages.
-        groups: that of each of the training part.
+        groups: n values, of each of the training part what it belongs to.
 
     Raises:
         InputError: nothing can be cut off.
     """
-    whole = parts["training"]
+    kept = np.arange(len(parts["training"]))
     groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
-    kept = np.arange(len(whole))
-    if "test" not in parts:
-        kept, cut = _cut(whole.y, groups, TEST_SPLIT, _TEST_SEED)
-        if not len(cut):
-            labels = whole.y.ndim == 1
-            raise InputError(
-                f"too few {what} to cut a test part off",
-                where=where,
-                found=f"{len(whole)}{', one of each label' if labels else ''}",
-                expected="at least two" + (" of one label" if labels else ""),
-                fix="add data",
-            )
-        parts["training"], parts["test"] = whole.select(kept), whole.select(cut)
-    if "validation" not in parts and options["validation_split"]:
-        groups = None if groups is None else groups[kept]
-        left, cut = _cut(whole.y[kept], groups, options["validation_split"], options["seed"])
-        if len(cut):
-            parts["training"], parts["validation"] = (whole.select(kept[i]) for i in (left, cut))
-        else:
-            warn_of_no_validation(where, what)
+
+    def cut(part, fraction, seed):
+        nonlocal kept
+        whole = parts["training"]
+        own = None if groups is None else groups[kept]
+        left, off = _cut(whole.y, fraction, seed, own)
+        if len(off):
+            parts["training"], parts[part] = whole.select(left), whole.select(off)
+            kept = kept[left]
+        return len(off)
+
+    if "test" not in parts and not cut("test", TEST_SPLIT, _TEST_SEED):
+        raise InputError(
+            f"too few {what} to cut a test part off",
+            where=where,
+            found=f"{len(kept)}{', one of each label' if parts['training'].y.ndim == 1 else ''}"
+            + (", of one group" if groups is not None else ""),
+            expected="at least two" + (" of one label" if parts["training"].y.ndim == 1 else ""),
+            fix="add data",
+        )
+    split, seed = options["validation_split"], options["seed"]
+    if "validation" not in parts and split and not cut("validation", split, seed):
+        warn_of_no_validation(where, what)
 
 
-def _cut(y, groups, fraction, seed):
-    """Sorted indices of what is left and of what is cut off, which is nothing where it cannot be.
+def _cut(y, fraction, seed, groups):
+    """The indices of what is left and of what is cut off, none where nothing can be."""
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-    groups: int (n,), or None.
-    """
-    from sklearn.model_selection import train_test_split
-
+    indices, nothing = np.arange(len(y)), np.arange(0)
     if groups is not None:
-        left, cut = _cut(np.zeros((groups.max() + 1, 1)), None, fraction, seed)
-        return tuple(np.flatnonzero(np.isin(groups, some)) for some in (left, cut))
-    indices = np.arange(len(y))
+        if len(np.unique(groups)) < 2:
+            return indices, nothing
+        cut = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        return next(cut.split(indices, groups=groups))
     classes = y if y.ndim == 1 else None
     if classes is None and len(y) < 2:
-        return indices, indices[:0]
+        return indices, nothing
     try:
         kept, cut = train_test_split(
             indices, test_size=fraction, stratify=classes, random_state=seed

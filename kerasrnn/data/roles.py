@@ -148,6 +148,17 @@ def find_layout(table, roles: Roles | None = None, task: str | None = None) -> L
     Raises:
         InputError: no reading is possible, or several are: their commands are spelled out.
     """
+    readings = find_readings(table, roles, task)
+    if len(readings) > 1:
+        raise _question(table.path, readings)
+    return readings[0]
+
+
+def find_readings(table, roles: Roles | None = None, task: str | None = None) -> list[Layout]:
+    """Each reading of a table that is possible; arguments as of ``find_layout``.
+
+    Raises ``InputError`` where none is.
+    """
     said = (roles or Roles()).resolve(table.columns, table.path)
     said.check_together(task, table.path)
     head = Head(table)
@@ -155,9 +166,9 @@ def find_layout(table, roles: Roles | None = None, task: str | None = None) -> L
         raise InputError("empty data", where=table.path, found="no rows")
     finder = _Finder(head, said, task)
     readings = [*finder.texts(), *finder.sequences(), *finder.series()]
-    if len(readings) == 1:
-        return readings[0]
-    raise _question(table.path, readings) if readings else _no_reading(head, said)
+    if not readings:
+        raise _no_reading(head, said)
+    return readings
 
 
 class _Finder:

@@ -14,7 +14,7 @@ from kerasrnn.data.kinds import NAMES, check_exists, file_format
 from kerasrnn.data.parts import ThreeParts, cut_missing, warn_of_unseen_labels
 from kerasrnn.data.readers import Arrays, Sequences, TextParts, idx
 from kerasrnn.data.roles import Roles
-from kerasrnn.data.sources import read_source
+from kerasrnn.data.sources import read_source, source_of
 from kerasrnn.data.storage import FileArray, chunks, select
 from kerasrnn.errors import InputError, check_seed, check_split
 
@@ -240,8 +240,7 @@ def dataset_of(arrays: Arrays, given: str, options: dict) -> Dataset:
 
     given: where it comes from, a name or a path. options: what it was read and cut by.
     """
-    source = given if given in _NAMES else os.path.abspath(given)
-    return _cut_in_parts(arrays, source, given, options)
+    return _cut_in_parts(arrays, source_of(given), given, options)
 
 
 def _cut_in_parts(arrays, source, where, options):
@@ -260,7 +259,7 @@ def _cut_in_parts(arrays, source, where, options):
         for part, sequences in arrays.parts.items()
     }
     _check_alike(parts, where)
-    cut_missing(parts, options, where, "sequences")
+    cut_missing(parts, options, where, "sequences", arrays.groups)
     data = Dataset(
         *(arrays.name, source, labels, arrays.axes),
         *(parts["training"], parts.get("validation"), parts["test"]),

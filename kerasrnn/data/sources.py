@@ -72,6 +72,11 @@ def read_by_options(source: str, task: str, options: dict) -> Arrays | TextParts
     )
 
 
+def source_of(given: str) -> str:
+    """A source as a run keeps it: a name of ``NAMES``, or an absolute path."""
+    return given if given in NAMES else os.path.abspath(given)
+
+
 def layout_of(
     source: str | os.PathLike,
     *,
@@ -123,12 +128,12 @@ def _read(source, encoding):
     read = found.read_folder if path.is_dir() else found.read
     if found.kind not in ("sequences", "texts") or read is None:
         raise InputError(
-            "neither sequences nor labelled texts",
+            "unknown kind of file",
             where=source,
             found=found.kind,
             expected="a table, .npz, .ts, .arff, a UCR or IDX folder, or texts by class",
         )
-    return read(path, encoding=encoding) if found.kind == "texts" else read(path)
+    return read(path, encoding) if found.kind == "texts" else read(path)
 
 
 def _read_digits():

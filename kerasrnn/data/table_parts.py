@@ -51,9 +51,10 @@ def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries
     if "training" not in parts:
         raise InputError("no rows of the training part", where=tables["training"].path)
     _warn_of_left_out(parts, tables["training"].path)
+    groups = parts["training"].groups or None
     if layout.kind == "texts":
         texts = {part: found.texts() for part, found in parts.items()}
-        return TextParts(name, texts, reading)
+        return TextParts(name, texts, reading, groups)
     unequal = any(found.ends_early for found in parts.values())
     whole = all(found.has_whole_labels() for found in parts.values())
     arrays = {part: found.sequences(unequal, whole) for part, found in parts.items()}
@@ -62,6 +63,7 @@ def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries
         arrays,
         targets=tuple(reading["target"]) if "target" in reading else None,
         reading=reading,
+        groups=groups,
     )
 
 
@@ -122,7 +124,7 @@ class _Part:
         return "label" in self.reading and all(map(_WHOLE.fullmatch, labels))
 
     def texts(self):
-        return LabelledTexts(self.inputs, [*chain.from_iterable(self.labels)], self.groups or None)
+        return LabelledTexts(self.inputs, [*chain.from_iterable(self.labels)])
 
     def sequences(self, unequal, whole):
         """unequal, whole: whether sequences of any part end early, labels of all are whole."""
@@ -132,7 +134,7 @@ class _Part:
             y = np.array([*chain.from_iterable(self.labels)])
             y = y.astype(int) if whole else y
         lengths = np.concatenate(self.lengths) if unequal else None
-        return Sequences(self.x.array(), y, lengths, self.groups or None)
+        return Sequences(self.x.array(), y, lengths)
 
 
 def _by_part(found, part, where):

@@ -159,7 +159,7 @@ vocabulary, 2 labels
             part: TextPart(*_number(found.parts[part].texts, tokens_of(level), known, y[part]))
             for part in found.parts
         }
-        cut_missing(parts, options, where, "texts", found.parts["training"].groups)
+        cut_missing(parts, options, where, "texts", found.groups)
         longest = options["max_length"] or LONGEST
         truncated = int((parts["training"].lengths > longest).sum())
         parts = {name: _shorten(part, longest) for name, part in parts.items()}
@@ -254,7 +254,7 @@ def _check(parts, options, where):
     check_seed(options["seed"])
     names = ("min_frequency", "max_vocabulary", "max_length")
     check_positive(**{name: options[name] for name in names if options[name] is not None})
-    for name, (texts, labels, _) in parts.items():
+    for name, (texts, labels) in parts.items():
         if len(texts) != len(labels) or not texts:
             raise InputError(
                 f"{name} texts and labels of unequal number, or none",
@@ -299,7 +299,7 @@ def _within(lengths):
 
 def _encode_labels(parts, where):
     """Labels, unseen labels, the targets of each part, and whether a text may have several."""
-    given = {part: found.labels for part, found in parts.items()}
+    given = {part: labels for part, (_, labels) in parts.items()}
     if not isinstance(given["training"][0], (list, tuple, set, frozenset)):
         y = {part: np.asarray(labels) for part, labels in given.items()}
         return *encode_labels(y, None, where), False

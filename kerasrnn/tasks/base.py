@@ -83,12 +83,12 @@ class Predictor:
 class Task:
     """What sets one task apart; each method is called by one place of the package.
 
-    name: of the task. kind: of its data, as ``data.kinds.kind_of`` names it. summary: a
+    name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
 
@@ -121,7 +121,7 @@ class Task:
         """The model for some data, uncompiled."""
         raise NotImplementedError
 
-    def loss(self, settings: Settings) -> keras.losses.Loss:
+    def loss(self, settings: Settings, data) -> keras.losses.Loss:
         """The loss to train with; steps of weight 0, which are padding, count for nothing."""
         return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
 
@@ -166,6 +166,12 @@ class Task:
     ) -> Predictions:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
         raise NotImplementedError
+
+    def score(
+        self, predictor: Predictor, source: str, folder: Path | None, encoding: str | None
+    ) -> dict:
+        """The metrics of a predictor on other labelled data; pictures go into the folder."""
+        raise InputError(f"other data for a {self.name}", found=source, fix="train on it")
 
     def servable(self, predictor: Predictor) -> Servable:
         """What an export of the predictor answers."""
@@ -221,8 +227,8 @@ def check_vocabulary(model: keras.Model, num_ids: int):
         )
 
 
-def report_labels(y, predicted, labels: Sequence[str], folder: Path) -> dict:
-    """Scores of each label, and the confusion matrix as a picture in the folder.
+def report_labels(y, predicted, labels: Sequence[str], folder: Path | None) -> dict:
+    """Scores of each label; the confusion matrix as a picture in the folder where there is one.
 
     y, predicted: int (n,); or 0 and 1 (n, labels), of which there is no such matrix.
     """
@@ -231,5 +237,8 @@ def report_labels(y, predicted, labels: Sequence[str], folder: Path) -> dict:
     if y.ndim == 2:
         return evaluation.label_report(y, predicted, labels)
     matrix = evaluation.confusion(y, predicted, len(labels))
-    plotting.save(folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax))
+    if folder is not None:
+        plotting.save(
+            folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax)
+        )
     return evaluation.label_report(y, predicted, labels)

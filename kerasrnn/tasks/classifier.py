@@ -15,7 +15,9 @@ from kerasrnn.data.batches import SequenceBatches
 from kerasrnn.data.checks import has_missing, step_chunks
 from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.layouts import Batch
-from kerasrnn.data.sequences import Dataset, Part, load_dataset
+from kerasrnn.data.readers import TextParts
+from kerasrnn.data.sequences import Dataset, Part, dataset_of
+from kerasrnn.data.sources import read_by_options, source_of
 from kerasrnn.data.text_batches import TextBatches
 from kerasrnn.data.texts import SEPARATOR, Texts, pad_texts, starts_of, terms_of
 from kerasrnn.errors import InputError, check_choice
@@ -34,10 +36,11 @@ from kerasrnn.inference.signatures import (
     fill,
 )
 from kerasrnn.models import build_classifier
-from kerasrnn.options import CLASS_WEIGHTS
+from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.scores import label_scores
 from kerasrnn.text import Vocabulary, tokens_of
 
 _READING = ("level", "max_length")  # of a text, among the options of its data
@@ -141,7 +144,7 @@ class Classifier(base.Predictor):
                 found="NaN",
                 fix="fill them in beforehand, or train it on data with missing values",
             )
-        inputs = [np.asarray(x, "float32")]
+        inputs = [x]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])
             inputs.append(np.asarray(full if lengths is None else lengths, "int32"))
@@ -185,14 +188,18 @@ class ClassifierTask(base.Task):
     """One label for each sequence of numbers, and one or several for each text."""
 
     name = "classifier"
-    kind = "sequences"
+    kinds = ("sequences", "texts")
     summary = "One label for each sequence."
     predictor = Classifier
 
-    def load(self, *source: str, **options) -> Dataset:
+    def load(self, *source: str, **options) -> Dataset | Texts:
         if len(source) != 1:
             raise InputError("several data sets for a classifier", found=" ".join(source))
-        return load_dataset(*source, **options)
+        found = read_by_options(*source, self.name, options)
+        if isinstance(found, TextParts):
+            defaults = tables(self.name, "texts")[0]
+            return Texts.from_parts(found, source_of(*source), *source, defaults | options)
+        return dataset_of(found, *source, options)
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
         """Input, classes and scaling follow from the data."""
@@ -203,10 +210,10 @@ class ClassifierTask(base.Task):
             **settings.model,
         )
 
-    def loss(self, settings: base.Settings) -> keras.losses.Loss:
+    def loss(self, settings: base.Settings, data) -> keras.losses.Loss:
         if settings.data.get("multi_label"):
             return keras.losses.BinaryCrossentropy()
-        return super().loss(settings)
+        return super().loss(settings, data)
 
     def metrics(self, settings: base.Settings) -> list[str]:
         return [] if settings.data.get("multi_label") else ["accuracy"]
@@ -270,6 +277,14 @@ class ClassifierTask(base.Task):
             return base.rows(base.beside(kept, **chosen, probabilities=said))
 
         return base.Predictions(answers(), records, columns)
+
+    def score(self, predictor: Classifier, source: str, folder, encoding: str | None) -> dict:
+        answers = (
+            (predictor.predict_proba(part.inputs, part.lengths), part.labels)
+            for part in _read(predictor, source, encoding)
+        )
+        separator = predictor.reading.get("separator", SEPARATOR) if predictor.several else None
+        return label_scores(answers, predictor.labels, separator, source, folder)
 
     def servable(self, predictor: Classifier) -> Servable:
         """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``.

@@ -229,7 +229,7 @@ class _ExportedGenerator(TextGenerator):
 class TextTask(base.Task):
     """What the tasks share whose data is a text."""
 
-    kind = "text"
+    kinds = ("text",)
 
     def artifacts(self, data: Corpus) -> dict:
         return {"vocabulary.json": list(data.vocabulary.tokens)}

@@ -122,7 +122,7 @@ class TaggerTask(base.Task):
     """A label for each token."""
 
     name = "tagger"
-    kind = "sentences"
+    kinds = ("sentences",)
     summary = 'A label for each token of a text; `""` and 0 stand for padding.'
     predictor = Tagger
 

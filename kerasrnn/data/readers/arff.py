@@ -95,8 +95,8 @@ def read_folder(folder: Path) -> Arrays:
 
 def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The sequences of an .arff file, to predict, and their lengths or None."""
-    x, _, lengths = read_arff(path)
-    return x, lengths
+    found = read_arff(path)
+    return found.x, found.lengths
 
 
 def _read_header(lines, path):

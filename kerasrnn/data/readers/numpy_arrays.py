@@ -14,7 +14,7 @@ from kerasrnn.data.readers.part_files import PARTS, is_named, part_of
 from kerasrnn.errors import InputError, memory_limit
 from kerasrnn.files import check_regular
 
-_ROLES = (*Sequences._fields, "labels", "targets")
+_ROLES = ("x", "y", "lengths", "labels", "targets")
 _ZIP, _NPY = (b"PK\x03\x04", b"PK\x05\x06"), b"\x93NUMPY"
 
 
@@ -111,7 +111,7 @@ def _arrays(arrays, where, name):
         )
     parts = {}
     for part in PARTS:
-        sequences = Sequences(*(found.get((role, part)) for role in Sequences._fields))
+        sequences = Sequences(*(found.get((role, part)) for role in _ROLES[:3]))
         if (sequences.x is None) != (sequences.y is None):
             raise InputError(f"only x or only y of the {part} part", where=where, expected="both")
         if sequences.x is not None:

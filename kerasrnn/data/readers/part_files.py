@@ -110,10 +110,11 @@ def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arr
         )
     unequal = any(sequences.lengths is not None for sequences in parts.values())
     whole = all(_WHOLE.fullmatch(str(y)) for sequences in parts.values() for y in sequences.y)
-    for part, (x, y, lengths) in parts.items():
+    for part, found in parts.items():
+        y, lengths = found.y, found.lengths
         if unequal and lengths is None:
-            lengths = np.full(len(x), x.shape[1], "int32")
-        parts[part] = Sequences(x, y.astype(int) if whole else y, lengths)
+            lengths = np.full(len(y), found.x.shape[1], "int32")
+        parts[part] = found._replace(y=y.astype(int) if whole else y, lengths=lengths)
     targets = ("target",) if kinds["training"] else None
     return Arrays(name_of(files["training"]), parts, targets=targets)
 

@@ -78,8 +78,8 @@ def read_folder(folder: Path) -> Arrays:
 
 def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The sequences of a .ts file, to predict, and their lengths or None."""
-    x, _, lengths = read_ts(path)
-    return x, lengths
+    found = read_ts(path)
+    return found.x, found.lengths
 
 
 def _read_header(lines, path):

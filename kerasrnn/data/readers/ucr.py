@@ -105,8 +105,8 @@ def read_folder(folder: Path) -> Arrays:
 
 def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The sequences of a file, to predict, and their lengths or None; labels are passed over."""
-    x, _, lengths = read_ucr(path)
-    return x, lengths
+    found = read_ucr(path)
+    return found.x, found.lengths
 
 
 def _separator(line):
