@@ -210,13 +210,13 @@ class ClassifierTask(base.Task):
             **settings.model,
         )
 
-    def loss(self, settings: base.Settings, data) -> keras.losses.Loss:
-        if settings.data.get("multi_label"):
+    def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
+        if data.several:
             return keras.losses.BinaryCrossentropy()
         return super().loss(settings, data)
 
-    def metrics(self, settings: base.Settings) -> list[str]:
-        return [] if settings.data.get("multi_label") else ["accuracy"]
+    def metrics(self, data: Dataset | Texts) -> list[str]:
+        return [] if data.several else ["accuracy"]
 
     def batches(self, data: Dataset | Texts, settings: base.Settings, seed: int):
         weights = _weights(data, settings.fit["class_weight"])

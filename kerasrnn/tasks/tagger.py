@@ -143,7 +143,7 @@ class TaggerTask(base.Task):
             **model,
         )
 
-    def metrics(self, settings: base.Settings) -> list[str]:
+    def metrics(self, data: Sentences) -> list[str]:
         return ["accuracy"]
 
     def batches(self, data: Sentences, settings: base.Settings, seed: int):
