@@ -62,6 +62,17 @@ _TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
 DATA = {
     "classifier": {"validation_split": 0.1, "seed": 0, "text": None, "label": None} | _TABLE,
+    "regressor": {
+        "validation_split": 0.1,
+        "seed": 0,
+        "horizon": None,
+        "window": None,
+        "season": None,
+        "backtest": 0,
+        "target": None,
+        "known": None,
+    }
+    | _TABLE,
     "tagger": {
         "validation_split": 0.1,
         "column": "upos",
@@ -73,6 +84,7 @@ DATA = {
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
+    "regressor": _STACK | {"pooling": "last", "quantiles": None},
     "tagger": _STACK | {"units": 128, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
     | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
@@ -80,6 +92,7 @@ MODEL = {
 }
 FIT = {
     "classifier": _FIT | {"class_weight": "none"},
+    "regressor": _FIT | {"schedule": "cosine"},
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
@@ -119,7 +132,7 @@ def defaults(name: str) -> dict:
     """The default of an option for each task, and each kind of data, that has one of its own.
 
     >>> defaults("pooling")
-    {'classifier': 'last', 'texts': 'max'}
+    {'classifier': 'last', 'regressor': 'last', 'texts': 'max'}
     """
     owners = {task: tables(task) for task in TASKS} | OF_KIND
     return {

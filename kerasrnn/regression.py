@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 _ALPHAS = 10.0 ** np.arange(-2, 6)  # of ridge regression, on standardized columns
 _BLOCKS = 4  # of the later half of windows, in order of time, that the penalty is chosen on
-_MOST_WINDOWS = 1 << 14  # to fit to
+MOST_ROWS = 1 << 14  # that a ridge regression is fitted to
 
 
 def regression_metrics(y, predicted, scale=None) -> dict[str, float]:
@@ -66,7 +66,7 @@ def ridge(x: np.ndarray, y: np.ndarray, horizon: int | None = None):
     size = (number - (horizon or 0)) // (2 * _BLOCKS)
     if horizon is not None and size > 0:
         folds = TimeSeriesSplit(_BLOCKS, gap=horizon, test_size=size)
-    chosen = spread(number, _MOST_WINDOWS)
+    chosen = spread(number, MOST_ROWS)
     x, y = (a[chosen].reshape(len(chosen), -1).astype("float64") for a in (x, y))
     fit = make_pipeline(StandardScaler(), RidgeCV(_ALPHAS, cv=folds)).fit(x, y)
     return lambda x: fit.predict(x.reshape(len(x), -1)).reshape(len(x), *shape)

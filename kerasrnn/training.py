@@ -106,7 +106,7 @@ def run_training(
     keras.utils.set_random_seed(seed)
     model = task.build(data, settings)
     batches = task.batches(data, settings, seed)
-    fitted = _compile(task, model, settings, len(batches))
+    fitted = _compile(task, model, settings, data, len(batches))
     with _obeying_interrupts() as interrupts:
         info = {"data": _describe(data), "options": settings.fit | settings.model, "seed": seed}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
@@ -368,13 +368,13 @@ def _handling(handler):
         signal.signal(signal.SIGINT, before)
 
 
-def _compile(task, model, settings, steps):
+def _compile(task, model, settings, data, steps):
     """The model to fit, compiled, with all its variables made.
 
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
     optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
-    loss, metrics = task.loss(settings), task.metrics(settings)
+    loss, metrics = task.loss(settings, data), task.metrics(settings)
     _compile_one(model, optimizer, loss, metrics)
     fitted = task.training_model(model, settings)
     if fitted is not model:

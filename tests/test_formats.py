@@ -9,7 +9,7 @@ import pytest
 from factories import write_ts
 
 from kerasrnn import Classifier, InputError, export, load_dataset, load_export, train
-from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, ts, ucr
+from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, sequence_folders, ts, ucr
 from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, name_of, part_of
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import FillMissing
@@ -488,3 +488,38 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path, what):
         (folder / "train" / "more").symlink_to("../../outside")
     with pytest.raises(InputError, match="a link that leads out of its folder: found .*outside"):
         labelled_texts.read_dataset(folder)
+
+
+def make_gestures(folder, **change):
+    """Sequences of gestures: a CSV a sequence, in a folder a class, in a folder a part."""
+    for part in ("train", "test"):
+        for name, level in (("wave", 1), ("rest", 0)):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(6):
+                rows = [f"{step},{level + number},{step / 2}" for step in range(3 + number % 2)]
+                path = folder / part / name / f"{number}.csv"
+                path.write_text("\n".join([change.get("header", "time,a,b"), *rows]) + "\n")
+    return folder
+
+
+def test_a_folder_of_tables_for_each_class(tmp_path):
+    folder = make_gestures(tmp_path / "gestures")
+    assert sequence_folders.find(folder) and labelled_texts.find(folder) is None
+    with pytest.warns(UserWarning, match="time: left out of the features"):
+        found = sequence_folders.read_dataset(folder)
+    assert found.name == "gestures" and found.reading["features"] == ["a", "b"]
+    x, y, lengths = found.parts["training"]
+    assert x.shape == (12, 4, 2) and y.tolist() == ["rest"] * 6 + ["wave"] * 6
+    assert lengths.tolist() == [3, 4] * 6
+    assert x[7].tolist() == [[2, 0], [2, 0.5], [2, 1], [2, 1.5]]
+    read = sequence_folders.read_files(folder, ["a", "b"])
+    assert read[0].y.tolist() == y.tolist() and read[1][0] == "rest/0.csv"
+    for path, number in ((folder / "test" / "wave", 6), (folder / "test" / "wave" / "0.csv", 1)):
+        read, names = sequence_folders.read_files(path, ["a", "b"])
+        assert read.y is None and len(read.x) == len(names) == number
+    (folder / "train" / "wave" / "3.csv").write_text("time,a\n0,1\n1,2\n")
+    with pytest.raises(InputError, match="3.csv: no such column: found 'b'"):
+        sequence_folders.read_dataset(folder)
+    (folder / "train" / "wave" / "3.csv").write_text("time,a,b\n0,1,2\n1,x,2\n")
+    with pytest.raises(InputError, match="3.csv:3: column 'a': found 'x'"):
+        sequence_folders.read_dataset(folder)

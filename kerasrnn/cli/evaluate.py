@@ -17,7 +17,14 @@ from kerasrnn.cli.common import (
     talk,
     verb,
 )
-from kerasrnn.cli.output import print_details, print_json, print_metrics, print_runs, run_row
+from kerasrnn.cli.output import (
+    print_confusion,
+    print_details,
+    print_json,
+    print_metrics,
+    print_runs,
+    run_row,
+)
 from kerasrnn.errors import InputError
 from kerasrnn.files import replacing_directory, write_json
 
@@ -60,6 +67,8 @@ def evaluate(arguments, encoding, output, as_json):
         return
     print_metrics(metrics)
     print_details(metrics)
+    if "confusion" in metrics:
+        print_confusion(**metrics["confusion"])
 
 
 def _score(path, data, encoding, output):

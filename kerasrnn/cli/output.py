@@ -23,6 +23,7 @@ _TITLES = {
     "bits_per_word": "bits/word",
 }
 _REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
+_MOST_COLUMNS = 12  # labels of a confusion matrix that is printed
 _HEADLINES = ("accuracy", "perplexity")  # the metric that stands for a run, the first it has
 
 
@@ -88,6 +89,15 @@ def print_details(metrics: dict):
                 f"{label:<14}{row['precision']:>10.4f}{row['recall']:>10.4f}"
                 f"{row['f1']:>10.4f}{row['support']:>10}"
             )
+
+
+def print_confusion(labels: list[str], counts: list[list[int]]):
+    """Print how often each label was taken for which, the true ones in rows, where it fits."""
+    if len(labels) > _MOST_COLUMNS:
+        return
+    click.echo("\npredicted     " + "".join(f"{label[:7]:>8}" for label in labels))
+    for label, row in zip(labels, counts, strict=True):
+        click.echo(f"{label[:13]:<14}" + "".join(f"{count:>8,}" for count in row))
 
 
 def run_row(run: Run) -> dict:

@@ -74,7 +74,7 @@ def kept_columns(parts: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Sequ
         if part.rows is None:
             yield part, index
         else:
-            yield part, dict(zip(part.rows.column_names, part.rows.columns, strict=True))
+            yield part, part.rows.to_pydict()
 
 
 def text_of(argument: str) -> str:

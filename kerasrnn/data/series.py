@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -63,6 +64,78 @@ class Windows:
         rows = self.origins[:, None] + steps - distance * (steps // distance + 1)
         rows = np.where(rows < self.begins[:, None], self.origins[:, None] - 1, rows)
         return self.values[rows][:, :, self.targets]
+
+
+class WindowFormat(NamedTuple):
+    """How windows are made of the rows of a series, for a model that was trained on such.
+
+    columns: of the rows, without those of the calendar. ``targets``, …, ``step`` as of ``Series``.
+    """
+
+    columns: tuple[str, ...]
+    targets: tuple[str, ...]
+    known: tuple[str, ...]
+    calendar: tuple[str, ...]
+    window: int
+    horizon: int
+    step: time.Step | None
+
+    def to_json(self) -> dict:
+        """As JSON has it."""
+        return self._asdict() | {"step": self.step and list(self.step)}
+
+    @classmethod
+    def from_json(cls, said: dict) -> WindowFormat:
+        """Of what ``to_json`` gave. Raises TypeError for something else."""
+        said = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+        return cls(**said | {"step": said["step"] and time.Step(*said["step"])})
+
+    def last_window(self, rows: Rows) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """The inputs (1, …) of a model for what follows some rows, and its times (horizon,).
+
+        Where columns are known in advance, the rows to predict are the last ones, and have no
+        targets. Raises ``InputError`` where rows are too few, or have no times but need such.
+        """
+        values, times = time.regular(rows.values, rows.times, "the series")
+        if values.shape[1] != len(self.columns):
+            raise InputError(
+                "rows that do not fit the model",
+                found=f"{values.shape[1]} columns",
+                expected=", ".join(self.columns),
+            )
+        own = [self.columns.index(name) for name in self.known if name in self.columns]
+        targets = [self.columns.index(name) for name in self.targets]
+        future = values[len(values) :]
+        if own:
+            ahead = int(np.isnan(values[::-1, targets]).all(1).cumprod().sum())
+            values, future = values[: len(values) - ahead], values[len(values) - ahead :]
+            self._check_known(future[: self.horizon, own])
+        if len(values) < self.window or (self.calendar and times is None):
+            raise InputError(
+                "rows too few for a forecast" if times is not None else "rows without times",
+                found=f"{len(values)}",
+                expected=f"at least {self.window}" + " with times" * bool(self.calendar),
+            )
+        known = np.zeros((self.horizon, 0)) if not own else future[: self.horizon, own]
+        after = None
+        if times is not None:
+            times = times[: len(values)]
+            after = (self.step or time.step_of(times)).after(times[-1], self.horizon)
+        window = carry_forward(values)[-self.window :]
+        if self.calendar:
+            window = np.c_[window, time.calendar(times[-self.window :], self.calendar)]
+            known = np.c_[known, time.calendar(after, self.calendar)]
+        inputs = {"x": window[None].astype("float32")}
+        return inputs | ({"known": known[None].astype("float32")} if known.size else {}), after
+
+    def _check_known(self, known):
+        if len(known) < self.horizon or np.isnan(known).any():
+            raise InputError(
+                "a forecast needs what is known in advance",
+                found=f"{int((~np.isnan(known).any(1)).sum())} rows of it",
+                expected=f"{self.horizon} rows with {', '.join(self.known)}, after the last value "
+                f"of {', '.join(self.targets)}",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +260,14 @@ class Series(ThreeParts):
             *(calendar, _naive_error(rows, bounds, targets, season)),
             *(parts["training"], parts.get("validation"), parts["test"]),
             *(options, found.reading),
+        )
+
+    def format(self) -> WindowFormat:
+        """How windows are made of rows, for who uses a model of this data."""
+        columns = self.columns[: len(self.columns) - 2 * len(self.calendar)]
+        return WindowFormat(
+            *(columns, self.targets, self.known, self.calendar),
+            *(self.window, self.horizon, self.step),
         )
 
     def __str__(self):

@@ -15,12 +15,14 @@ _BATCH_ROWS = 256
 _BATCH_TOKENS = 1 << 13  # in a batch of sentences, padding included
 
 
-def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
+def compiled(model: keras.Model, answer: Callable | None = None) -> Callable[..., np.ndarray]:
     """The probabilities of a model as a function of its inputs, traced once for all their sizes.
 
     ``predict_on_batch`` would trace its graph anew for many of the sizes. Sizes that the model
     fixes are known in the graph, so that its layers can choose their loop by them. A model
     that ends without a softmax gets one.
+
+    answer: what to give instead, a function of the model and a list of its inputs.
 
     Returns:
         A function of one array for each input of the model that gives an array.
@@ -30,9 +32,10 @@ def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
     >>> call(np.zeros((5, 7, 2), "float32")).shape
     (5, 3)
     """
+    give = answer or probabilities
     signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in model.inputs]
     graph = tf.function(
-        lambda *inputs: probabilities(model, inputs), input_signature=signature, autograph=False
+        lambda *inputs: give(model, inputs), input_signature=signature, autograph=False
     )
     call = fast_call(graph.get_concrete_function())
 
@@ -46,8 +49,13 @@ def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
 
 def probabilities(model: keras.Model, inputs: Sequence) -> tf.Tensor:
     """What a model gives for a list of its inputs, after a softmax where it has none."""
-    output = model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+    output = outputs(model, inputs)
     return tf.nn.softmax(output) if gives_logits(model) else output
+
+
+def outputs(model: keras.Model, inputs: Sequence) -> tf.Tensor:
+    """What a model gives for a list of its inputs, as it is."""
+    return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
 
 
 def gives_logits(model: keras.Model) -> bool:

@@ -36,6 +36,7 @@ class Servable:
     weights are saved. signatures, examples: of what the export answers. numeric_model: what a
     format without strings holds. labels: what the last axis of ``probabilities`` means. tables:
     look-ups that the graphs use. vocabularies: of the inputs of ``numeric_model``, by name.
+    output: what the numeric model gives; None: probabilities or logits, as it ends.
     reading: how input is read, ``{"level", …}``, for who loads the export: what the columns of
     its files mean, and how a text becomes tokens.
     """
@@ -48,6 +49,7 @@ class Servable:
     labels: tuple[str, ...] = ()
     tables: tuple = ()
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
+    output: str | None = None
     reading: dict = field(default_factory=dict)
 
 

@@ -40,14 +40,24 @@ class SortedQuantiles(keras.layers.Layer):
 
     Sorting never makes them worse (Chernozhukov, Fernández-Val & Galichon 2010).
 
+    Args:
+        levels: in (0, 1), rising; kept for who reads the model.
+
     >>> import numpy as np
     >>> from kerasrnn import layers
-    >>> layers.SortedQuantiles()(np.array([[3.0, 1.0, 2.0]])).numpy()
+    >>> layers.SortedQuantiles([0.1, 0.5, 0.9])(np.array([[3.0, 1.0, 2.0]])).numpy()
     array([[1., 2., 3.]], dtype=float32)
     """
 
+    def __init__(self, levels: Sequence[float], **kwargs):
+        super().__init__(**kwargs)
+        self.levels = list(levels)
+
     def call(self, x):
         return ops.sort(x, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "levels": self.levels}
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

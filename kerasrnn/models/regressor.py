@@ -28,6 +28,7 @@ def build_regressor(
     dropout: float = 0.2,
     pooling: str = "last",
     lengths: bool = False,
+    missing: bool = False,
     scaling: keras.Layer | None = None,
     known_scaling: keras.Layer | None = None,
     target_scaling: keras.Layer | None = None,
@@ -52,7 +53,7 @@ def build_regressor(
             sees each step as its difference to the last, so that levels that it has not seen in
             training are no strangers to it (Zeng et al. 2023).
         log_columns: columns of x whose logarithm is taken; outputs are exponentials then.
-        lengths: see ``build_classifier``; not with ``horizon``.
+        lengths, missing: see ``build_classifier``; lengths not with ``horizon``.
         scaling: a ``keras.layers.Normalization`` or ``Rescaling`` layer for raw x, or for the
             logarithms of its ``log_columns``; ``known_scaling``: the same for ``known``.
         target_scaling: the layer that takes what the head gives to the targets' own units, such
@@ -81,7 +82,7 @@ def build_regressor(
         )
     if linear and input_shape[0] is None:
         raise InputError("a linear part of any number of steps", fix="give input_shape its time")
-    inputs, before = read_input(input_shape, None, None, lengths, scaling)
+    inputs, before = read_input(input_shape, None, None, lengths, scaling, missing)
     if log_columns:
         before.insert(0, Logarithm(log_columns, name="logarithm"))
     stack = recurrent_stack(
@@ -103,7 +104,7 @@ def build_regressor(
     after = [keras.layers.Reshape(shape, name="shape")] if len(shape) > 1 else []
     after += [] if target_scaling is None else [target_scaling]
     after += [keras.layers.Activation("exponential", name="exponential")] if log_columns else []
-    after += [SortedQuantiles(name="quantiles")] if quantiles else []
+    after += [SortedQuantiles(quantiles, name="quantiles")] if quantiles else []
     if not known and not linear:
         return assemble(inputs, before + stack + after, functional)
     if known:

@@ -121,7 +121,7 @@ class Task:
         """The model for some data, uncompiled."""
         raise NotImplementedError
 
-    def loss(self, settings: Settings) -> keras.losses.Loss:
+    def loss(self, settings: Settings, data) -> keras.losses.Loss:
         """The loss to train with; steps of weight 0, which are padding, count for nothing."""
         return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
 

@@ -144,7 +144,7 @@ class Classifier(base.Predictor):
                 found="NaN",
                 fix="fill them in beforehand, or train it on data with missing values",
             )
-        inputs = [np.asarray(x, "float32")]
+        inputs = [x]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])
             inputs.append(np.asarray(full if lengths is None else lengths, "int32"))
@@ -210,10 +210,10 @@ class ClassifierTask(base.Task):
             **settings.model,
         )
 
-    def loss(self, settings: base.Settings) -> keras.losses.Loss:
+    def loss(self, settings: base.Settings, data) -> keras.losses.Loss:
         if settings.data.get("multi_label"):
             return keras.losses.BinaryCrossentropy()
-        return super().loss(settings)
+        return super().loss(settings, data)
 
     def metrics(self, settings: base.Settings) -> list[str]:
         return [] if settings.data.get("multi_label") else ["accuracy"]
