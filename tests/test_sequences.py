@@ -127,7 +127,7 @@ def test_a_series_without_its_test_file(ts_folder):
     assert load_dataset(ts_folder).sizes() == {"training": 21, "validation": 3, "test": 6}
     (ts_folder / "Steps_TRAIN.ts").rename(ts_folder / "steps.ts")
     assert len(load_dataset(ts_folder / "steps.ts").test) == 6
-    with pytest.raises(InputError, match="no IDX files"):
+    with pytest.raises(InputError, match="unknown kind of file: found text"):
         load_dataset(ts_folder)
 
 

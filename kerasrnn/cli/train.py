@@ -55,18 +55,18 @@ _OPTIONS = {
         ("--learning-rate", float, "Learning rate"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
-        ("--class-weight", options.CLASS_WEIGHTS, "{}: rare labels count as much"),
+        ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
     ),
     "Data": (
         ("--task", options.TASKS, "{}  [by DATA]"),
-        ("--test", "PATH", "Test part, in a file of its own  [beside DATA, or cut off]"),
+        ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Encoding of text files  [utf-8]"),
         ("--validation-split", float, "Fraction held out to choose the best epoch"),
         ("--min-frequency", int, "Rarer tokens are unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
-    "Columns of a table": tuple((f"--{name}", *row) for name, *row in options.ROLES),
-    "Forecasts": (
+    "Columns (classifier, regressor)": tuple((f"--{name}", *row) for name, *row in options.ROLES),
+    "Forecasts (regressor)": (
         ("--horizon", int, "Rows to predict  [a season]"),
         ("--window", int, "Rows to predict from"),
         ("--season", int, "Rows after which the series repeats  [found]"),
@@ -76,10 +76,10 @@ _OPTIONS = {
     "Text": (
         ("--level", options.LEVELS, "Kind of token: {}"),
         ("--max-length", int, "Tokens that are read of each text"),
-        ("--multi-label", "TEXT", "What separates the labels of a text that has several"),
+        ("--multi-label", "TEXT", "What separates the labels of a text"),
         ("--lines", bool, "Lines are independent, such as names"),
         ("--letters-only", bool, "Keep letters only, in lower case"),
-        ("--max-corpus-tokens", int, "Use at most this many tokens of the text"),
+        ("--max-corpus-tokens", int, "Most tokens of the text"),
         ("--sequence-length", int, "Tokens per training sequence"),
         ("--sampling", options.SAMPLINGS, "{} sequences"),
         ("--mask-rate", float, "Fraction of tokens masked in training"),
@@ -101,19 +101,19 @@ def _training_options(function):
                 settings = {"metavar": "NAME"}
                 text = text.format(f"{', '.join(kind[:-1])} or {kind[-1]}")
             name = names.split("/")[0].lstrip("-").replace("-", "_")
-            help = _of_tasks(options.defaults(name), text, show="/" in names or not flag)
+            help = _of_tasks(options.defaults(name), text, group, show="/" in names or not flag)
             type = click.Choice(kind) if choices else str if isinstance(kind, str) else kind
             add = option(names, type=type, default=None, help=help, group=group, **settings)
             function = add(function)
     return function
 
 
-def _of_tasks(values, text, show):
+def _of_tasks(values, text, group, show):
     """What an option is, the tasks that have it, and its default for each of them."""
     of_texts = {"classifier"} if "texts" in values else set()
     others = [task for task in options.TASKS if task not in {*values} | of_texts]
     having = [owner for owner in values if owner in options.TASKS or "classifier" not in values]
-    if having and others:
+    if having and others and f"({', '.join(having)})" not in group:
         text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(having)}) {text}"
     tasks_of = {}
     for task, value in values.items():

@@ -105,7 +105,8 @@ class Task:
         strange = [name for name in given if name not in allowed]
         if strange:
             raise InputError(
-                f"the {self.name} has no such option" + (f" for {kind}" if kind else ""),
+                f"the {self.name} has no such option"
+                + (f" for {kind}" if kind in options.OF_KIND else ""),
                 found=", ".join(strange),
                 expected=", ".join(allowed),
             )

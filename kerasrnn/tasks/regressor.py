@@ -13,15 +13,17 @@ from kerasrnn import layers
 from kerasrnn.data.batches import SequenceBatches
 from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.parts import real_steps
-from kerasrnn.data.readers import Rows
-from kerasrnn.data.sequences import Dataset, load_dataset
+from kerasrnn.data.readers import Rows, TextParts, TimeSeries
+from kerasrnn.data.sequences import Dataset, dataset_of
 from kerasrnn.data.series import Series, SeriesBatches, WindowFormat
+from kerasrnn.data.sources import read_by_options, source_of
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
 from kerasrnn.models import build_regressor
+from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier import scaling
@@ -181,14 +183,24 @@ class RegressorTask(base.Task):
     """Numbers for each sequence, or the next values of series."""
 
     name = "regressor"
-    kind = "numbers"
+    kinds = ("numbers", "series")
     summary = "Numbers for each sequence, or the next values of a series."
     predictor = Regressor
 
     def load(self, *source: str, **options) -> Dataset | Series:
         if len(source) != 1:
             raise InputError("several data sets for a regressor", found=" ".join(source))
-        return load_dataset(*source, **options)
+        found = read_by_options(*source, self.name, options)
+        if isinstance(found, TimeSeries):
+            defaults = tables(self.name)[0]
+            return Series.from_rows(found, source_of(*source), *source, defaults | options)
+        if isinstance(found, TextParts) or not found.targets:
+            raise InputError(
+                "no numbers to predict",
+                where=" ".join(source),
+                fix="name their column by --target, or train a classifier on the labels",
+            )
+        return dataset_of(found, *source, options)
 
     def build(self, data: Dataset | Series, settings: base.Settings) -> keras.Model:
         """Input shape, targets and scaling follow from the data."""
