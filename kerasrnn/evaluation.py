@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
+from collections.abc import Iterable
 from itertools import chain
 
 import numpy as np
-from sklearn.dummy import DummyClassifier
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
@@ -16,17 +17,24 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+_MOST_NGRAMS = 200_000  # of a text baseline
+_MOST_VALUES = 1 << 26  # of sequences among which the nearest is looked for
+_MOST_PRODUCTS = 1e12  # of values with each other, about a minute's
+
 
 def classification_metrics(y: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    """Loss (mean cross-entropy, nats), accuracy and macro F1.
+    """Loss (mean cross-entropy, nats), accuracy, macro F1 and calibration error.
 
-    y: int (n,). probabilities: float (n, classes), each row adding up to 1. A y of ``classes``
-    or more is a label that training never saw: it counts as wrong, and not in the loss, which
-    would be infinite.
+    y: int (n,), or 0 and 1 (n, labels) where there may be several labels (``_several_metrics``).
+    probabilities: float (n, classes), each row adding up to 1. A y of ``classes`` or more is a
+    label that training never saw: it counts as wrong, and not in the loss, which would be
+    infinite.
 
     >>> round(classification_metrics(np.array([0, 1]), np.array([[1, 0], [0.5, 0.5]]))["loss"], 4)
     0.3466
     """
+    if y.ndim == 2:
+        return _several_metrics(y, probabilities)
     classes = np.arange(probabilities.shape[1])
     predicted = probabilities.argmax(-1)
     probabilities = probabilities.astype("float64")
@@ -37,15 +45,124 @@ def classification_metrics(y: np.ndarray, probabilities: np.ndarray) -> dict[str
         "loss": float(loss),
         "accuracy": float(accuracy_score(y, predicted)),
         "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
+        "calibration_error": calibration_error(y == predicted, probabilities.max(-1)),
     }
+
+
+def _several_metrics(y, probabilities):
+    """Loss (mean binary cross-entropy, nats), accuracy, micro and macro F1, calibration error.
+
+    A label is predicted from a probability of a half on. The accuracy is the share of rows that
+    have all labels right. y may have more columns than probabilities: labels that training
+    never saw, which count as wrong, and not in the loss.
+    """
+    predicted = chosen_labels(probabilities, y.shape[1])
+    seen = y[:, : probabilities.shape[1]]
+    right = np.where(seen == 1, probabilities, 1 - probabilities).astype("float64")
+    sure = np.maximum(probabilities, 1 - probabilities)
+    return {
+        "loss": float(-np.log(np.maximum(right, 1e-7)).mean()),
+        "accuracy": float(accuracy_score(y, predicted)),
+        "micro_f1": float(f1_score(y, predicted, average="micro", zero_division=0)),
+        "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
+        "calibration_error": calibration_error((right >= 0.5).ravel(), sure.ravel()),
+    }
+
+
+def chosen_labels(probabilities: np.ndarray, num_labels: int | None = None) -> np.ndarray:
+    """Which labels have a probability of a half or more, uint8 (n, labels).
+
+    num_labels: columns of the result, where there are labels without a probability.
+    """
+    chosen = (probabilities >= 0.5).astype("uint8")
+    missing = (num_labels or chosen.shape[1]) - chosen.shape[1]
+    return np.pad(chosen, [(0, 0), (0, missing)])
+
+
+def calibration_error(right: np.ndarray, sure: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, eq. 3): how far sureness is from accuracy.
+
+    The mean over all cases of abs(accuracy - mean probability) in its bin, of equal width.
+
+    right: bool (n,), whether each prediction is. sure: float (n,), its probability.
+
+    >>> round(calibration_error(np.array([True, False]), np.array([0.9, 0.9])), 4)
+    0.4
+    """
+    places = np.minimum((sure * bins).astype(int), bins - 1)
+    gaps = np.bincount(places, right - sure.astype("float64"), bins)
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def baseline_metrics(y_train, y_test, num_classes) -> dict[str, float]:
     """The metrics of always predicting the label frequencies of the training part."""
-    dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(y_train), 1)), y_train)
-    probabilities = np.zeros((len(y_test), num_classes))
-    probabilities[:, dummy.classes_] = dummy.predict_proba(np.zeros((len(y_test), 1)))
+    several = y_train.ndim == 2
+    frequencies = y_train.mean(0) if several else np.bincount(y_train, minlength=num_classes)
+    frequencies = frequencies if several else frequencies / len(y_train)
+    return classification_metrics(y_test, np.tile(frequencies, (len(y_test), 1)))
+
+
+def text_baseline(
+    train_texts: Iterable[str], y_train, texts: Iterable[str], y_test, num_labels: int, level: str
+) -> dict[str, float]:
+    """The metrics of logistic regression on TF-IDF of n-grams, by scikit-learn.
+
+    Texts are tokens joined by spaces, of which words and pairs of words are counted; or of
+    level ``"char"`` characters, of which runs of up to five within words are.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+
+    words = {"tokenizer": str.split, "token_pattern": None, "ngram_range": (1, 2)}
+    ngrams = words if level == "word" else {"analyzer": "char_wb", "ngram_range": (1, 5)}
+    counted = TfidfVectorizer(
+        lowercase=False, sublinear_tf=True, max_features=_MOST_NGRAMS, **ngrams
+    )
+    regression = LogisticRegression(C=10, max_iter=1000, tol=1e-3)
+    if y_train.ndim == 2:
+        regression = OneVsRestClassifier(regression)
+    with warnings.catch_warnings():  # of a label that all texts have, or none
+        warnings.simplefilter("ignore")
+        model = make_pipeline(counted, regression).fit(train_texts, y_train)
+    found = model.predict_proba(texts)
+    probabilities = np.zeros((len(found), num_labels))
+    classes = np.arange(num_labels) if y_train.ndim == 2 else model.classes_
+    probabilities[:, classes] = found
     return classification_metrics(y_test, probabilities)
+
+
+def neighbour_baseline(x_train, y_train, x_test, y_test) -> dict:
+    """Accuracy and macro F1 of the label of the nearest training sequence, by scikit-learn.
+
+    Each feature has variance 1 over the training part, and padding is zeros. ``{"skipped":
+    reason}`` where it would take much longer than a minute.
+
+    x_train, x_test: (n, time, features); they may differ in time.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    size = np.prod(x_train.shape, dtype=float)
+    products = size * len(x_test)
+    if size > _MOST_VALUES or products > _MOST_PRODUCTS:
+        return {"skipped": f"{len(x_train):,} × {len(x_test):,} sequences are too many to compare"}
+    time = max(x_train.shape[1], x_test.shape[1])
+    scale = np.nanstd(x_train[:], (0, 1), dtype="float64")
+    flat = [
+        np.nan_to_num(
+            np.pad(x[:] / np.where(scale > 0, scale, 1), [(0, 0), (0, time - x.shape[1]), (0, 0)])
+        )
+        .reshape(len(x), -1)
+        .astype("float32")
+        for x in (x_train, x_test)
+    ]
+    nearest = KNeighborsClassifier(1, algorithm="brute").fit(flat[0], y_train)
+    predicted = nearest.predict(flat[1])
+    return {
+        "accuracy": float(accuracy_score(y_test, predicted)),
+        "macro_f1": float(f1_score(y_test, predicted, average="macro", zero_division=0)),
+    }
 
 
 def label_report(y, predicted, labels) -> dict[str, dict[str, float]]:

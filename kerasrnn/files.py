@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -70,8 +70,13 @@ def _cannot_write(path, error):
 
 def write_text(path: str | os.PathLike, text: str):
     """Write ``text`` to ``path`` atomically, as UTF-8."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_pieces(path, [text])
+
+
+def write_pieces(path: str | os.PathLike, pieces: Iterable[str]):
+    """Write pieces of a text to ``path`` atomically, as UTF-8."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines(pieces)
 
 
 def write_json(path: str | os.PathLike, value):

@@ -12,9 +12,20 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
+CLASS_WEIGHTS = ("none", "balanced")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
+ROLES = (  # of the columns of a table: the option, what it takes, what it is
+    ("text", "COLUMN", "Texts to classify"),
+    ("label", "COLUMN", "Classes to predict"),
+    ("target", "COLUMN,…", "Numbers to predict"),
+    ("features", "COLUMN,…", "What to predict from; a range: t0:t99"),
+    ("id", "COLUMN", "What tells sequences of several rows apart"),
+    ("time", "COLUMN", "Times of the rows"),
+    ("known", "COLUMN,…", "Features that are known in advance"),
+    ("group", "COLUMN", "Rows of one group stay in one part"),
+)
 
 _FIT = {
     "epochs": 30,
@@ -47,30 +58,58 @@ _TEXT = {
     "min_frequency": 1,
     "max_vocabulary": None,
 }
+_TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
 DATA = {
-    "classifier": {"validation_split": 0.1, "seed": 0},
+    "classifier": {"validation_split": 0.1, "seed": 0, "text": None, "label": None} | _TABLE,
+    "regressor": {
+        "validation_split": 0.1,
+        "seed": 0,
+        "horizon": None,
+        "window": None,
+        "season": None,
+        "backtest": 0,
+        "target": None,
+        "known": None,
+    }
+    | _TABLE,
     "tagger": {
         "validation_split": 0.1,
-        "column": "upos",
+        "label": None,
         "min_frequency": 2,
         "max_vocabulary": None,
+        "encoding": None,
     },
     "generator": _TEXT | {"lines": False},
     "infiller": _TEXT,
 }
 MODEL = {
     "classifier": _STACK | {"pooling": "last"},
+    "regressor": _STACK | {"pooling": "last", "quantiles": None},
     "tagger": _STACK | {"units": 128, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
     | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
     "infiller": _STACK | {"units": 128, "embedding_dim": 64},
 }
 FIT = {
-    "classifier": _FIT,
+    "classifier": _FIT | {"class_weight": "none"},
+    "regressor": _FIT | {"schedule": "cosine"},
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
+}
+OF_KIND = {  # what differs for a kind of data, in the same three tables
+    "texts": (
+        {
+            "level": None,
+            "max_vocabulary": None,
+            "min_frequency": 2,
+            "max_length": None,
+            "multi_label": None,
+        },
+        {"units": 64, "embedding_dim": 64, "dropout": 0.5, "pooling": "max"},
+        {"epochs": 10, "batch_size": 64, "learning_rate": 0.003, "schedule": "cosine"},
+    )
 }
 GENERATION = {  # of ``kerasrnn generate``
     "max_length": 500,
@@ -80,18 +119,32 @@ GENERATION = {  # of ``kerasrnn generate``
     "repetition_penalty": 1.0,
 }
 TASKS = tuple(MODEL)
-TASK_OF_KIND = {"sequences": "classifier", "sentences": "tagger", "text": "generator"}
+TASK_OF_KIND = {
+    "sequences": "classifier",
+    "texts": "classifier",
+    "numbers": "regressor",
+    "series": "regressor",
+    "sentences": "tagger",
+    "text": "generator",
+}
 
 
 def defaults(name: str) -> dict:
-    """The default of an option for each task that has it.
+    """The default of an option for each task, and each kind of data, that has one of its own.
 
     >>> defaults("pooling")
-    {'classifier': 'last'}
+    {'classifier': 'last', 'regressor': 'last', 'texts': 'max'}
     """
+    owners = {task: tables(task) for task in TASKS} | OF_KIND
     return {
-        task: table[task][name]
-        for table in (FIT, MODEL, DATA)
-        for task in table
-        if name in table[task]
+        owner: table[name] for owner, three in owners.items() for table in three if name in table
     }
+
+
+def tables(task: str, kind: str | None = None) -> list[dict]:
+    """The options of a task with their defaults: those of its data, model and fit.
+
+    kind: of the data, where it is known.
+    """
+    own = (DATA[task], MODEL[task], FIT[task])
+    return [table | more for table, more in zip(own, OF_KIND.get(kind, ({}, {}, {})), strict=True)]

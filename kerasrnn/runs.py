@@ -35,13 +35,14 @@ from kerasrnn.files import read_json, read_text, write_json, write_text
 if TYPE_CHECKING:
     from kerasrnn.text import Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 ROOT = Path("runs")
-MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
+_MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
 _TOO_LARGE = 1e100  # of a metric: no picture could show it
 _INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
-_RENAMED = {  # names of options in format 1, and what they are called now
+_RENAMED = {  # names of options in formats 1 and 2, and what they are called now
+    "column": "label",
     "unit": "level",
     "classic": "letters_only",
     "max_tokens": "max_corpus_tokens",
@@ -51,6 +52,20 @@ _RENAMED = {  # names of options in format 1, and what they are called now
     "characters": "use_characters",
 }
 _LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
+
+
+def measured(metrics: dict) -> dict[str, dict]:
+    """The rows of a table of what metrics.json holds: each part, then each baseline by its name.
+
+    >>> measured({"baseline": {"mean": {"loss": 1.0}}, "test": {"loss": 0.5}})
+    {'test': {'loss': 0.5}, 'mean': {'loss': 1.0}}
+    """
+    rows = {}
+    for part in _MEASURED:
+        found = metrics.get(part, {})
+        named = found and all(isinstance(row, dict) for row in found.values())
+        rows |= found if named else {part: found} if found else {}
+    return rows
 
 
 @dataclass(frozen=True)
@@ -98,8 +113,15 @@ class Run:
             raise InputError(message, where=None if str(path) in message else path) from error
 
     def reading(self, *names: str) -> dict:
-        """How the text of the run was read, of the options named: ``{"level": "char", …}``."""
-        options = self.info["data"].get("options", {})
+        """How the data of the run was read: ``{"text": "review", "level": "char", …}``.
+
+        names: of the options wanted; without any what its columns mean, ``{}`` where it has none.
+        """
+        said = self.info["data"]
+        columns = said.get("reading", {})
+        if not names:
+            return columns
+        options = said.get("options", {}) | columns
         return {name: options[name] for name in names if name in options}
 
     def labels(self) -> tuple[str, ...]:
@@ -113,7 +135,7 @@ class Run:
         """The content of metrics.json; empty where the run was not evaluated."""
         path = self.path / "metrics.json"
         metrics = read_json(path, dict) if path.exists() else {}
-        parts = [metrics[part] for part in MEASURED if part in metrics]
+        parts = [metrics[part] for part in _MEASURED if part in metrics]
         if not all(isinstance(part, dict) for part in parts):
             raise InputError("unexpected JSON", where=path, expected="a table for each part")
         return metrics
@@ -228,6 +250,8 @@ def _today(info):
 
     data = info["data"]
     said = data["options"] if isinstance(data.get("options"), dict) else {}
+    if said.get("column") == "upos":  # the default, whatever was read
+        said = {name: value for name, value in said.items() if name != "column"}
     data = {**renamed(data), "options": renamed(said)}
     return {**info, "data": data, "options": renamed(info["options"])}
 

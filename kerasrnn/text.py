@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ MASK = "<blank>"  # the token that stands for a hidden one, as vocabulary.json s
 _WORD = re.compile(
     r"\w+(?=n[’']t\b)|n[’']t\b|[’'](?:s|re|ve|ll|d|m)\b|\d+(?:[.,:]\d+)+|\w+|\.{2,}|[^\w\s]", re.I
 )
+_LAST_CASED = 0x1E943  # the last letter that has a case
 _BLOCK_LENGTH = 1000  # characters of a block of whole lines
 NO_SPACE_BEFORE = set(".,;:!?)]}%…'’”")
 NO_SPACE_AFTER = set("([{$‘“")
@@ -45,6 +47,13 @@ def split_words(text: str) -> list[str]:
     ['I', 'do', "n't", 'know', '.']
     """
     return re.findall(_WORD, text)
+
+
+@cache
+def lower_cases() -> dict[int, int]:
+    """The code point of each upper-case letter's lower-case one, where that is a single one."""
+    pairs = ((code, chr(code).lower()) for code in range(_LAST_CASED + 1))
+    return {code: ord(low) for code, low in pairs if len(low) == 1 and low != chr(code)}
 
 
 def split_blocks(text: str) -> list[str]:
@@ -83,6 +92,10 @@ class CharacterTokens:
     def sentences(self, text: str) -> list[list[str]]:
         """The tokens of each block of a text that is to be labelled."""
         return [list(block) for block in split_blocks(text)]
+
+    def terms(self, text: str) -> list[str]:
+        """The tokens of a text that is to be classified: its characters."""
+        return list(text)
 
     def merge(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """(token, label) pairs with neighbours of one label joined to one token.
@@ -162,6 +175,16 @@ class WordTokens:
     def sentences(self, text: str) -> list[list[str]]:
         """The words of each line of a text that is to be labelled (``split_words``)."""
         return [words for line in text.splitlines() if (words := split_words(line))]
+
+    def terms(self, text: str) -> list[str]:
+        """The tokens of a text that is to be classified: words and marks, in lower case.
+
+        Letters are lowered one by one (``lower_cases``), the same in every language.
+
+        >>> WordTokens().terms("Don't PANIC!")
+        ['do', "n't", 'panic', '!']
+        """
+        return split_words(text.translate(lower_cases()))
 
     def merge(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """(token, label) pairs as they are."""

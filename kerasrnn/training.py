@@ -86,7 +86,7 @@ def train(
     >>> from kerasrnn import load_dataset
     >>> run = train(load_dataset("digits"), epochs=1, quiet=True)  # doctest: +SKIP
     """
-    settings = task_of(data.task).settings(options, data.options)
+    settings = task_of(data.task).settings(options, data.options, data.kind)
     return run_training(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
 
 
@@ -106,7 +106,7 @@ def run_training(
     keras.utils.set_random_seed(seed)
     model = task.build(data, settings)
     batches = task.batches(data, settings, seed)
-    fitted = _compile(task, model, settings, len(batches))
+    fitted = _compile(task, model, settings, data, len(batches))
     with _obeying_interrupts() as interrupts:
         info = {"data": _describe(data), "options": settings.fit | settings.model, "seed": seed}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
@@ -193,9 +193,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     run = open_run(run)
     task = task_of(run.task)
     said = run.info["data"].get("options")
-    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {})
     if data is None:
         data = load_data(run)
+    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {}, data.kind)
     model = load_model(run)
     try:
         validate = task.validator(model, data, settings)
@@ -368,23 +368,24 @@ def _handling(handler):
         signal.signal(signal.SIGINT, before)
 
 
-def _compile(task, model, settings, steps):
+def _compile(task, model, settings, data, steps):
     """The model to fit, compiled, with all its variables made.
 
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
     optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
-    _compile_one(model, optimizer, task)
+    loss, metrics = task.loss(settings, data), task.metrics(data)
+    _compile_one(model, optimizer, loss, metrics)
     fitted = task.training_model(model, settings)
     if fitted is not model:
-        _compile_one(fitted, optimizer, task)
+        _compile_one(fitted, optimizer, loss, metrics)
     return fitted
 
 
-def _compile_one(model, optimizer, task):
-    model.compile(optimizer, task.loss(), weighted_metrics=list(task.metrics))
+def _compile_one(model, optimizer, loss, metrics):
+    model.compile(optimizer, loss, weighted_metrics=metrics)
     model.optimizer.build(model.trainable_variables)
-    if task.metrics:
+    if metrics:
         shape = (1,) * (len(model.output_shape) - 1)
         model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
         model.reset_metrics()
@@ -409,6 +410,7 @@ def _describe(data):
         "fingerprint": data.fingerprint(),
         "sizes": data.sizes(),
         "origin": data.origin,
+        "reading": data.reading,
     } | ({"level": data.level} if hasattr(data, "level") else {})
 
 

@@ -47,6 +47,11 @@ def ewt_folder():
 
 
 @pytest.fixture
+def textclass_folder():
+    return shared_data("textclass")
+
+
+@pytest.fixture
 def timeseries_folder():
     return shared_data("timeseries")
 

@@ -193,4 +193,5 @@ def test_tagging_metrics_count_tokens_and_entities_where_there_are_any():
     y, predicted, lengths, labels = scored("B-X I-X O | O", "B-X O O | O")
     metrics = tagging_metrics(y, np.eye(len(labels))[predicted], lengths, labels)
     assert metrics["accuracy"] == 0.75 and metrics["entity_f1"] == 0
-    assert list(tagging_metrics(Y, P, [4], ("a", "b", "c"))) == ["loss", "accuracy", "macro_f1"]
+    plain = ["loss", "accuracy", "macro_f1", "calibration_error"]
+    assert list(tagging_metrics(Y, P, [4], ("a", "b", "c"))) == plain

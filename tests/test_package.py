@@ -9,7 +9,7 @@ import kerasrnn
 
 FLOORS = """
 cli > exporting training > tasks > inference data > models > layers > engine
-> runs plotting evaluation > text > files > options errors
+> runs plotting evaluation regression > text > files > options errors
 """
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS.split(">")) for room in rooms.split()}
 

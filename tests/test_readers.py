@@ -155,7 +155,11 @@ def test_conllu_gives_words_and_the_column_asked_for(tmp_path, ending):
 @pytest.mark.parametrize(
     ("change", "column", "message"),
     [
-        (("", ""), "pos", "unknown column: found 'pos'; expected id or form or lemma or upos"),
+        (
+            ("", ""),
+            "pos",
+            "unknown label column: found 'pos'; expected id or form or lemma",
+        ),
         (("\tMD", ""), "upos", "a.conllu:3: not a line of CoNLL-U: found 9 columns; expected 10"),
         (("\tPART", "\t_"), "upos", "a.conllu:4: a token without a label \\(upos\\): found '_'"),
         (("\tPART", "\t "), "upos", "a.conllu:4: a token without a label"),
@@ -237,7 +241,7 @@ def test_a_sentence_of_many_tokens_is_read(tmp_path, end):
 
 
 def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
-    x, lengths, labels = read_ts(write_ts(tmp_path))
+    x, labels, lengths = read_ts(write_ts(tmp_path))
     assert (
         x.dtype == np.float32 and lengths.tolist() == [3, 2] and labels.tolist() == ["up", "down"]
     )
@@ -247,14 +251,14 @@ def test_sequences_of_unequal_length_of_a_ts_file(tmp_path):
 
 def test_a_ts_file_of_equal_length_and_without_labels(tmp_path):
     header = "@univariate true\n@EQUALLENGTH True\n@seriesLength 3\n@classLabel false\n@DATA\n"
-    x, lengths, labels = read_ts(write_ts(tmp_path, "1,2,3\n4,5,6", header))
+    x, labels, lengths = read_ts(write_ts(tmp_path, "1,2,3\n4,5,6", header))
     assert x.tolist() == [[[1], [2], [3]], [[4], [5], [6]]]
     assert lengths is None and labels is None
 
 
 def test_dimensions_that_the_header_leaves_out_are_those_of_the_first_line(tmp_path):
     header = TS_HEADER.replace("@dimensions 2\n", "")
-    assert read_ts(write_ts(tmp_path, header=header))[0].shape == (2, 3, 2)
+    assert read_ts(write_ts(tmp_path, header=header)).x.shape == (2, 3, 2)
     with pytest.raises(
         InputError, match="a.ts:11: a line of other dimensions: found 1; expected 2"
     ):
@@ -319,6 +323,6 @@ def test_a_defective_header_of_a_ts_file_is_named(tmp_path, old, new, message):
 )
 def test_the_published_ts_files(timeseries_folder, name, shape, lengths, classes):
     # Shapes and lengths as timeseriesclassification.com states them.
-    x, found, labels = read_ts(timeseries_folder / name / f"{name}_TRAIN.ts")
+    x, labels, found = read_ts(timeseries_folder / name / f"{name}_TRAIN.ts")
     assert x.shape == shape and len(set(labels)) == classes
     assert lengths == (None if found is None else (found.min(), found.max()))

@@ -14,7 +14,9 @@ from kerasrnn.cli.common import Group
 
 __all__ = ["main"]
 
-_FILES = ("train", "evaluate", "use", "export", "info")  # in the order of the help
+_FILES = (  # in the order of the help
+    *("train", "inspect", "evaluate", "predict", "use", "export", "info"),
+)
 
 
 @click.group(cls=Group)

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from kerasrnn.errors import InputError
 _WIDTH = 100  # columns of a help text at most
 _INTERRUPTED = 130  # exit code after Ctrl-C, as a shell gives it
 _QUIET = "kerasrnn.quiet"
+_FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
 
 class Group(click.Group):
@@ -223,6 +224,16 @@ def load_predictor(path: str | None, task: str | None = None):
         )
     row = task_of(task or source.task)
     return source, row, row.predictor.load(source)
+
+
+def split_model(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The path of the model that comes first, None for the newest run, and the other arguments."""
+    first, *rest = arguments or ("",)
+    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
+    meant = first.startswith(("runs/", "saved_models/"))
+    if meant or any(map(os.path.isfile, files)):
+        return first, rest
+    return None, list(arguments)
 
 
 def _may_be_export(path):

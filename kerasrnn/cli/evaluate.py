@@ -6,36 +6,84 @@ import os
 
 import click
 
-from kerasrnn.cli.common import RUN, find_run, import_tensorflow, option, talk, verb
-from kerasrnn.cli.output import print_details, print_json, print_metrics, print_runs, run_row
+from kerasrnn.cli.common import (
+    RUN,
+    RUN_OR_DATA,
+    find_run,
+    import_tensorflow,
+    load_predictor,
+    option,
+    split_model,
+    talk,
+    verb,
+)
+from kerasrnn.cli.output import (
+    print_confusion,
+    print_details,
+    print_json,
+    print_metrics,
+    print_runs,
+    run_row,
+)
 from kerasrnn.errors import InputError
+from kerasrnn.files import replacing_directory, write_json
 
 
-@verb()
-@click.argument("run", type=RUN, required=False)
-def evaluate(run, as_json):
-    """Evaluate a run on its held-out part.
+@verb(output=("DIRECTORY", "Directory to make for the metrics and pictures of DATA"))
+@click.argument("arguments", type=RUN_OR_DATA, nargs=-1, metavar="[RUN|EXPORT] [DATA]")
+@option("--encoding", metavar="NAME", help="Encoding of text files  [utf-8]")
+def evaluate(arguments, encoding, output, as_json):
+    """Evaluate a run on its held-out part, or a run or an export on other labelled DATA.
 
-    RUN is by default the newest. A classifier or tagger is scored on its test part, beside a
-    baseline that knows only how frequent each label is, or which label each word has most
-    often; confusion.png is drawn. A generator reads the whole validation text, beside smoothed
-    n-gram models; an infiller predicts masked tokens. The numbers go to metrics.json too.
+    The run is by default the newest. Without DATA a classifier, tagger or regressor is scored on
+    its test part, beside baselines, and confusion.png is drawn. A generator reads the whole
+    validation text, beside smoothed n-gram models; an infiller predicts masked tokens. The
+    numbers go to metrics.json of the run too.
+
+    DATA is a file or folder of the kind that the model was trained on, with labels; a label that
+    training did not have counts as wrong.
 
     \b
     Examples:
       kerasrnn evaluate
       kerasrnn evaluate runs/digits-classifier-1 --json
+      kerasrnn evaluate runs/reviews-classifier-1 new.csv -o scores
     """
-    run = find_run(run)
-    import_tensorflow()
-    from kerasrnn.training import evaluate as evaluate_run
+    path, data = split_model(arguments)
+    if len(data) > 1:
+        raise InputError("several data sets to evaluate on", found=" ".join(data), expected="one")
+    if data:
+        source, metrics = _score(path, data[0], encoding, output)
+    else:
+        if encoding or output:
+            raise InputError("--encoding and --output are for DATA", fix="name the data")
+        source = find_run(path)
+        import_tensorflow()
+        from kerasrnn.training import evaluate as evaluate_run
 
-    metrics = evaluate_run(run)
+        metrics = evaluate_run(source)
     if as_json:
-        print_json({"run": str(run), **metrics})
+        print_json({"run": str(source), **metrics})
         return
     print_metrics(metrics)
     print_details(metrics)
+    if "confusion" in metrics:
+        print_confusion(**metrics["confusion"])
+
+
+def _score(path, data, encoding, output):
+    """The model and its metrics on some data; written into a new directory where one is named."""
+    source, task, predictor = load_predictor(path)
+    if output is None:
+        return source, task.score(predictor, data, None, encoding)
+    if os.path.lexists(output):
+        raise InputError(f"{output} exists already", fix="choose another --output")
+    with replacing_directory(output) as folder:
+        folder.mkdir()
+        metrics = task.score(predictor, data, folder, encoding)
+        write_json(folder / "metrics.json", metrics)
+    talk(f"wrote {output}")
+    return source, metrics
 
 
 @verb(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from kerasrnn.runs import MEASURED, Run
+from kerasrnn.runs import Run, measured
 
 _TITLES = {
+    "micro_f1": "micro F1",
     "macro_f1": "macro F1",
+    "calibration_error": "calib. err.",
     "entity_precision": "ent. prec.",
     "entity_recall": "ent. recall",
     "entity_f1": "entity F1",
@@ -18,6 +23,7 @@ _TITLES = {
     "bits_per_word": "bits/word",
 }
 _REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
+_MOST_COLUMNS = 12  # labels of a confusion matrix that is printed
 _HEADLINES = ("accuracy", "perplexity")  # the metric that stands for a run, the first it has
 
 
@@ -35,6 +41,18 @@ def print_json(value):
     click.echo(to_json(value))
 
 
+def csv_lines(batches: Iterable[Mapping[str, Sequence]]) -> Iterator[str]:
+    """Batches of columns as the lines of one CSV table, a header first."""
+    names = None
+    for columns in batches:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if names is None:
+            writer.writerow(names := list(columns))
+        writer.writerows(zip(*columns.values(), strict=True))
+        yield text.getvalue()
+
+
 def _finite(value):
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
@@ -44,18 +62,19 @@ def _finite(value):
 
 
 def print_metrics(metrics: dict):
-    """Print what was measured on each part, and the baseline, as a table."""
-    rows = {part: metrics[part] for part in MEASURED if part in metrics}
+    """Print what was measured on each part, and the baselines, as a table."""
+    rows = measured(metrics)
     first = next(iter(rows.values()), {})
     titles = {
         name: _TITLES.get(name, name) for name, value in first.items() if isinstance(value, float)
     }
     widths = {name: max(10, len(title) + 2) for name, title in titles.items()}
-    click.echo(" " * 14 + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
+    wide = max(14, *(len(part) + 2 for part in rows)) if rows else 14
+    click.echo(" " * wide + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
     for part, row in rows.items():
         part = f"{row['ngram']}-gram" if "ngram" in row else part
         cells = (f"{show_number(row.get(name)):>{width}}" for name, width in widths.items())
-        click.echo(f"{part:<14}" + "".join(cells))
+        click.echo(f"{part:<{wide}}" + "".join(cells) + row.get("skipped", ""))
 
 
 def print_details(metrics: dict):
@@ -70,6 +89,15 @@ def print_details(metrics: dict):
                 f"{label:<14}{row['precision']:>10.4f}{row['recall']:>10.4f}"
                 f"{row['f1']:>10.4f}{row['support']:>10}"
             )
+
+
+def print_confusion(labels: list[str], counts: list[list[int]]):
+    """Print how often each label was taken for which, the true ones in rows, where it fits."""
+    if len(labels) > _MOST_COLUMNS:
+        return
+    click.echo("\npredicted     " + "".join(f"{label[:7]:>8}" for label in labels))
+    for label, row in zip(labels, counts, strict=True):
+        click.echo(f"{label[:13]:<14}" + "".join(f"{count:>8,}" for count in row))
 
 
 def run_row(run: Run) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import click
@@ -11,28 +12,30 @@ from kerasrnn.cli.common import DATA, import_tensorflow, is_quiet, option, talk,
 from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
-_TEXT = "Text (generator, infiller)"
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
 
 
-class _Units(click.ParamType):
-    """``50`` or ``64,32``."""
+class _List(click.ParamType):
+    """Numbers such as ``64,32``."""
 
-    name = "units"
+    name = "numbers"
+
+    def __init__(self, kind: type, example: str):
+        self.kind, self.example = kind, example
 
     def convert(self, value, param, ctx):
         try:
-            return tuple(int(part) for part in value.split(","))
+            return tuple(self.kind(part) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a number or a list like 64,32", param, ctx)
+            self.fail(f"{value!r} is not a number or a list like {self.example}", param, ctx)
 
 
-# Of each group the options, their types (choices, or bool for a flag), and what they are; for
-# {} the choices are put in.
+# Of each group the options, their types (choices, bool for a flag, or what is shown of a text),
+# and what they are; for {} the choices are put in.
 _OPTIONS = {
     "Model": (
-        ("--units", _Units(), "Layer width"),
+        ("--units", _List(int, "64,32"), "Layer width"),
         ("--layers", int, "Layers  [one for each of --units]"),
         ("--stacked", bool, "Two layers, the same as --layers 2"),
         ("--cell", options.CELLS, "Recurrent cell: {}"),
@@ -52,19 +55,31 @@ _OPTIONS = {
         ("--learning-rate", float, "Learning rate"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
+        ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
     ),
     "Data": (
         ("--task", options.TASKS, "{}  [by DATA]"),
+        ("--test", "PATH", "Test part in another file"),
+        ("--encoding", "NAME", "Encoding of text files  [utf-8]"),
         ("--validation-split", float, "Fraction held out to choose the best epoch"),
-        ("--column", str, "CoNLL-U column to predict"),
         ("--min-frequency", int, "Rarer tokens are unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
-    _TEXT: (
+    "Columns (classifier, regressor)": tuple((f"--{name}", *row) for name, *row in options.ROLES),
+    "Forecasts (regressor)": (
+        ("--horizon", int, "Rows to predict  [a season]"),
+        ("--window", int, "Rows to predict from"),
+        ("--season", int, "Rows after which the series repeats  [found]"),
+        ("--quantiles", _List(float, "0.1,0.5,0.9"), "Quantiles to predict"),
+        ("--backtest", int, "Origins of a backtest"),
+    ),
+    "Text": (
         ("--level", options.LEVELS, "Kind of token: {}"),
+        ("--max-length", int, "Tokens that are read of each text"),
+        ("--multi-label", "TEXT", "What separates the labels of a text"),
         ("--lines", bool, "Lines are independent, such as names"),
         ("--letters-only", bool, "Keep letters only, in lower case"),
-        ("--max-corpus-tokens", int, "Use at most this many tokens of the text"),
+        ("--max-corpus-tokens", int, "Most tokens of the text"),
         ("--sequence-length", int, "Tokens per training sequence"),
         ("--sampling", options.SAMPLINGS, "{} sequences"),
         ("--mask-rate", float, "Fraction of tokens masked in training"),
@@ -80,13 +95,14 @@ def _training_options(function):
     for group, rows in reversed(_OPTIONS.items()):
         for names, kind, text in reversed(rows):
             choices, flag = isinstance(kind, tuple), kind is bool
-            settings = {"is_flag": flag, "metavar": _METAVARS.get(kind, "N[,N…]")}
+            metavar = kind if isinstance(kind, str) else _METAVARS.get(kind, "N[,N…]")
+            settings = {"is_flag": flag, "metavar": metavar}
             if choices:
                 settings = {"metavar": "NAME"}
                 text = text.format(f"{', '.join(kind[:-1])} or {kind[-1]}")
             name = names.split("/")[0].lstrip("-").replace("-", "_")
             help = _of_tasks(options.defaults(name), text, group, show="/" in names or not flag)
-            type = click.Choice(kind) if choices else kind
+            type = click.Choice(kind) if choices else str if isinstance(kind, str) else kind
             add = option(names, type=type, default=None, help=help, group=group, **settings)
             function = add(function)
     return function
@@ -94,9 +110,11 @@ def _training_options(function):
 
 def _of_tasks(values, text, group, show):
     """What an option is, the tasks that have it, and its default for each of them."""
-    others = [task for task in options.TASKS if task not in values]
-    if values and others and f"({', '.join(values)})" not in group:
-        text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(values)}) {text}"
+    of_texts = {"classifier"} if "texts" in values else set()
+    others = [task for task in options.TASKS if task not in {*values} | of_texts]
+    having = [owner for owner in values if owner in options.TASKS or "classifier" not in values]
+    if having and others and f"({', '.join(having)})" not in group:
+        text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(having)}) {text}"
     tasks_of = {}
     for task, value in values.items():
         tasks_of.setdefault(value, []).append(task)
@@ -111,7 +129,8 @@ def _of_tasks(values, text, group, show):
 
 
 def _spell(value):
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+    words = {"True": "yes", "False": "no", "None": "found"}
+    return words.get(f"{value}", f"{value}")
 
 
 @verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
@@ -122,24 +141,29 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
     \b
-    DATA  classifier           digits, mnist, .npz, .ts, a UCR/UEA or IDX folder
+    DATA  classifier           digits, mnist, tables, texts by class, .npz, .ts, .arff, IDX
+          regressor            tables of sequences with numbers to predict, series to forecast
           tagger               python, .conllu, .conll, or a folder of them
           generator, infiller  english, shakespeare, time-machine, texts, folders, -
+
+    'kerasrnn inspect DATA' shows what is found in it.
 
     \b
     Examples:
       kerasrnn train --stacked
       kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
+      kerasrnn train reviews.csv --text review --label sentiment
+      kerasrnn train passengers.csv --horizon 12
       kerasrnn train time-machine --task infiller
     """
-    from kerasrnn.data.kinds import kind_of
-
     data = data or ("digits",)
     given = {name: value for name, value in given.items() if value is not None}
     check_seed(seed)
-    name = task or options.TASK_OF_KIND[kind_of(data[0])]
+    name, kind = _task_of(data[0], task, given)
+    if "test" in given:
+        given["test"] = os.path.abspath(given["test"])
     if layers is not None or stacked:
-        units = given.get("units", (options.MODEL[name]["units"],))
+        units = given.get("units", (options.tables(name, kind)[1]["units"],))
         given["units"] = _stack_units(units, layers, stacked)
     if "seed" in options.DATA[name]:
         given["seed"] = seed
@@ -148,7 +172,7 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
     from kerasrnn.training import run_training
 
     row = task_of(name)
-    settings = row.settings(given)
+    settings = row.settings(given, kind=kind)
     loaded = row.load(*data, **settings.data)
     run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
     metrics = run.metrics()
@@ -160,6 +184,18 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
     talk("next")
     for words in (row.next_command(loaded, run), ["evaluate", str(run)], ["plot", str(run)]):
         talk(f"  kerasrnn {shlex.join(words)}")
+
+
+def _task_of(source, task, given):
+    """The task for a source, and the kind of its data; None where nothing depends on it."""
+    if task not in (None, "classifier", "regressor"):
+        return task, None
+    from kerasrnn.data.kinds import kind_of
+    from kerasrnn.data.roles import Roles
+
+    roles = {name: given[name] for name, *_ in options.ROLES if name in given}
+    kind = kind_of(source, roles=Roles(**roles), task=task, encoding=given.get("encoding"))
+    return task or options.TASK_OF_KIND[kind], kind
 
 
 def _stack_units(units, layers, stacked):

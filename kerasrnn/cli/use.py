@@ -1,20 +1,18 @@
-"""``kerasrnn predict``, ``generate`` and ``infill``: models in use."""
+"""``kerasrnn generate`` and ``infill``: text from models."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from itertools import chain
 
 import click
 
 from kerasrnn import options
-from kerasrnn.cli.common import RUN, RUN_OR_DATA, load_predictor, option, talk, verb
-from kerasrnn.cli.output import print_json, to_json
+from kerasrnn.cli.common import RUN, load_predictor, option, verb
+from kerasrnn.cli.output import print_json
 from kerasrnn.errors import InputError
 
 _SEARCH = {"max_length", "stop", "unknown"}  # the options of generate that beam search has
-_FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 _source_argument = click.argument("source", type=RUN, required=False, metavar="[RUN|EXPORT]")
 _unknown_option = option(
     "--unknown",
@@ -22,78 +20,6 @@ _unknown_option = option(
     default="error",
     help="Tokens that the model does not know: refuse, skip, or read as unknown  [error]",
 )
-
-
-@verb(output=("FILE", "Write to a file instead of stdout"))
-@click.argument("inputs", type=RUN_OR_DATA, nargs=-1, metavar="[RUN|EXPORT] INPUT...")
-def predict(inputs, output, as_json):
-    """Predict the labels or texts of INPUT.
-
-    The first argument is the model where it is a run or an export; by default the newest run.
-
-    A classifier: INPUT is an .npz file with x (and lengths), an .npy file, a .ts file, an IDX
-    file of images, or a data set's name for its test part. Prints CSV: index, label,
-    probability; with --json a list of {"label", "probabilities"}.
-
-    A tagger: INPUT is a text file, a .conllu file whose words are taken as they are, - for
-    standard input, or the text itself. Prints a token and its label per line, and a blank line
-    after each sentence; with --json a list of lists of {"token", "label"}; with -o words.png a
-    picture of the words in the colours of their labels.
-
-    A generator or infiller: INPUT is a prompt, a text with blanks, or - for standard input.
-
-    A SavedModel is code: use only exports from people you trust.
-
-    \b
-    Examples:
-      kerasrnn predict digits
-      kerasrnn predict runs/ud-ewt-tagger-1 "Time flies like an arrow."
-      kerasrnn predict saved_models/digits-classifier-1 digits -o labels.csv
-    """
-    path, inputs = _split_model(inputs)
-    _, task, predictor = load_predictor(path)
-    if task.kind == "text":
-        inputs = [_read_text(text) for text in inputs]
-    predictions = task.predictions(predictor, inputs)
-    text = to_json(predictions.records) + "\n" if as_json else predictions.text
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    _write(output, text, predictions.draw)
-    talk(f"wrote {output}")
-
-
-def _write(output, text, draw):
-    """Write a text, or for the suffix of a picture the picture."""
-    from kerasrnn import plotting
-    from kerasrnn.files import write_text
-
-    if output.suffix.lower() not in plotting.FORMATS:
-        write_text(output, text)
-    elif draw is None:
-        raise InputError("no picture of these predictions", found=output.name, expected="a .csv")
-    else:
-        plotting.save(output, draw)
-
-
-def _split_model(arguments):
-    """The path of the model, None for the newest run, and the inputs."""
-    first, *rest = arguments or ("",)
-    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
-    meant = len(arguments) > 1 and first.split(os.sep)[0] in ("runs", "saved_models")
-    path, inputs = (first, rest) if meant or any(map(os.path.isfile, files)) else (None, arguments)
-    if not inputs:
-        raise click.UsageError("Missing argument 'INPUT...'.")
-    return path, list(inputs)
-
-
-def _read_text(text):
-    """A text of the command line; for ``-`` standard input without its last line end."""
-    if text != "-":
-        return text
-    from kerasrnn.data.readers.text_files import read_standard_input
-
-    return read_standard_input().removesuffix("\n")
 
 
 def _number_option(name, type, metavar, help):
@@ -138,7 +64,9 @@ def generate(source, prompt, samples, beams, unknown, seed, as_json, **given):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(other))
         raise InputError(f"{names} with --beams, which does not sample")
     source, _, generator = load_predictor(source, "generator")
-    prompt = _read_text(prompt)
+    from kerasrnn.data.inputs import text_of
+
+    prompt = text_of(prompt)
     answer = {"run": str(source), "prompt": prompt}
     chosen = {"samples": samples, "unknown": unknown}
     if beams is None:
@@ -178,8 +106,10 @@ def infill(arguments, alternatives, unknown, as_json):
     if len(arguments) > 2:
         raise click.UsageError("Too many arguments: expected [RUN|EXPORT] TEXT.")
     *path, text = arguments
+    from kerasrnn.data.inputs import text_of
+
     source, _, infiller = load_predictor(path[0] if path else None, "infiller")
-    filled, blanks = infiller.fill(_read_text(text), alternatives=alternatives, unknown=unknown)
+    filled, blanks = infiller.fill(text_of(text), alternatives=alternatives, unknown=unknown)
     if as_json:
         rows = [[{"token": token, "probability": p} for token, p in row] for row in blanks]
         print_json({"run": str(source), "text": filled, "blanks": rows})
@@ -190,4 +120,4 @@ def infill(arguments, alternatives, unknown, as_json):
             click.echo("  ".join(f"{token!r} {p:.4f}" for token, p in row))
 
 
-VERBS = [predict, generate, infill]
+VERBS = [generate, infill]

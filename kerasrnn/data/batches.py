@@ -22,14 +22,14 @@ class SequenceBatches(keras.utils.PyDataset):
     """Batches of a part, in an order that is fixed by (seed, epoch) and differs every epoch.
 
     ``fit(shuffle=True)`` repeats one order after ``set_random_seed``. Gives x and y, or
-    ``{"x", "lengths"}`` and y where lengths differ.
+    ``{"x", "lengths"}`` and y where lengths differ, and weights where there are some, (n,).
     """
 
     tokens = None  # there are none to count
 
-    def __init__(self, part: Part, batch_size: int, seed: int):
+    def __init__(self, part: Part, batch_size: int, seed: int, weights: np.ndarray | None = None):
         super().__init__()
-        self.part, self.batch_size, self.seed = part, batch_size, seed
+        self.part, self.batch_size, self.seed, self.weights = part, batch_size, seed, weights
         self.epoch = -1
         self.on_epoch_end()
 
@@ -38,9 +38,10 @@ class SequenceBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         start = index * self.batch_size
-        batch = self.part.take(self.order[start : start + self.batch_size])
+        chosen = self.order[start : start + self.batch_size]
+        batch = self.part.take(chosen)
         x = batch.x if batch.lengths is None else {"x": batch.x, "lengths": batch.lengths}
-        return x, batch.y
+        return (x, batch.y) if self.weights is None else (x, batch.y, self.weights[chosen])
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -214,7 +215,7 @@ class SentenceBatches(keras.utils.PyDataset):
     def __getitem__(self, index):
         batch = self._read(index)
         if index == 1:  # Keras takes each size for fixed that its first two batches share
-            batch = keras.tree.map_structure(_longer_than, batch, self._read(0))
+            batch = keras.tree.map_structure(longer_than, batch, self._read(0))
         return batch
 
     def _read(self, index):
@@ -231,7 +232,7 @@ class SentenceBatches(keras.utils.PyDataset):
         self.groups = [self.groups[index] for index in rng.permutation(number)]
 
 
-def _longer_than(array, other):
+def longer_than(array, other):
     """The array, padded by one along each axis but the first where the two are of one size."""
     same = [int(a == b) for a, b in zip(array.shape[1:], other.shape[1:], strict=True)]
     return np.pad(array, [(0, 0)] + [(0, more) for more in same])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from kerasrnn.data.parts import real_steps
+from kerasrnn.data.storage import FileArray, chunks
 from kerasrnn.errors import InputError
 
 _LARGEST = 1e18  # whose square float32 still holds
 
 
 def check_sequences(
-    x: np.ndarray, lengths: np.ndarray | None, where: str, what: str
+    x: np.ndarray | FileArray, lengths: np.ndarray | None, where: str, what: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Sequences as (n, time, features) with zeros as padding, and lengths as int32 or None.
 
@@ -29,6 +32,10 @@ def check_sequences(
         )
     if 0 in x.shape:
         raise InputError("empty data", where=where, found=f"{what} x {x.shape}")
+    if isinstance(x, FileArray):  # its padding is zeros already, as who wrote it knows
+        lengths = None if lengths is None else _check_lengths(lengths, x, where, what)
+        _check_values(x, lengths, where, what)
+        return x, lengths
     if x.dtype.kind == "f" or x.dtype.itemsize > 4:
         with np.errstate(over="ignore"):  # what becomes infinite is named below
             x = x.astype("float32", copy=False)
@@ -36,21 +43,63 @@ def check_sequences(
         lengths = _check_lengths(lengths, x, where, what)
         real = real_steps(lengths, x.shape[1])
         x = np.where(real[:, :, None], x, np.zeros((), x.dtype))
-    _check_values(x, where, what)
+    _check_values(x, lengths, where, what)
     return x, lengths
 
 
-def _check_values(x, where, what):
-    finite = np.isfinite(x) if x.dtype.kind == "f" else np.True_
-    if not finite.all():
-        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+def has_missing(x: np.ndarray | FileArray, lengths: np.ndarray | None = None) -> bool:
+    """Whether sequences (n, time, features) lack a value: NaN in one of their ``lengths`` steps.
+
+    >>> x = np.array([[[1.0], [np.nan]]])
+    >>> has_missing(x), has_missing(x, np.array([1]))
+    (True, False)
+    """
+    if x.dtype.kind != "f":
+        return False
+    return any(np.isnan(steps).any() for steps in step_chunks(x, lengths))
+
+
+def step_chunks(
+    x: np.ndarray | FileArray, lengths: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """The real steps of sequences (n, time, features) in pieces, (steps, features) each."""
+    for start, chunk in chunks(x):
+        steps = chunk.reshape(-1, chunk.shape[2])
+        if lengths is not None:
+            steps = steps[real_steps(lengths[start : start + len(chunk)], chunk.shape[1]).ravel()]
+        yield steps
+
+
+def _check_values(x, lengths, where, what):
+    for start, chunk in chunks(x):
+        _check_chunk(chunk, start, where, what)
+    if what != "training" or x.dtype.kind != "f":
+        return
+    seen = np.zeros(x.shape[2], bool)  # features of which there is any value
+    for steps in step_chunks(x, lengths):
+        seen |= ~np.isnan(steps).all(0)
+        if seen.all():
+            return
+    raise InputError(
+        "a feature without any value in the training part",
+        where=where,
+        found=f"feature {seen.argmin() + 1} of {len(seen)}",
+        fix="leave it out",
+    )
+
+
+def _check_chunk(x, start, where, what):
+    infinite = np.isinf(x) if x.dtype.kind == "f" else np.False_
+    if infinite.any():
+        index = tuple(int(i) for i in np.argwhere(infinite)[0])
+        place = ", ".join(map(str, (start + index[0], *index[1:])))
         raise InputError(
             f"{what} sequences with values that are not finite",
             where=where,
-            found=f"{x[index]} at x[{', '.join(map(str, index))}] ({(~finite).sum():,} in all)",
-            expected="numbers; where sequences end early, pad and store 'lengths'",
+            found=f"{x[index]} at x[{place}]",
+            expected="numbers, NaN where one is missing",
         )
-    largest = max(abs(float(x.max())), abs(float(x.min())))
+    largest = max(abs(float(reduce(x, axis=None))) for reduce in (np.fmax.reduce, np.fmin.reduce))
     if largest > _LARGEST:
         raise InputError(
             f"{what} sequences with values too large for float32 statistics",

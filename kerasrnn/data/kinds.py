@@ -10,11 +10,21 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasrnn.data.readers import conll, idx, numpy_arrays, text_files, ts
+from kerasrnn.data.readers import (
+    arff,
+    conll,
+    idx,
+    labelled_texts,
+    numpy_arrays,
+    sequence_folders,
+    text_files,
+    ts,
+    ucr,
+)
+from kerasrnn.data.readers.part_files import TABLES, first_text, head_of, is_named, part_of
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
@@ -26,53 +36,113 @@ NAMES = {  # of data that needs no path, and their kinds
     "time-machine": "text",
     "shakespeare": "text",
 }
-_HEAD = 1 << 16  # characters of a file that are looked at
 _MOST = 0.95  # fraction of the lines that agree about the columns of a table
-_SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
+_NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
 _ENTITY = re.compile(r"O|[BIESLU]-\S+")
 _TAG = re.compile(r"[^a-z\s\d]{1,8}|[A-Z][A-Z0-9_$|:=-]*")
 _JSON = re.compile(  # an object, or a list of objects, lists, strings or numbers
     r"""\s*(\{\s*("[^"]*"\s*:|\}) | \[\s*(\{\s*["}]|\[\s*["\d-]|"[^"]*"\s*[,\]]|-?[\d.]+\s*,))""",
     re.VERBOSE,
 )
-_NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
 
 
 class Format(NamedTuple):
     """A format of data files.
 
-    pattern: the names of its files. kind: of its data. read: from a path to ``Arrays``
-    (sequences), from a path and a column to (tokens, labels) of each sentence, or from a path
-    to pieces of text; None where no file holds all. read_inputs: from a path to sequences to
-    predict and their lengths. folder: the names of files that mark a folder of it.
-    read_folder: from such a folder to ``Arrays``.
+    said: its name. pattern: the names of its files, gzipped or not. kind: of its data, or
+    ``"table"``, whose columns say it. read: from a path to ``Arrays`` (sequences), from a path and
+    an encoding to ``TextParts`` (texts), from a path and a column to (tokens, labels) of each
+    sentence, or from a path to pieces of text; None where no file holds all. read_inputs: from a
+    path to sequences to predict and their lengths. folder: the names of files that mark a folder
+    of it. read_folder: from such a folder to what ``read`` gives. holds: whether a file so named,
+    or where ``folder`` is None a folder, is of the format by what is in it; None where the name
+    says enough.
     """
 
+    said: str
     pattern: str
     kind: str
     read: Callable | None
     read_inputs: Callable | None = None
     folder: str | None = None
     read_folder: Callable | None = None
+    holds: Callable[[Path], object] | None = None
+
+
+def _has_columns_of_labels(path):
+    head = first_text(path)
+    lines = [line.strip() for line in head_of(path)]
+    return bool(lines) and _columns_of_labels(head, lines)
+
+
+def _has_columns(path):
+    """Whether lines are separated by tabs, commas or semicolons, the same number in most."""
+    lines = [line.strip() for line in head_of(path)]
+    if len(lines) > 2 and sum(map(bool, map(_NUMBERS.fullmatch, lines))) >= _MOST * len(lines):
+        return True
+    return any(_is_separated(lines, separator) for separator in "\t,;")
 
 
 FORMATS = (
-    Format("*.ts", "sequences", ts.read_dataset, ts.read_inputs, "*_TRAIN.ts", ts.read_folder),
-    Format("*.np[yz]", "sequences", numpy_arrays.read_dataset, numpy_arrays.read_inputs),
-    Format("*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
-    Format("*.conll", "sentences", lambda path, column: conll.read_conll(path), folder="*.conll"),
     Format(
-        "*idx[13]-ubyte*", "sequences", None, idx.read_inputs, "*idx[13]-ubyte*", idx.read_folder
+        *(".ts of the UEA archive", "*.ts", "sequences", ts.read_dataset, ts.read_inputs),
+        *("*_TRAIN.ts", ts.read_folder),
     ),
-    Format("*.txt", "text", text_files.read_text, folder="**/*.txt"),
+    Format(
+        *(".arff of the UEA archive", "*.arff", "sequences", arff.read_dataset, arff.read_inputs),
+        *("*_TRAIN.arff", arff.read_folder),
+    ),
+    Format(
+        *("NumPy's .npz or .npy", "*.np[yz]", "sequences"),
+        *(numpy_arrays.read_dataset, numpy_arrays.read_inputs),
+        *("*.npy", numpy_arrays.read_folder),
+    ),
+    Format("CoNLL-U", "*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
+    Format("CoNLL columns", "*.conll", "sentences", conll.read_conll, folder="*.conll"),
+    Format(
+        *("IDX", "*idx[13]-ubyte*", "sequences", None, idx.read_inputs),
+        *("*idx[13]-ubyte*", idx.read_folder),
+    ),
+    Format(
+        *("text of the UCR archive", "*.t[sx][vt]", "sequences", ucr.read_dataset),
+        *(ucr.read_inputs, "*_TRAIN.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
+    ),
+    Format(
+        *("labelled texts", "*", "texts", labelled_texts.read_dataset),
+        read_folder=labelled_texts.read_dataset,
+        holds=labelled_texts.find,
+    ),
+    Format(
+        *("a table a sequence in folders by class", "*", "sequences", None),
+        read_folder=sequence_folders.read_dataset,
+        holds=sequence_folders.find,
+    ),
+    *(Format("table", pattern, "table", None, folder=pattern) for pattern in TABLES),
+    Format(
+        *("CoNLL columns", "*", "sentences", conll.read_conll),
+        folder="*train*",
+        holds=_has_columns_of_labels,
+    ),
+    Format("table", "*", "table", None, holds=_has_columns),
+    Format("text", "*", "text", text_files.read_text, folder="**/*.txt"),
 )
 
 
-def kind_of(source: str | os.PathLike) -> str:
+def kind_of(
+    source: str | os.PathLike,
+    *,
+    roles=None,
+    task: str | None = None,
+    encoding: str | None = None,
+) -> str:
     """The kind of data, from its name, or from the name and content of a file or folder.
 
-    Returns ``"sequences"``, ``"sentences"`` or ``"text"``. Raises ``InputError`` for data that
-    is not there, or a file of another suffix that is not prose (``check_is_prose``).
+    source: a name of ``NAMES``, ``-``, or a path. roles, task, encoding: as of
+    ``data.sources.read_source``; they may decide how a table is read.
+
+    Returns ``"sequences"``, ``"numbers"`` (sequences with numbers to predict), ``"series"``,
+    ``"texts"``, ``"sentences"`` or ``"text"``. Raises ``InputError`` for data that is not there,
+    or that is no prose and nothing else either.
 
     >>> kind_of("digits"), kind_of("python"), kind_of("-")
     ('sequences', 'sentences', 'text')
@@ -80,28 +150,55 @@ def kind_of(source: str | os.PathLike) -> str:
     source = os.fspath(source)
     if source in NAMES or source == "-":
         return NAMES.get(source, "text")
+    kind = format_of(source).kind
+    if kind == "table":
+        from kerasrnn.data.sources import layout_of
+
+        return layout_of(source, roles=roles, task=task, encoding=encoding).kind
+    if kind == "text" and not os.path.isdir(source):
+        check_is_prose(source)
+    return kind
+
+
+def format_of(source: str | os.PathLike) -> Format:
+    """The format of a file or folder, from its name and content.
+
+    Raises ``InputError`` where there is none.
+    """
     if os.path.isdir(source):
-        return folder_format(Path(source)).kind
-    check_exists(source, NAMES)
-    found = file_format(source)
-    if found is not None and found.kind != "text":
-        return found.kind
-    check_is_prose(source)
-    return "text"
+        return folder_format(Path(source))
+    check_exists(os.fspath(source), NAMES)
+    return file_format(source)
 
 
-def file_format(path: str | os.PathLike) -> Format | None:
-    """The format of a file by its name, or None."""
-    name = os.path.basename(path)
-    return next((row for row in FORMATS if fnmatchcase(name, row.pattern)), None)
+def file_format(path: str | os.PathLike) -> Format:
+    """The format of a file, text where it is no other."""
+    path = Path(path)
+    return next(
+        row
+        for row in FORMATS
+        if is_named(path, row.pattern) and (row.holds is None or row.holds(path))
+    )
 
 
 def folder_format(folder: Path) -> Format:
-    """The format of a folder by the names in it; by default that of MNIST."""
+    """The format of a folder by what is in it; by default that of MNIST."""
     for row in FORMATS:
-        if row.folder and any(not path.is_dir() for path in folder.glob(row.folder)):
+        if row.read_folder and not row.folder and row.holds(folder):
             return row
+        files = folder.glob(row.folder) if row.folder else ()
+        if any(path.is_file() and (row.holds is None or row.holds(path)) for path in files):
+            return row
+    if tables_of_parts(folder):
+        return next(row for row in FORMATS if row.kind == "table")
     return next(row for row in FORMATS if row.read_folder is idx.read_folder)
+
+
+def tables_of_parts(folder: Path) -> list[Path]:
+    """The tables of folders ``train``, ``test``, … that hold one file each."""
+    inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and part_of(path.name)]
+    files = [[file for file in path.iterdir() if file.is_file()] for path in inner]
+    return [one[0] for one in files if len(one) == 1 and is_named(one[0], *TABLES)]
 
 
 def check_exists(source: str, names: Iterable[str]):
@@ -126,62 +223,46 @@ def check_exists(source: str, names: Iterable[str]):
 
 
 def check_is_prose(path: str | os.PathLike):
-    """Raise ``InputError`` where a text file looks like a table, JSON or CoNLL columns.
+    """Raise ``InputError`` where a text file is JSON, but no list of records.
 
     A model trained to write such a file is seldom what was meant.
     """
-    head = next(text_files.read_text(path, 4 * _HEAD), "")[:_HEAD]
-    lines = [line.strip() for line in head.split("\n")]
-    if len(head) == _HEAD:
-        del lines[-1]  # it may be cut
-    lines = [line for line in lines if line]
-    found = "JSON" if _JSON.match(head) else _columns_of_labels(head, lines) or _table(path, lines)
-    if found:
-        tagger = "--task tagger for a label for each token, or " if "CoNLL" in found else ""
+    if _JSON.match(first_text(path)):
         raise InputError(
             "not prose",
             where=path,
-            found=found,
-            fix=f"add {tagger}--task generator to train on its characters all the same",
+            found="JSON",
+            expected="a table: an object with the same names in each line, or a list of such",
+            fix="add --task generator to train on its characters all the same",
         )
 
 
 def _columns_of_labels(head, lines):
-    """CoNLL columns: a label at the end of each line that many lines share."""
+    """Whether lines are CoNLL columns: a label at the end of each that many lines share."""
     lines = [line for line in lines if line[0] != "#" and not line.startswith("-DOCSTART-")]
     rows = [line.split() for line in lines]
     if not rows or min(map(len, rows)) < 2:
-        return None
+        return False
     if all(line.count("\t") == 9 and line[0].isdigit() for line in lines):
-        return "columns of CoNLL-U"
+        return True  # CoNLL-U
     labels = Counter(row[-1] for row in rows)
     entities = all(map(_ENTITY.fullmatch, labels)) and set(labels) != {"O"}
     tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
     many = len(rows) >= 8 and tags >= _MOST * len(rows) and 1 < len(labels) <= len(rows) / 3
     constant = len({len(row) for row in rows}) == 1
     sentences = re.search(r"\S\n[ \t]*\n.*\S", head) and all(line.count("\t") for line in lines)
-    return "CoNLL columns" if constant and (entities or many or sentences) else None
+    return constant and bool(entities or many or sentences)
 
 
-def _table(path, lines):
-    """Columns separated by tabs, commas or semicolons, in the same number in most lines."""
-    suffix = Path(path).suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        return f"a table ({suffix})"
-    if len(lines) > 2 and sum(map(bool, map(_NUMBERS.fullmatch, lines))) >= _MOST * len(lines):
-        return "a table of numbers"
-    for separator, name in _SEPARATORS.items():
-        if separator == "\t":
-            widths = [line.count("\t") + 1 for line in lines]
-        else:  # of prose, a space follows
-            within = rf"{separator}(?=\s|$)|(?<![\d,])\d{{1,3}}(,\d{{3}})+(?![\d,])"  # 1,000
-            text = (re.sub(within, " ", line) for line in lines)
-            try:
-                widths = [len(row) for row in csv.reader(text, delimiter=separator)]
-            except csv.Error:
-                continue
-        width, number = Counter(widths).most_common(1)[0] if widths else (1, 0)
-        enough = 2 if separator == "\t" else 3
-        if width > 1 and number >= max(enough, _MOST * len(widths)):
-            return f"a table of {width} columns separated by {name}"
-    return None
+def _is_separated(lines, separator):
+    if separator == "\t":
+        widths = [line.count("\t") + 1 for line in lines]
+    else:  # of prose, a space follows
+        within = rf"{separator}(?=\s|$)|(?<![\d,])\d{{1,3}}(,\d{{3}})+(?![\d,])"  # 1,000
+        text = (re.sub(within, " ", line) for line in lines)
+        try:
+            widths = [len(row) for row in csv.reader(text, delimiter=separator)]
+        except csv.Error:
+            return False
+    width, number = Counter(widths).most_common(1)[0] if widths else (1, 0)
+    return width > 1 and number >= max(2 if separator == "\t" else 3, _MOST * len(widths))

@@ -6,14 +6,26 @@ import platform
 import warnings
 from collections.abc import Sequence
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 
+from kerasrnn.errors import InputError
+
+TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
+_TEST_SEED = 0
 _OF_PYTHON = ("english", "python")  # names of data that comes with Python itself
 
 
 class ThreeParts:
-    """Data in a training part and, where there are any, a validation and a test part."""
+    """Data in a training part and, where there are any, a validation and a test part.
+
+    kind: of the data, where its task has other options for it (``options.OF_KIND``).
+    """
+
+    kind: str | None = None
+
+    reading: ClassVar[dict] = {}  # what the columns of its files mean
 
     def parts(self) -> dict:
         """The parts that there are, by name: training, validation, test."""
@@ -40,12 +52,85 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
+def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Sequence | None = None):
+    """Cut the test and the validation part that data lacks off its training part, in place.
+
+    Of each class the same fraction, or one of each of which there are two; targets (n, …) are
+    no classes, of them any is cut off. What is of one group stays together.
+
+    Args:
+        parts: ``"training"``, and perhaps the others: parts with ``y`` and ``select(indices)``.
+        options: the ``validation_split`` and ``seed`` of the validation part.
+        where, what: the source, and what parts consist of, for messages.
+        groups: n values, of each of the training part what it belongs to.
+
+    Raises:
+        InputError: nothing can be cut off.
+    """
+    kept = np.arange(len(parts["training"]))
+    groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
+
+    def cut(part, fraction, seed):
+        nonlocal kept
+        whole = parts["training"]
+        own = None if groups is None else groups[kept]
+        left, off = _cut(whole.y, fraction, seed, own)
+        if len(off):
+            parts["training"], parts[part] = whole.select(left), whole.select(off)
+            kept = kept[left]
+        return len(off)
+
+    if "test" not in parts and not cut("test", TEST_SPLIT, _TEST_SEED):
+        raise InputError(
+            f"too few {what} to cut a test part off",
+            where=where,
+            found=f"{len(kept)}{', one of each label' if parts['training'].y.ndim == 1 else ''}"
+            + (", of one group" if groups is not None else ""),
+            expected="at least two" + (" of one label" if parts["training"].y.ndim == 1 else ""),
+            fix="add data",
+        )
+    split, seed = options["validation_split"], options["seed"]
+    if "validation" not in parts and split and not cut("validation", split, seed):
+        warn_of_no_validation(where, what)
+
+
+def _cut(y, fraction, seed, groups):
+    """The indices of what is left and of what is cut off, none where nothing can be."""
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+    indices, nothing = np.arange(len(y)), np.arange(0)
+    if groups is not None:
+        if len(np.unique(groups)) < 2:
+            return indices, nothing
+        cut = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        return next(cut.split(indices, groups=groups))
+    classes = y if y.ndim == 1 else None
+    if classes is None and len(y) < 2:
+        return indices, nothing
+    try:
+        kept, cut = train_test_split(
+            indices, test_size=fraction, stratify=classes, random_state=seed
+        )
+    except ValueError:  # a class of one, or more classes than sequences to cut off
+        order = np.random.default_rng(seed).permutation(indices)
+        classes = [order[y[order] == label] for label in np.unique(y)]
+        numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
+        cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
+        kept = np.setdiff1d(indices, cut)
+    return np.sort(kept), np.sort(cut)
+
+
 def warn_of_unseen_labels(data: ThreeParts, where: str):
     """Name the labels that other parts hold but not the training part, and how often."""
     if not data.unseen_labels:
         return
-    y = np.concatenate([part.y for part in data.parts().values()])
-    counts = np.bincount(y, minlength=len(data.labels + data.unseen_labels))[len(data.labels) :]
+    first, counts = len(data.labels), np.zeros(len(data.labels + data.unseen_labels), int)
+    for part in data.parts().values():
+        if part.y.ndim == 2:  # of several labels: 1 where it has one
+            counts[: part.y.shape[1]] += part.y.sum(0, dtype=int)
+        else:
+            counts += np.bincount(part.y, minlength=len(counts))
+    counts = counts[first:]
     counts = zip(data.unseen_labels, counts, strict=True)
     text = ", ".join(f"{label!r} ({count:,})" for label, count in counts)
     warnings.warn(
@@ -53,10 +138,10 @@ def warn_of_unseen_labels(data: ThreeParts, where: str):
     )
 
 
-def warn_of_no_validation(where: str):
-    """Say that there are too few sequences for a validation part."""
+def warn_of_no_validation(where: str, what: str = "sequences"):
+    """Say that there are too few of what it is for a validation part."""
     warnings.warn(
-        f"{where}: too few sequences for a validation part; the best epoch is chosen without one",
+        f"{where}: too few {what} for a validation part; the best epoch is chosen without one",
         stacklevel=4,
     )
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data import downloads
-from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels
-from kerasrnn.data.kinds import NAMES, check_exists, file_format, folder_format
-from kerasrnn.data.parts import ThreeParts, warn_of_no_validation, warn_of_unseen_labels
-from kerasrnn.data.readers import Arrays, Sequences, idx
+from kerasrnn.data.checks import check_numbers, check_sequences, encode_labels, has_missing
+from kerasrnn.data.kinds import NAMES, check_exists, file_format
+from kerasrnn.data.parts import ThreeParts, cut_missing, warn_of_unseen_labels
+from kerasrnn.data.readers import Arrays, Sequences, TextParts, idx
+from kerasrnn.data.roles import Roles
+from kerasrnn.data.sources import read_source, source_of
+from kerasrnn.data.storage import FileArray, chunks, select
 from kerasrnn.errors import InputError, check_seed, check_split
 
-TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
-_TEST_SEED = 0
 _NAMES = tuple(name for name, kind in NAMES.items() if kind == "sequences")
 
 
@@ -25,17 +25,22 @@ _NAMES = tuple(name for name, kind in NAMES.items() if kind == "sequences")
 class Part:
     """Sequences of one part of a dataset and their targets.
 
-    x: (n, time, features), right-padded where lengths differ. y: int (n,), indices into the
-    dataset's labels, or float32 (n, targets). lengths: int32 (n,), or None where every sequence
-    fills all steps.
+    x: (n, time, features), right-padded where lengths differ; in a file where it is large. y: int
+    (n,), indices into the dataset's labels, or float32 (n, targets). lengths: int32 (n,), or None
+    where every sequence fills all steps.
     """
 
-    x: np.ndarray
+    x: np.ndarray | FileArray
     y: np.ndarray
     lengths: np.ndarray | None = None
 
     def __len__(self):
         return len(self.x)
+
+    def select(self, indices: np.ndarray) -> Part:
+        """The sequences at ``indices``; of a file they are not read yet."""
+        lengths = None if self.lengths is None else self.lengths[indices]
+        return Part(select(self.x, indices), self.y[indices], lengths)
 
     def take(self, indices: np.ndarray) -> Part:
         """The sequences at ``indices``."""
@@ -74,6 +79,9 @@ class Dataset(ThreeParts):
     targets: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
 
+    vocabulary = None  # there are no tokens
+    several = False  # one label for each
+
     @classmethod
     def from_arrays(
         cls,
@@ -109,8 +117,6 @@ class Dataset(ThreeParts):
         >>> print(Dataset.from_arrays(x, y))
         arrays: 28 training, 4 validation, 8 test sequences of 5 steps × 3 features, 2 labels
         """
-        check_split(validation_split)
-        check_seed(seed)
         parts = {"training": (x, y, lengths)} | ({"test": tuple(test)} if test else {})
         parts = {
             part: Sequences(*(None if a is None else np.asarray(a) for a in found))
@@ -124,6 +130,11 @@ class Dataset(ThreeParts):
     def task(self) -> str:
         """The task that the data is for by itself."""
         return "regressor" if self.targets else "classifier"
+
+    @property
+    def missing(self) -> bool:
+        """Whether a value is missing in any part: NaN."""
+        return any(has_missing(part.x) for part in self.parts().values())
 
     def __str__(self):
         _, steps, features = self.train.x.shape
@@ -142,12 +153,19 @@ class Dataset(ThreeParts):
             for array in (part.x, part.y, part.lengths):
                 if array is not None:
                     digest.update(f"{array.dtype}{array.shape}".encode())
-                    digest.update(np.ascontiguousarray(array))
+                    for _, chunk in chunks(array):
+                        digest.update(np.ascontiguousarray(chunk))
         return digest.hexdigest()
 
 
 def load_dataset(
-    name_or_path: str | os.PathLike = "digits", *, validation_split: float = 0.1, seed: int = 0
+    name_or_path: str | os.PathLike = "digits",
+    *,
+    roles: Roles | None = None,
+    test: str | os.PathLike | None = None,
+    encoding: str | None = None,
+    validation_split: float = 0.1,
+    seed: int = 0,
 ) -> Dataset:
     """Load labelled sequences by name, or from a file or folder.
 
@@ -160,8 +178,14 @@ def load_dataset(
     dataset of the UCR/UEA archive: ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``. The former can be
     given alone and takes the latter with it, which is then the test part, as published.
 
+    A table holds a series a row, or a step a row with an id; see ``Roles`` for what its columns
+    are found by.
+
     Args:
         name_or_path: one of the names above, or a path.
+        roles: what the columns of a table are, where that is not to be found.
+        test: the path of the test part, where it is not beside the other.
+        encoding: of text files, by default UTF-8.
         validation_split: fraction of the training part that is cut off for validation, in
             [0, 1), the same of each class; 0 for none. Of classes too small for that, one
             sequence, where there are two.
@@ -173,12 +197,20 @@ def load_dataset(
     >>> print(load_dataset("digits", validation_split=0))
     digits: 1,437 training, 360 test images of 8 rows × 8 columns, 10 labels
     """
-    check_split(validation_split)
-    check_seed(seed)
     given = os.fspath(name_or_path)
-    source = given if given in _NAMES else str(Path(given).resolve())
-    options = {"validation_split": validation_split, "seed": seed}
-    return _cut_in_parts(_read(given), source, given, options)
+    columns = {} if roles is None else {k: v for k, v in vars(roles).items() if v is not None}
+    others = {"test": test and os.path.abspath(test), "encoding": encoding}
+    options = {"validation_split": validation_split, "seed": seed} | columns
+    options |= {name: value for name, value in others.items() if value is not None}
+    found = read_source(given, roles=roles, test=test, encoding=encoding)
+    if not isinstance(found, Arrays):
+        raise InputError(
+            "no sequences",
+            where=given,
+            found="texts" if isinstance(found, TextParts) else "series",
+            expected="sequences with a label or number each",
+        )
+    return dataset_of(found, given, options)
 
 
 def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:
@@ -203,36 +235,18 @@ def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndar
     return check_sequences(*read(Path(given)), given, "input")
 
 
-def _read(given) -> Arrays:
-    if given == "digits":
-        return _read_digits()
-    if given == "mnist":
-        return replace(idx.read_folder(downloads.find_mnist()), name="mnist")
-    path = Path(given)
-    if os.path.isdir(given):
-        return (folder_format(path).read_folder or idx.read_folder)(path)
-    check_exists(given, _NAMES)
-    found = file_format(given)
-    if found is None or found.kind != "sequences" or found.read is None:
-        raise InputError(
-            "unknown kind of file",
-            where=given,
-            expected="an .npz or .ts file, or a folder of IDX or .ts files",
-        )
-    return found.read(path)
+def dataset_of(arrays: Arrays, given: str, options: dict) -> Dataset:
+    """The dataset of what a reader gives, checked and cut.
 
-
-def _read_digits():
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = digits.images.astype("float32")
-    parts = {"training": Sequences(images, digits.target)}
-    return Arrays("digits", parts, axes=idx.AXES, one_scale=True)
+    given: where it comes from, a name or a path. options: what it was read and cut by.
+    """
+    return _cut_in_parts(arrays, source_of(given), given, options)
 
 
 def _cut_in_parts(arrays, source, where, options):
     """The dataset of some arrays. where: what messages call them. options: those of its cuts."""
+    check_split(options["validation_split"])
+    check_seed(options["seed"])
     given = {part: sequences.y for part, sequences in arrays.parts.items()}
     labels = unseen = targets = ()
     if arrays.targets:
@@ -245,22 +259,7 @@ def _cut_in_parts(arrays, source, where, options):
         for part, sequences in arrays.parts.items()
     }
     _check_alike(parts, where)
-    if "test" not in parts:
-        parts["training"], parts["test"] = _cut(parts["training"], TEST_SPLIT, _TEST_SEED)
-        if parts["test"] is None:
-            raise InputError(
-                "too few sequences to cut a test part off",
-                where=where,
-                found=f"{len(parts['training'])}{', one of each label' if labels else ''}",
-                expected="at least two" + (" of one label" if labels else ""),
-                fix="add data",
-            )
-    if "validation" not in parts and options["validation_split"]:
-        parts["training"], parts["validation"] = _cut(
-            parts["training"], options["validation_split"], options["seed"]
-        )
-        if parts["validation"] is None:
-            warn_of_no_validation(where)
+    cut_missing(parts, options, where, "sequences", arrays.groups)
     data = Dataset(
         *(arrays.name, source, labels, arrays.axes),
         *(parts["training"], parts.get("validation"), parts["test"]),
@@ -293,31 +292,3 @@ def _part(x, y, lengths, where, what):
             found=f"{len(x):,} and {len(y):,}",
         )
     return Part(x, y, lengths)
-
-
-def _cut(part, fraction, seed):
-    """Cut the same fraction of each class off a part, or one of each of which there are two.
-
-    Numbers are no classes: of them any is cut off.
-
-    Returns what is left and what was cut off, or None where nothing can be.
-    """
-    from sklearn.model_selection import train_test_split
-
-    indices = np.arange(len(part))
-    classes = part.y if part.y.dtype.kind in "iu" else None
-    if classes is None and len(part) < 2:
-        return part, None
-    try:
-        kept, cut = train_test_split(
-            indices, test_size=fraction, stratify=classes, random_state=seed
-        )
-    except ValueError:  # a class of one, or more classes than sequences to cut off
-        order = np.random.default_rng(seed).permutation(indices)
-        classes = [order[part.y[order] == label] for label in np.unique(part.y)]
-        numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
-        cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
-        kept = np.setdiff1d(indices, cut)
-    if not len(cut):
-        return part, None
-    return part.take(np.sort(kept)), part.take(np.sort(cut))

@@ -63,7 +63,9 @@ def example_of_model(servable: Servable, rows: int) -> tuple[list[tf.TensorSpec]
     if servable.task == MODEL:
         names = output_names(model)
     else:
-        first = "logits" if gives_logits(servable.model) else "probabilities"
+        first = servable.output
+        if first is None:
+            first = "logits" if gives_logits(servable.model) else "probabilities"
         states = model.inputs[1 : len(model.outputs)]  # none but of a generator
         names = [first, *(f"{state.name}_next" for state in states)]
     given = {spec.name: _example_input(servable, spec, rows) for spec in inputs}

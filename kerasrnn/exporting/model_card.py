@@ -8,7 +8,7 @@ from string import Template
 
 from kerasrnn.exporting.formats import format_module
 from kerasrnn.inference.signatures import Example
-from kerasrnn.runs import MEASURED
+from kerasrnn.runs import measured
 
 _CALL = Template("""## Calling it
 
@@ -75,7 +75,7 @@ def _made_by(versions):
 
 
 def _measured(metrics):
-    rows = {part: metrics[part] for part in MEASURED if part in metrics}
+    rows = measured(metrics)
     if not rows:
         return []
     names = [name for name, value in next(iter(rows.values())).items() if isinstance(value, float)]

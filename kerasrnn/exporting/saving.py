@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -106,7 +107,8 @@ def servable_of(
             expected="a run, the Classifier, Tagger, TextGenerator or Infiller of a Keras model, "
             "or a Keras model that was built",
         )
-    return task_of(source.task).servable(source)
+    servable = task_of(source.task).servable(source)
+    return replace(servable, reading={**source.reading, **servable.reading})
 
 
 def _place(output, run, format):

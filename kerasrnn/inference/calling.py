@@ -15,12 +15,14 @@ _BATCH_ROWS = 256
 _BATCH_TOKENS = 1 << 13  # in a batch of sentences, padding included
 
 
-def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
+def compiled(model: keras.Model, answer: Callable | None = None) -> Callable[..., np.ndarray]:
     """The probabilities of a model as a function of its inputs, traced once for all their sizes.
 
     ``predict_on_batch`` would trace its graph anew for many of the sizes. Sizes that the model
     fixes are known in the graph, so that its layers can choose their loop by them. A model
     that ends without a softmax gets one.
+
+    answer: what to give instead, a function of the model and a list of its inputs.
 
     Returns:
         A function of one array for each input of the model that gives an array.
@@ -30,9 +32,10 @@ def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
     >>> call(np.zeros((5, 7, 2), "float32")).shape
     (5, 3)
     """
+    give = answer or probabilities
     signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in model.inputs]
     graph = tf.function(
-        lambda *inputs: probabilities(model, inputs), input_signature=signature, autograph=False
+        lambda *inputs: give(model, inputs), input_signature=signature, autograph=False
     )
     call = fast_call(graph.get_concrete_function())
 
@@ -46,8 +49,13 @@ def compiled(model: keras.Model) -> Callable[..., np.ndarray]:
 
 def probabilities(model: keras.Model, inputs: Sequence) -> tf.Tensor:
     """What a model gives for a list of its inputs, after a softmax where it has none."""
-    output = model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+    output = outputs(model, inputs)
     return tf.nn.softmax(output) if gives_logits(model) else output
+
+
+def outputs(model: keras.Model, inputs: Sequence) -> tf.Tensor:
+    """What a model gives for a list of its inputs, as it is."""
+    return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
 
 
 def gives_logits(model: keras.Model) -> bool:
@@ -55,18 +63,31 @@ def gives_logits(model: keras.Model) -> bool:
 
     Raises ``InputError`` where its last layer does not tell.
     """
+    return _activation(model) in (None, keras.activations.linear)
+
+
+def gives_several(model: keras.Model) -> bool:
+    """Whether a model ends with a sigmoid: a probability for each label by itself.
+
+    Raises ``InputError`` where its last layer does not tell.
+    """
+    return _activation(model) is keras.activations.sigmoid
+
+
+def _activation(model):
+    """The activation at the end of a model."""
     last = model.layers[-1]
     if isinstance(last, keras.Model):
-        return gives_logits(last)
+        return _activation(last)
     if isinstance(last, keras.layers.Softmax):
-        return False
+        return keras.activations.softmax
     if not hasattr(last, "activation"):
         raise InputError(
             "a model that does not say whether it gives probabilities",
             found=f"{type(last).__name__} as its last layer",
             expected="a layer with an activation, or keras.layers.Softmax",
         )
-    return last.activation in (None, keras.activations.linear)
+    return last.activation
 
 
 def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
@@ -74,6 +95,18 @@ def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarr
     rows = range(0, max(len(inputs[0]), 1), _BATCH_ROWS)
     batches = ([array[row : row + _BATCH_ROWS] for array in inputs] for row in rows)
     return np.concatenate([call(*batch) for batch in batches])
+
+
+def by_length(call: Callable[[np.ndarray], np.ndarray], lengths: np.ndarray) -> np.ndarray:
+    """What ``call`` gives for all texts, asked for in batches of about one length.
+
+    call: a function of the indices of some texts that gives a row for each. lengths: int (n,),
+    the tokens of each, at least one.
+    """
+    groups = list(_groups(lengths))
+    rows = np.concatenate([call(np.array(group, int)) for group in groups or [[]]])
+    rows[np.concatenate(groups or [[]]).astype(int)] = rows.copy()
+    return rows
 
 
 def in_groups(call: Callable, sentences: Sequence[Sequence[str]], width: int) -> np.ndarray:

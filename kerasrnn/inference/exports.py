@@ -45,10 +45,12 @@ class Export:
         return tuple(self.about["labels"])
 
     def reading(self, *names: str) -> dict:
-        """How a text becomes tokens, of the options named: ``{"level": "char", …}``.
+        """How input is read, of the options named, or all: ``{"level": "char", …}``.
 
         Raises ``InputError``.
         """
+        if not names:
+            return self.about["reading"]
         return {name: self._entry("reading", name) for name in names}
 
     def vocabulary(self, name: str = "tokens") -> Vocabulary:

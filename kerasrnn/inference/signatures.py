@@ -36,7 +36,9 @@ class Servable:
     weights are saved. signatures, examples: of what the export answers. numeric_model: what a
     format without strings holds. labels: what the last axis of ``probabilities`` means. tables:
     look-ups that the graphs use. vocabularies: of the inputs of ``numeric_model``, by name.
-    reading: how a text becomes tokens, ``{"level", …}``, for who loads the export.
+    output: what the numeric model gives; None: probabilities or logits, as it ends.
+    reading: how input is read, ``{"level", …}``, for who loads the export: what the columns of
+    its files mean, and how a text becomes tokens.
     """
 
     task: str
@@ -47,6 +49,7 @@ class Servable:
     labels: tuple[str, ...] = ()
     tables: tuple = ()
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
+    output: str | None = None
     reading: dict = field(default_factory=dict)
 
 

@@ -6,12 +6,23 @@ is as in Python, not in ASCII alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from kerasrnn.text import LINE_END, MASK, NO_SPACE_AFTER, NO_SPACE_BEFORE, Tokens, Vocabulary
+from kerasrnn.text import (
+    LINE_END,
+    MASK,
+    NO_SPACE_AFTER,
+    NO_SPACE_BEFORE,
+    Tokens,
+    Vocabulary,
+    lower_cases,
+)
 
 _SPACE = "[\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"  # str.isspace
 _WORD = r"[\pL\pN_]"  # as \w of Python
+_NO_CASE = -1
 _MARK = "\x1f"  # white space, so that no text has it once its white space is blanks
 _NO_WORD = rf"($|[^\pL\pN_{_MARK}])"
 _TOKENS = (
@@ -40,6 +51,10 @@ class CharacterOps:
         """The tokens of texts (batch,) that are to be labelled."""
         return self.split(text)
 
+    def term_reader(self) -> tuple[Callable, tuple]:
+        """A function of texts (batch,) that gives their ``terms``, and the look-ups it uses."""
+        return self.split, ()
+
     def join(self, tokens, after="") -> tf.Tensor:
         """Tokens (batch, time), ``""`` for none, as texts (batch,)."""
         return tf.strings.reduce_join(tokens, -1)
@@ -61,6 +76,21 @@ class WordOps:
     def sentence(self, text) -> tf.RaggedTensor:
         """The words of sentences (batch,) that are to be labelled."""
         return split_words(text)
+
+    def term_reader(self) -> tuple[Callable, tuple]:
+        """A function of texts (batch,) that gives their ``terms``, and the look-ups it uses."""
+        pairs = tf.lookup.KeyValueTensorInitializer(
+            *(list(side) for side in zip(*lower_cases().items(), strict=True)), tf.int32, tf.int32
+        )
+        table = tf.lookup.StaticHashTable(pairs, _NO_CASE)
+
+        def terms(text):
+            codes = tf.strings.unicode_decode(text, "UTF-8")
+            low = tf.ragged.map_flat_values(table.lookup, codes)
+            codes = tf.where(low == _NO_CASE, codes, low)
+            return split_words(tf.strings.unicode_encode(codes, "UTF-8"))
+
+        return terms, (table,)
 
     def join(self, tokens, after="") -> tf.Tensor:
         """Tokens (batch, time), ``""`` for none, as texts (batch,) that follow ``after``."""

@@ -5,6 +5,7 @@ them known to Keras before a saved model is loaded.
 """
 
 from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
     GRU,
     LSTM,
@@ -16,6 +17,7 @@ from kerasrnn.layers.recurrent import (
 )
 from kerasrnn.layers.sequence import (
     CharacterEncoder,
+    FillMissing,
     FlipTime,
     LengthMask,
     MaskOf,
@@ -30,13 +32,17 @@ __all__ = [
     "RNN",
     "Bidirectional",
     "CharacterEncoder",
+    "FillMissing",
     "FlipTime",
     "Implementation",
     "LengthMask",
+    "Logarithm",
     "MaskOf",
     "OneHot",
+    "ScaledError",
     "SequencePooling",
     "SimpleRNN",
+    "SortedQuantiles",
     "ZeroPadding",
     "for_export",
     "implementation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasrnn.errors import InputError
@@ -76,6 +77,41 @@ class ZeroPadding(keras.layers.Layer):
 
     def call(self, x, mask=None):
         return x if mask is None else ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class FillMissing(keras.layers.Layer):
+    """Fill the missing values of x (batch, time, features), which are NaN, and keep the mask.
+
+    Each becomes the last value of its feature before it, or 0 where there is none: the mean,
+    after inputs were scaled (Che et al. 2018, "forward"). Padding on the right that is zero
+    stays so.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> x = np.array([[[np.nan], [2.0], [np.nan], [np.nan], [5.0]]])
+    >>> layers.FillMissing()(x).numpy().ravel()
+    array([0., 2., 2., 2., 5.], dtype=float32)
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, x):
+        step = ops.cumsum(ops.ones_like(x, dtype="int32"), axis=1)  # 1, 2, …, time
+        steps = ops.shape(x)[1]
+
+        def fill(shift, x):
+            """Values reach twice as far each time."""
+            before = ops.where(step > shift, ops.roll(x, shift, axis=1), ops.full_like(x, np.nan))
+            return 2 * shift, ops.where(ops.isnan(x), before, x)
+
+        _, x = ops.while_loop(lambda shift, _: shift < steps, fill, (1, x))
+        return ops.where(ops.isnan(x), ops.zeros_like(x), x)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")

@@ -7,6 +7,7 @@ from kerasrnn.models.builders import (
     build_tagger,
 )
 from kerasrnn.models.encoder import build_encoder
+from kerasrnn.models.regressor import build_regressor
 from kerasrnn.models.stack import recurrent_stack
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "build_encoder",
     "build_generator",
     "build_infiller",
+    "build_regressor",
     "build_tagger",
     "recurrent_stack",
 ]

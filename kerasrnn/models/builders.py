@@ -35,6 +35,7 @@ def build_classifier(
     embedding_dim: int | None = 64,
     lengths: bool = False,
     scaling: keras.Layer | None = None,
+    missing: bool = False,
     activation: str | None = "softmax",
     functional: bool = False,
 ) -> keras.Model:
@@ -53,10 +54,13 @@ def build_classifier(
             ``[x, lengths]`` with lengths int (batch,), and what the padding holds never
             counts. Two inputs make it functional, whatever ``functional`` says.
         scaling: a ``keras.layers.Normalization`` or ``Rescaling`` layer for raw float input.
+        missing: float sequences may hold NaN where a value is missing; after the scaling the
+            last value before it takes its place, or 0 (``layers.FillMissing``).
         pooling: ``"last"`` state of each direction, or ``"mean"`` or ``"max"`` over the steps.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
+        dropout: as there, and of tokens also before the first layer.
 
     Raises:
         InputError: an argument outside what is said above.
@@ -67,7 +71,12 @@ def build_classifier(
     """
     _check_classes(num_classes)
     check_choice("pooling", pooling, POOLINGS)
-    inputs, layers = read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling)
+    # of words that are seen a few times only, large initial values would stay noise
+    inputs, layers = read_input(
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=0.1
+    )
+    if vocabulary_size is not None and dropout:
+        layers.append(keras.layers.Dropout(dropout, name="dropout_0"))
     layers += recurrent_stack(
         units,
         cell=cell,
@@ -97,6 +106,7 @@ def build_tagger(
     character_units: int = 64,
     lengths: bool = False,
     scaling: keras.Layer | None = None,
+    missing: bool = False,
     activation: str | None = "softmax",
     functional: bool = False,
 ) -> keras.Model:
@@ -116,7 +126,7 @@ def build_tagger(
             padded with 0, and joins what they give (``layers.CharacterEncoder``) to the
             embedding. Two inputs make it functional, whatever ``functional`` says.
         character_units: width of a token composed from its characters.
-        lengths, scaling, activation, functional: as in ``build_classifier``.
+        lengths, scaling, missing, activation, functional: as in ``build_classifier``.
         units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
         dropout: as there, and also before the first layer.
 
@@ -129,7 +139,9 @@ def build_tagger(
     _check_classes(num_labels)
     if character_vocabulary_size is not None and vocabulary_size is None:
         raise InputError("character_vocabulary_size without tokens", fix="give vocabulary_size too")
-    inputs, layers = read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling)
+    inputs, layers = read_input(
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
+    )
     stacked = recurrent_stack(
         units,
         cell=cell,

@@ -28,6 +28,7 @@ def build_encoder(
     embedding_dim: int | None = 64,
     lengths: bool = False,
     scaling: keras.Layer | None = None,
+    missing: bool = False,
     initial_states: bool = False,
     projection: int | None = None,
     from_cells: bool = False,
@@ -42,7 +43,8 @@ def build_encoder(
     state is the one at step 0. Width is that of the last layer, of both directions joined.
 
     Args:
-        input_shape, vocabulary_size, embedding_dim, lengths, scaling: see ``build_classifier``.
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing: see
+            ``build_classifier``.
         initial_states: start from given states instead of zeros: the model then takes
             ``[x, *states]`` (or ``[x, lengths, *states]``), in the order of the final states.
         projection: width of a linear map without bias, one for each layer and direction,
@@ -61,7 +63,9 @@ def build_encoder(
     """
     if projection is not None:
         check_positive(projection=projection)
-    inputs, layers = read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling)
+    inputs, layers = read_input(
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
+    )
     outputs, given, final = apply(layers, inputs), [], []
     padded = lengths or vocabulary_size is not None
     # Beside initial states Keras hands a layer no mask of its own accord.

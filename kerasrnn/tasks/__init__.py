@@ -11,8 +11,8 @@ from kerasrnn.errors import check_choice
 def task_of(name: str):
     """The ``Task`` of a name; imports its module and no other's. Raises ``InputError``.
 
-    >>> task_of("classifier").kind
-    'sequences'
+    >>> task_of("classifier").kinds
+    ('sequences', 'texts')
     """
     check_choice("task", name, options.TASKS)
     return import_module(f"kerasrnn.tasks.{name}").TASK

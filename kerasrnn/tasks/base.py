@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
 
 import keras
 
@@ -28,20 +29,31 @@ class Settings:
 
 
 class Predictions(NamedTuple):
-    """What a predictor says of some inputs: values for JSON, and the same as plain text.
+    """What a predictor says of some inputs, some of them at a time.
 
-    draw: a function that draws it on Axes; None where there is no picture of it.
+    batches: a number of rows each, made when they are asked for. columns: of a table, ``{name:
+    values}`` of a batch; None where there is no table of it. records: the values of a batch for
+    JSON. text: a batch as plain text; None where that is the table. draw: a function that draws
+    a list of batches on Axes; None where there is no picture of it.
     """
 
-    records: list
-    text: str
+    batches: Iterator
+    records: Callable[[Any], list]
+    columns: Callable[[Any], dict[str, list]] | None = None
+    text: Callable[[Any], str] | None = None
     draw: Callable | None = None
+
+    @classmethod
+    def of_texts(cls, texts: Iterator[str]) -> Predictions:
+        """Predictions that are texts."""
+        return cls(texts, lambda text: [text], text=lambda text: f"{text}\n")
 
 
 class Predictor:
     """A trained model of one task, used from a run, an export or a Keras model alike."""
 
     task: ClassVar[str]
+    reading: Mapping = MappingProxyType({})  # what the columns of a file mean; JSON
 
     @classmethod
     def load(cls, source: str | os.PathLike) -> Self:
@@ -54,7 +66,10 @@ class Predictor:
             raise InputError(
                 "made for another task", where=source, found=source.task, expected=cls.task
             )
-        return cls._from_export(source) if isinstance(source, Export) else cls._from_run(source)
+        make = cls._from_export if isinstance(source, Export) else cls._from_run
+        predictor = make(source)
+        predictor.reading = source.reading()
+        return predictor
 
     @classmethod
     def _from_run(cls, run: Run) -> Self:
@@ -68,30 +83,30 @@ class Predictor:
 class Task:
     """What sets one task apart; each method is called by one place of the package.
 
-    name: of the task. kind: of its data, as ``data.kinds.kind_of`` names it. summary: a
-    sentence for the model card. metrics: of Keras, for ``fit``. predictor: its ``Predictor``.
+    name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
+    sentence for the model card. predictor: its ``Predictor``.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
-    metrics: ClassVar[tuple[str, ...]] = ()
     predictor: ClassVar[type[Predictor]]
 
-    def settings(self, given: dict, data: dict | None = None) -> Settings:
+    def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:
         """The options given, and defaults for the others.
 
-        data: the options that the data was loaded with, where it was.
+        data: the options that the data was loaded with, where it was. kind: of the data.
         Raises ``InputError`` for an option that the task does not have.
         """
-        tables = [options.DATA[self.name], options.MODEL[self.name], options.FIT[self.name]]
+        tables = options.tables(self.name, kind)
         if data is not None:
             tables[0] = data
         allowed = [name for table in tables[data is not None :] for name in table]
         strange = [name for name in given if name not in allowed]
         if strange:
             raise InputError(
-                f"the {self.name} has no such option",
+                f"the {self.name} has no such option"
+                + (f" for {kind}" if kind in options.OF_KIND else ""),
                 found=", ".join(strange),
                 expected=", ".join(allowed),
             )
@@ -107,9 +122,13 @@ class Task:
         """The model for some data, uncompiled."""
         raise NotImplementedError
 
-    def loss(self) -> keras.losses.Loss:
+    def loss(self, settings: Settings, data) -> keras.losses.Loss:
         """The loss to train with; steps of weight 0, which are padding, count for nothing."""
         return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+
+    def metrics(self, data) -> list[str]:
+        """Metrics of Keras for ``fit``, whose targets are indices of labels."""
+        return []
 
     def training_model(self, model: keras.Model, settings: Settings) -> keras.Model:
         """The model to fit, sharing the weights of ``model``."""
@@ -143,13 +162,41 @@ class Task:
         """The words of a command that uses a new run."""
         raise NotImplementedError
 
-    def predictions(self, predictor: Predictor, inputs: Sequence[str]) -> Predictions:
+    def predictions(
+        self, predictor: Predictor, inputs: Sequence[str], encoding: str | None
+    ) -> Predictions:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
         raise NotImplementedError
+
+    def score(
+        self, predictor: Predictor, source: str, folder: Path | None, encoding: str | None
+    ) -> dict:
+        """The metrics of a predictor on other labelled data; pictures go into the folder."""
+        raise InputError(f"other data for a {self.name}", found=source, fix="train on it")
 
     def servable(self, predictor: Predictor) -> Servable:
         """What an export of the predictor answers."""
         raise NotImplementedError
+
+
+def beside(kept: Mapping[str, Sequence], **columns: Sequence) -> dict[str, Sequence]:
+    """The columns of an input and those predicted, which get another name where it is taken.
+
+    >>> beside({"label": ["a"]}, label=["b"])
+    {'label': ['a'], 'predicted_label': ['b']}
+    """
+    return {**kept} | {
+        f"predicted_{name}" if name in kept else name: values for name, values in columns.items()
+    }
+
+
+def rows(columns: Mapping[str, Sequence]) -> list[dict]:
+    """The rows of some columns.
+
+    >>> rows({"index": range(2), "label": ["a", "b"]})
+    [{'index': 0, 'label': 'a'}, {'index': 1, 'label': 'b'}]
+    """
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def load_run_model(run: Run, labels: Sequence[str] | None = None) -> keras.Model:
@@ -181,10 +228,18 @@ def check_vocabulary(model: keras.Model, num_ids: int):
         )
 
 
-def report_labels(y, predicted, labels: Sequence[str], folder: Path) -> dict:
-    """Scores of each label, and the confusion matrix as a picture in the folder."""
+def report_labels(y, predicted, labels: Sequence[str], folder: Path | None) -> dict:
+    """Scores of each label; the confusion matrix as a picture in the folder where there is one.
+
+    y, predicted: int (n,); or 0 and 1 (n, labels), of which there is no such matrix.
+    """
     from kerasrnn import evaluation, plotting
 
+    if y.ndim == 2:
+        return evaluation.label_report(y, predicted, labels)
     matrix = evaluation.confusion(y, predicted, len(labels))
-    plotting.save(folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax))
+    if folder is not None:
+        plotting.save(
+            folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax)
+        )
     return evaluation.label_report(y, predicted, labels)

@@ -1,10 +1,10 @@
-"""The classifier: one label for each sequence."""
+"""The classifier: one label for each sequence or text, or several for each text."""
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 from collections.abc import Sequence
+from itertools import chain
 
 import keras
 import numpy as np
@@ -12,34 +12,50 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
-from kerasrnn.data.parts import pad, real_steps
-from kerasrnn.data.sequences import Dataset, Part, load_dataset, load_sequences
-from kerasrnn.errors import InputError
+from kerasrnn.data.checks import has_missing, step_chunks
+from kerasrnn.data.inputs import kept_columns, read_inputs
+from kerasrnn.data.layouts import Batch
+from kerasrnn.data.readers import TextParts
+from kerasrnn.data.sequences import Dataset, Part, dataset_of
+from kerasrnn.data.sources import read_by_options, source_of
+from kerasrnn.data.text_batches import TextBatches
+from kerasrnn.data.texts import SEPARATOR, Texts, pad_texts, starts_of, terms_of
+from kerasrnn.errors import InputError, check_choice
 from kerasrnn.inference import text_ops
-from kerasrnn.inference.calling import compiled, in_batches, probabilities
+from kerasrnn.inference.calling import (
+    by_length,
+    compiled,
+    gives_several,
+    in_batches,
+    probabilities,
+)
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import (
     Example,
     Servable,
-    Signature,
-    example_text,
-    one_step_at_least,
-    string_spec,
+    fill,
 )
 from kerasrnn.models import build_classifier
+from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
+from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.scores import label_scores
 from kerasrnn.text import Vocabulary, tokens_of
+
+_READING = ("level", "max_length")  # of a text, among the options of its data
 
 
 class Classifier(base.Predictor):
     """Gives sequences, or texts, their labels.
 
     Args:
-        model: a model of ``build_classifier``.
+        model: a model of ``build_classifier``; with a sigmoid it gives a text several labels.
         labels: their names, in the order of the model's outputs.
         vocabulary: of a model that reads token ids, padded: the classifier then takes texts.
-        level: what a token of a text is, ``"word"`` or ``"char"``.
+        level: what a token of a text is, ``"word"`` (words and marks, in lower case) or
+            ``"char"``.
+        max_length: tokens of a text that are read, the first ones; None for all.
 
     Raises:
         InputError: the labels or the vocabulary do not match the model, or it is no classifier.
@@ -58,19 +74,22 @@ class Classifier(base.Predictor):
         labels: Sequence[str],
         vocabulary: Vocabulary | None = None,
         level: str = "word",
+        max_length: int | None = None,
     ):
         _check_model(model, vocabulary)
         base.check_labels(model, labels)
-        self.model, self.labels = model, tuple(labels)
-        self.vocabulary, self.tokens = vocabulary, tokens_of(level)
+        self.model, self.labels, self.several = model, tuple(labels), gives_several(model)
+        self.vocabulary, self.tokens, self.max_length = vocabulary, tokens_of(level), max_length
         self._shape = tuple(model.inputs[0].shape[1:])
         self._takes_lengths = len(model.inputs) == 2
+        self._fills = any(isinstance(layer, layers.FillMissing) for layer in model.layers)
         self._call = compiled(model)
 
     @classmethod
     def _from_run(cls, run: Run):
-        labels = run.labels()
-        return cls(base.load_run_model(run, labels), labels)
+        labels, reading = run.labels(), run.reading(*_READING)
+        vocabulary = run.vocabulary(padded=True) if reading else None
+        return cls(base.load_run_model(run, labels), labels, vocabulary, **reading)
 
     @classmethod
     def _from_export(cls, export: Export):
@@ -81,22 +100,34 @@ class Classifier(base.Predictor):
         """Whether it takes texts instead of sequences of numbers."""
         return self.vocabulary is not None
 
-    def predict(self, x, lengths: np.ndarray | None = None) -> list[str]:
-        """The likeliest label of each sequence; arguments as for ``predict_proba``."""
-        return [self.labels[index] for index in self.predict_proba(x, lengths).argmax(-1)]
+    def predict(self, x, lengths: np.ndarray | None = None) -> list[str] | list[list[str]]:
+        """The likeliest label of each sequence; arguments as for ``predict_proba``.
+
+        Where there may be several labels, the list of those with a probability of a half or more.
+        """
+        return self.labels_of(self.predict_proba(x, lengths))
+
+    def labels_of(self, found: np.ndarray) -> list[str] | list[list[str]]:
+        """The labels for probabilities (n, classes)."""
+        if not self.several:
+            return [self.labels[index] for index in found.argmax(-1)]
+        chosen = evaluation.chosen_labels(found)
+        return [[self.labels[index] for index in row.nonzero()[0]] for row in chosen]
 
     def predict_proba(self, x, lengths: np.ndarray | None = None) -> np.ndarray:
         """Probabilities, float32 (n, classes).
 
         Args:
-            x: raw sequences (n, time, features), or n texts where the classifier reads text.
-            lengths: int (n,), the steps of each sequence before its padding.
+            x: raw sequences (n, time, features); or where the classifier reads text n strings,
+                or the token ids of n texts one after the other, int (tokens,).
+            lengths: int (n,), the steps of each sequence before its padding, or the tokens of
+                each text.
 
         Raises:
             InputError: sequences that do not fit the model.
         """
         if self.reads_text:
-            return in_batches(self._call, self._ids(x))
+            return self._proba_of_texts(x, lengths)
         fits = len(x.shape) == 3 and all(
             size in (None, n) for size, n in zip(self._shape, x.shape[1:], strict=True)
         )
@@ -107,126 +138,181 @@ class Classifier(base.Predictor):
                 expected=f"{self._shape}"
                 f"{' with lengths' if self._takes_lengths else ', all of that length'}",
             )
-        inputs = [np.asarray(x, "float32")]
+        if not self._fills and has_missing(x, lengths):
+            raise InputError(
+                "missing values for a model that was trained without any",
+                found="NaN",
+                fix="fill them in beforehand, or train it on data with missing values",
+            )
+        inputs = [x]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])
             inputs.append(np.asarray(full if lengths is None else lengths, "int32"))
         return in_batches(self._call, *inputs)
 
-    def _ids(self, texts):
-        rows = [self.vocabulary.encode(self.tokens.split(text)) for text in texts]
-        return pad(rows, 0, "int32")
+    def _proba_of_texts(self, x, lengths):
+        if lengths is None:
+            rows = [self.vocabulary.encode(self.terms(text)) for text in x]
+            x, lengths = np.array([*chain.from_iterable(rows)], "int32"), [*map(len, rows)]
+        lengths = np.array(lengths, "int32")
+        starts = starts_of(lengths)
+        return by_length(
+            lambda some: self._call(pad_texts(x, starts[some], lengths[some])), lengths
+        )
+
+    def terms(self, text: str) -> list[str]:
+        """The tokens of a text that are read."""
+        return terms_of(text, self.tokens)[: self.max_length]
 
 
 class _ExportedClassifier(Classifier):
     def __init__(self, export):
         self.labels, inputs = export.labels, export.inputs()
+        self.several = "labels" in export.about["signatures"]["serving_default"]["outputs"]
         self.vocabulary = export.vocabulary() if "text" in inputs else None
         first = next(iter(inputs))
         self._shape = tuple(inputs[first]["shape"][1:])
         self._takes_lengths = "lengths" in inputs
+        self._fills = export.reading().get("missing", False)
 
         def call(*arrays):
             return export.call(**dict(zip(inputs, arrays, strict=True)))["probabilities"]
 
         self._call = call
 
-    def _ids(self, texts):
-        return np.array(texts)  # the export reads them itself
+    def _proba_of_texts(self, x, lengths):
+        return in_batches(self._call, np.array(x))  # the export reads them itself
 
 
 class ClassifierTask(base.Task):
-    """One label for each sequence of numbers."""
+    """One label for each sequence of numbers, and one or several for each text."""
 
     name = "classifier"
-    kind = "sequences"
+    kinds = ("sequences", "texts")
     summary = "One label for each sequence."
-    metrics = ("accuracy",)
     predictor = Classifier
 
-    def load(self, *source: str, **options) -> Dataset:
+    def load(self, *source: str, **options) -> Dataset | Texts:
         if len(source) != 1:
             raise InputError("several data sets for a classifier", found=" ".join(source))
-        return load_dataset(*source, **options)
+        found = read_by_options(*source, self.name, options)
+        if isinstance(found, TextParts):
+            defaults = tables(self.name, "texts")[0]
+            return Texts.from_parts(found, source_of(*source), *source, defaults | options)
+        return dataset_of(found, *source, options)
 
-    def build(self, data: Dataset, settings: base.Settings) -> keras.Model:
-        """Input shape, classes and scaling follow from the data."""
-        x, lengths = data.train.x, data.train.lengths
+    def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
+        """Input, classes and scaling follow from the data."""
         return build_classifier(
-            (x.shape[1] if lengths is None else None, x.shape[2]),
             num_classes=len(data.labels),
-            lengths=lengths is not None,
-            scaling=scaling(data.train, data.one_scale),
+            activation="sigmoid" if data.several else "softmax",
+            **_input(data),
             **settings.model,
         )
 
-    def batches(self, data: Dataset, settings: base.Settings, seed: int):
-        return SequenceBatches(data.train, settings.fit["batch_size"], seed)
+    def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
+        if data.several:
+            return keras.losses.BinaryCrossentropy()
+        return super().loss(settings, data)
 
-    def artifacts(self, data: Dataset) -> dict:
-        return {"labels.json": list(data.labels)}
+    def metrics(self, data: Dataset | Texts) -> list[str]:
+        return [] if data.several else ["accuracy"]
 
-    def validator(self, model, data: Dataset, settings: base.Settings):
+    def batches(self, data: Dataset | Texts, settings: base.Settings, seed: int):
+        weights = _weights(data, settings.fit["class_weight"])
+        batches = SequenceBatches if data.vocabulary is None else TextBatches
+        return batches(data.train, settings.fit["batch_size"], seed, weights)
+
+    def artifacts(self, data: Dataset | Texts) -> dict:
+        tokens = {} if data.vocabulary is None else {"vocabulary.json": [*data.vocabulary.tokens]}
+        return {"labels.json": list(data.labels)} | tokens
+
+    def validator(self, model, data: Dataset | Texts, settings: base.Settings):
         part = data.validation
         if part is None:
             return None
-        classifier = Classifier(model, data.labels)
+        classifier = _classifier(model, data)
         return lambda: evaluation.classification_metrics(
             part.y, classifier.predict_proba(part.x, part.lengths)
         )
 
-    def evaluate(self, model, data: Dataset, folder) -> dict:
-        y, part = data.test.y, data.test
-        predicted = Classifier(model, data.labels).predict_proba(part.x, part.lengths)
-        labels = (*data.labels, *data.unseen_labels)
+    def evaluate(self, model, data: Dataset | Texts, folder) -> dict:
+        part, labels = data.test, (*data.labels, *data.unseen_labels)
+        found = _classifier(model, data).predict_proba(part.x, part.lengths)
+        chosen = (
+            evaluation.chosen_labels(found, part.y.shape[1]) if data.several else found.argmax(-1)
+        )
         return {
-            "test": evaluation.classification_metrics(y, predicted),
-            "baseline": evaluation.baseline_metrics(data.train.y, y, len(data.labels)),
-            "labels": base.report_labels(y, predicted.argmax(-1), labels, folder),
+            "test": evaluation.classification_metrics(part.y, found),
+            "baseline": _baselines(data),
+            "labels": base.report_labels(part.y, chosen, labels, folder),
         }
 
-    def next_command(self, data: Dataset, run: Run) -> list[str]:
-        return ["predict", str(run), data.source]
+    def next_command(self, data: Dataset | Texts, run: Run) -> list[str]:
+        if data.vocabulary is None:
+            return ["predict", str(run), data.source]
+        return ["predict", str(run), next(data.test.texts(data.vocabulary, data.tokens.separator))]
 
-    def predictions(self, predictor: Classifier, inputs: Sequence[str]) -> base.Predictions:
-        if predictor.reads_text:
-            rows = predictor.predict_proba(list(inputs))
-        else:
-            rows = np.concatenate([predictor.predict_proba(*load_sequences(x)) for x in inputs])
-        labels = predictor.labels
-        records = [
-            {
-                "label": labels[row.argmax()],
-                "probabilities": dict(zip(labels, map(float, row), strict=True)),
-            }
-            for row in rows
-        ]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["index", "label", "probability"])
-        writer.writerows(
-            [index, labels[row.argmax()], f"{row.max():.6f}"] for index, row in enumerate(rows)
+    def predictions(
+        self, predictor: Classifier, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
+        name = "labels" if predictor.several else "label"
+
+        def answers():
+            parts = (part for source in inputs for part in _read(predictor, source, encoding))
+            for part, kept in kept_columns(parts):
+                yield kept, predictor.predict_proba(part.inputs, part.lengths)
+
+        def columns(answer):
+            kept, found = answer
+            chosen = predictor.labels_of(found)
+            chosen = [*map(SEPARATOR.join, chosen)] if predictor.several else chosen
+            rounded = [round(float(row.max()), 6) for row in found]
+            return base.beside(kept, **{name: chosen}, probability=rounded)
+
+        def records(answer):
+            kept, found = answer
+            said = [dict(zip(predictor.labels, row, strict=True)) for row in found.tolist()]
+            chosen = {name: predictor.labels_of(found)}
+            return base.rows(base.beside(kept, **chosen, probabilities=said))
+
+        return base.Predictions(answers(), records, columns)
+
+    def score(self, predictor: Classifier, source: str, folder, encoding: str | None) -> dict:
+        answers = (
+            (predictor.predict_proba(part.inputs, part.lengths), part.labels)
+            for part in _read(predictor, source, encoding)
         )
-        return base.Predictions(records, text.getvalue())
+        separator = predictor.reading.get("separator", SEPARATOR) if predictor.several else None
+        return label_scores(answers, predictor.labels, separator, source, folder)
 
     def servable(self, predictor: Classifier) -> Servable:
-        """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``."""
+        """``x`` (and ``lengths``, or ``text``, or ``tokens``) → ``label``, ``probabilities``.
+
+        Where there may be several labels ``labels`` (batch, most) stands for ``label``, with
+        ``""`` for none.
+        """
         model, names = predictor.model, tf.constant(list(predictor.labels))
         exported = layers.for_export(model)
 
         def answer(*inputs):
             found = probabilities(exported, inputs)
+            if predictor.several:
+                rows = tf.broadcast_to(names, tf.shape(found))
+                chosen = text_ops.padded(tf.ragged.boolean_mask(rows, found >= 0.5), "")[0]
+                return {"labels": chosen, "probabilities": found}
             label = tf.gather(names, tf.argmax(found, -1))
             return {"label": label, "probabilities": found}
 
         reads_floats = model.inputs[0].dtype == "float32"
-        read = _float_signatures if reads_floats else _token_signatures
+        read = float_signatures if reads_floats else token_signatures
         signatures, examples, tables = read(predictor, answer)
         examples = [
-            Example(name, inputs, _answered(predictor.labels, probabilities(model, as_read)))
+            Example(name, inputs, _answered(predictor, np.asarray(probabilities(model, as_read))))
             for name, inputs, as_read in examples
         ]
-        text = {"level": predictor.tokens.level} if tables else {}
+        reads = {"level": predictor.tokens.level, "max_length": predictor.max_length}
+        reading = (reads if tables else {}) | ({"missing": True} if predictor._fills else {})
         return Servable(
             self.name,
             exported,
@@ -236,11 +322,64 @@ class ClassifierTask(base.Task):
             labels=predictor.labels,
             tables=tables,
             vocabularies={"tokens": predictor.vocabulary} if tables else {},
-            reading=text,
+            reading=reading,
         )
 
 
 TASK = ClassifierTask()
+
+
+def _classifier(model, data):
+    """The predictor of some data."""
+    if data.vocabulary is None:
+        return Classifier(model, data.labels)
+    reading = {name: data.options[name] for name in _READING}
+    return Classifier(model, data.labels, data.vocabulary, **reading)
+
+
+def _input(data):
+    """What the input of the model is, as ``build_classifier`` takes it."""
+    if data.vocabulary is not None:
+        return {"vocabulary_size": data.vocabulary.num_ids}
+    x, lengths = data.train.x, data.train.lengths
+    return {
+        "input_shape": (x.shape[1] if lengths is None else None, x.shape[2]),
+        "lengths": lengths is not None,
+        "scaling": scaling(data.train, data.one_scale),
+        "missing": data.missing,
+    }
+
+
+def _weights(data, class_weight):
+    """Weights of the training sequences: all labels together weigh the same if ``"balanced"``."""
+    check_choice("class weight", class_weight, CLASS_WEIGHTS)
+    if class_weight == "none":
+        return None
+    if data.several:
+        raise InputError("class weights are for one label a text", fix="leave --class-weight out")
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    return compute_sample_weight(class_weight, data.train.y).astype("float32")
+
+
+def _baselines(data):
+    """The metrics of what a model should be better than, by name."""
+    train, test, number = data.train, data.test, len(data.labels)
+    found = {"most frequent label": evaluation.baseline_metrics(train.y, test.y, number)}
+    if data.vocabulary is None:
+        nearest = evaluation.neighbour_baseline(train.x, train.y, test.x, test.y)
+        return found | {"1-nearest neighbour": nearest}
+    separator = data.tokens.separator
+    texts, asked = (part.texts(data.vocabulary, separator) for part in (train, test))
+    regression = evaluation.text_baseline(texts, train.y, asked, test.y, number, data.level)
+    return found | {"TF-IDF, logistic regression": regression}
+
+
+def _read(predictor, source, encoding):
+    """The inputs of a file, a name, standard input or, where texts are read, a text itself."""
+    if predictor.reads_text and source != "-" and not os.path.exists(source):
+        return iter([Batch([source])])
+    return read_inputs(source, predictor.reading, encoding, predictor.labels)
 
 
 def _check_model(model, vocabulary):
@@ -268,13 +407,21 @@ def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
     """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
 
     One mean and variance for all features where they are of one kind, else one for each; a
-    feature that hardly varies in training is centred but not stretched.
+    feature that hardly varies in training is centred but not stretched. Missing values, NaN,
+    stay out of both and stay missing.
     """
-    steps = part.x.reshape(-1, part.x.shape[2])
-    if part.lengths is not None:
-        steps = steps[real_steps(part.lengths, part.x.shape[1]).ravel()]
     axis = None if one_scale else 0
-    mean, variance = steps.mean(axis, dtype="float64"), steps.var(axis, dtype="float64")
+
+    def mean_of(value):
+        """The mean of a function of the values, piece by piece, of those that are there."""
+        total = number = 0
+        for steps in step_chunks(part.x, part.lengths):
+            total += np.nansum(value(steps), axis, dtype="float64")
+            number += np.sum(~np.isnan(steps), axis)
+        return total / np.maximum(number, 1)
+
+    mean = mean_of(lambda steps: steps)
+    variance = mean_of(lambda steps: np.square(steps - mean))
     variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
     return keras.layers.Normalization(
         axis=None if one_scale else -1,
@@ -284,67 +431,7 @@ def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
     )
 
 
-def _answered(labels, found):
-    found = np.asarray(found)
-    return {"label": [labels[index] for index in found.argmax(-1)], "probabilities": found}
-
-
-def _float_signatures(predictor, answer):
-    """Signatures of raw sequences; examples as (signature, inputs, inputs of the model)."""
-    model = predictor.model
-    x = tf.TensorSpec((None, None, model.inputs[0].shape[2]), tf.float32, "x")
-    lengths = tf.TensorSpec((None,), tf.int32, "lengths")
-
-    def padded(x, lengths):
-        return answer(one_step_at_least(x), lengths)
-
-    def whole(x):
-        return padded(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
-
-    values = _raw_values(model, (4, model.inputs[0].shape[1] or 6, x.shape[2]))
-    if len(model.inputs) == 1:
-        plain = Signature(lambda x: answer(one_step_at_least(x)), [x])
-        return {"serving_default": plain}, [("serving_default", {"x": values}, [values])], ()
-    steps = np.array([values.shape[1], 1, 0, 3], "int32")
-    values[~real_steps(steps, values.shape[1])] = 1e6  # padding must not count
-    inputs = {"x": values, "lengths": steps}
-    full = [values[:1], steps[:1]]
-    examples = [("serving_default", inputs, [values, steps]), ("whole", {"x": full[0]}, full)]
-    signatures = {
-        "serving_default": Signature(padded, [x, lengths]),
-        "whole": Signature(whole, [x]),
-    }
-    return signatures, examples, ()
-
-
-def _raw_values(model, shape):
-    """Values of the size that the model's scaling expects."""
-    values = np.random.default_rng(0).normal(size=shape)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            values = values * np.sqrt(layer.variance) + layer.mean
-    return np.array(values, "float32")  # a copy: what a tensor gives cannot be written to
-
-
-def _token_signatures(predictor, answer):
-    """Signatures of texts, or of token ids where there is no vocabulary."""
-    vocabulary, tokens = predictor.vocabulary, predictor.tokens
-    if vocabulary is None:
-        ids = np.array([[1, 1, 1], [1, 0, 0]], "int32")
-        spec = tf.TensorSpec((None, None), tf.int32, "tokens")
-        signature = Signature(lambda tokens: answer(_right_padded(tokens)), [spec])
-        return {"serving_default": signature}, [("serving_default", {"tokens": ids}, [ids])], ()
-    table, ops = text_ops.lookup(vocabulary), text_ops.ops_of(tokens)
-
-    def read(text):
-        return answer(text_ops.ids(table, ops.split(text))[0])
-
-    texts = [example_text(vocabulary, tokens, number) for number in (8, 3)]
-    examples = [("serving_default", {"text": texts}, [predictor._ids(texts)])]
-    return {"serving_default": Signature(read, [string_spec("text")])}, examples, (table,)
-
-
-def _right_padded(tokens):
-    gaps = tf.reduce_any((tokens[:, 1:] != 0) & (tokens[:, :-1] == 0))
-    tf.debugging.Assert(~gaps, ["id 0 before a token: expected padding on the right only"])
-    return tokens
+def _answered(predictor, found):
+    labels = predictor.labels_of(found)
+    said = {"labels": fill(labels, "")} if predictor.several else {"label": labels}
+    return said | {"probabilities": found}

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerasrnn import evaluation
 from kerasrnn.data.batches import WindowBatches
 from kerasrnn.data.corpora import Corpus, load_corpus
+from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive, check_range
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.exports import Export
@@ -228,7 +229,7 @@ class _ExportedGenerator(TextGenerator):
 class TextTask(base.Task):
     """What the tasks share whose data is a text."""
 
-    kind = "text"
+    kinds = ("text",)
 
     def artifacts(self, data: Corpus) -> dict:
         return {"vocabulary.json": list(data.vocabulary.tokens)}
@@ -309,9 +310,11 @@ class GeneratorTask(TextTask):
     def next_command(self, data: Corpus, run: Run) -> list[str]:
         return ["generate", str(run), *([] if data.lines else ["--prompt", beginning(data, 20)])]
 
-    def predictions(self, predictor: TextGenerator, inputs: Sequence[str]) -> base.Predictions:
-        texts = [prompt + predictor.generate(prompt)[0] for prompt in inputs]
-        return base.Predictions(texts, "".join(f"{text}\n" for text in texts))
+    def predictions(
+        self, predictor: TextGenerator, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
+        texts = map(text_of, inputs)
+        return base.Predictions.of_texts(prompt + predictor.generate(prompt)[0] for prompt in texts)
 
     def servable(self, predictor: TextGenerator) -> Servable:
         """``generate``: prompts → texts, in one graph; ``step``: one token, states in and out."""

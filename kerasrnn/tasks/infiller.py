@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import MaskedBatches, mask_tokens
 from kerasrnn.data.corpora import Corpus, load_corpus
+from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, probabilities
@@ -184,9 +185,11 @@ class InfillerTask(TextTask):
         tokens[len(tokens) // 2] = data.tokens.blank
         return ["infill", str(run), data.tokens.separator.join(tokens)]
 
-    def predictions(self, predictor: Infiller, inputs: Sequence[str]) -> base.Predictions:
-        texts = [predictor.predict(text) for text in inputs]
-        return base.Predictions(texts, "".join(f"{text}\n" for text in texts))
+    def predictions(
+        self, predictor: Infiller, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
+        texts = map(text_of, inputs)
+        return base.Predictions.of_texts(predictor.predict(text) for text in texts)
 
     def servable(self, predictor: Infiller) -> Servable:
         """``text`` with a ``_`` for each masked token → ``text`` with all of them filled in."""

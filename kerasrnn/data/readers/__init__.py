@@ -31,7 +31,8 @@ class Arrays:
     class names, if y holds indices into them. targets: the names of the numbers to predict, if
     y holds such. axes: what each axis of x means. one_scale: all features are of one kind
     (pixels), so that one mean and variance scales them all. reading: how another file of the
-    kind is read, such as the roles of its columns; JSON.
+    kind is read, such as the roles of its columns; JSON. groups: what each of the training part
+    belongs to, n strings, where those of one group must not be in two parts.
     """
 
     name: str
@@ -41,26 +42,28 @@ class Arrays:
     axes: tuple[str, str, str] = ("sequence", "step", "feature")
     one_scale: bool = False
     reading: dict = field(default_factory=dict)
+    groups: list[str] | None = None
 
 
 class LabelledTexts(NamedTuple):
     """Texts of one part as files hold them.
 
     texts: n strings. labels: a string for each, or a list of strings where a text may have
-    several.
+    several; None of texts to predict.
     """
 
     texts: list[str]
-    labels: list
+    labels: list | None
 
 
 @dataclass
 class TextParts:
-    """Texts with labels; ``name``, ``parts`` and ``reading`` as of ``Arrays``."""
+    """Texts with labels; ``name``, ``parts``, ``reading`` and ``groups`` as of ``Arrays``."""
 
     name: str
     parts: dict[str, LabelledTexts]
     reading: dict = field(default_factory=dict)
+    groups: list[str] | None = None
 
 
 class Rows(NamedTuple):

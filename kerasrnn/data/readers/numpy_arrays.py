@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.readers.part_files import PARTS, is_named, part_of
 from kerasrnn.errors import InputError, memory_limit
 from kerasrnn.files import check_regular
 
+_ROLES = ("x", "y", "lengths", "labels", "targets")
 _ZIP, _NPY = (b"PK\x03\x04", b"PK\x05\x06"), b"\x93NUMPY"
 
 
@@ -65,46 +68,94 @@ def _check_size(file, path):
 
 
 def read_dataset(path: Path) -> Arrays:
-    """The sequences and labels of an .npz file. Raises ``InputError``.
+    """The sequences of an .npz file, or of .npy files side by side. Raises ``InputError``.
 
-    It holds ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_test``, ``y_test``, perhaps
-    ``lengths`` (``lengths_train``, ``lengths_test``) and ``labels``, the class names.
+    Arrays are called ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_val``, ``y_val``,
+    ``x_test``, ``y_test`` in any case, with the part before or after; perhaps ``lengths``
+    (``lengths_train``, …), ``labels``, the class names, and ``targets``, the names of numbers
+    to predict. So are .npy files: ``X_TRAIN.npy`` and ``y_train.npy``. Where y holds numbers
+    that are not whole it is to be predicted as such.
     """
-    arrays = read_numpy(path)
-    suffixes = {"training": "_train"}
-    if "x" in arrays and "y" in arrays:
-        suffixes = {"training": ""}
-    elif not ("x_train" in arrays and "y_train" in arrays):
-        raise InputError(
-            "unknown arrays in the .npz file",
-            where=path,
-            found=_names(arrays),
-            expected="x and y, or x_train and y_train (and x_test, y_test)",
-        )
-    else:
-        if ("x_test" in arrays) != ("y_test" in arrays):
-            raise InputError("only one of x_test and y_test", where=path, expected="both or none")
-        suffixes |= {"test": "_test"} if "x_test" in arrays else {}
-    parts = {
-        part: Sequences(*(arrays.get(name + suffix) for name in Sequences._fields))
-        for part, suffix in suffixes.items()
-    }
-    labels = arrays.get("labels")
-    if labels is not None:
-        labels = tuple(str(label) for label in labels.ravel())
-    pixels = parts["training"].x.dtype == np.uint8
-    return Arrays(path.stem, parts, labels, one_scale=pixels)
+    if path.suffix.lower() == ".npy" and _role(path.stem):
+        return read_folder(path.parent)
+    return _arrays(read_numpy(path), path, path.stem)
+
+
+def read_folder(folder: Path) -> Arrays:
+    """The arrays of a folder of .npy files such as X_TRAIN.npy. Raises ``InputError``."""
+    files = [path for path in sorted(folder.iterdir()) if is_named(path, "*.npy")]
+    found = {path.stem: read_numpy(path)["x"] for path in files if _role(path.stem)}
+    return _arrays(found, folder, folder.resolve().name)
 
 
 def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The sequences of an .npz or .npy file, to predict, and their lengths or None."""
     arrays = read_numpy(path)
-    key = next((key for key in ("x", "x_test") if key in arrays), None)
-    if key is None:
+    found = _by_role(arrays, path)
+    part = "test" if ("x", "test") in found else "training"
+    if ("x", part) not in found:
         raise InputError(
             "no sequences in the file", where=path, found=_names(arrays), expected="an array x"
         )
-    return arrays[key], arrays.get(key.replace("x", "lengths"))
+    return found["x", part], found.get(("lengths", part))
+
+
+def _arrays(arrays, where, name):
+    found = _by_role(arrays, where)
+    if ("x", "training") not in found or ("y", "training") not in found:
+        raise InputError(
+            "unknown arrays in the file or folder",
+            where=where,
+            found=_names(arrays),
+            expected="x and y, or x_train and y_train (and x_test, y_test)",
+        )
+    parts = {}
+    for part in PARTS:
+        sequences = Sequences(*(found.get((role, part)) for role in _ROLES[:3]))
+        if (sequences.x is None) != (sequences.y is None):
+            raise InputError(f"only x or only y of the {part} part", where=where, expected="both")
+        if sequences.x is not None:
+            parts[part] = sequences
+    labels, targets = (found.get((role, "training")) for role in ("labels", "targets"))
+    if targets is None and any(_is_number(sequences.y) for sequences in parts.values()):
+        y = parts["training"].y
+        several = y.ndim == 2 and y.shape[1] > 1
+        targets = [f"target_{i + 1}" for i in range(y.shape[1])] if several else ["target"]
+    elif targets is not None:
+        targets = targets.ravel()
+    return Arrays(
+        name,
+        parts,
+        None if labels is None else tuple(str(label) for label in labels.ravel()),
+        None if targets is None else tuple(map(str, targets)),
+        one_scale=parts["training"].x.dtype == np.uint8,  # pixels
+    )
+
+
+def _role(name):
+    """What an array is by its name: (x, y, …, the part that it is of), or None."""
+    words = re.split(r"[ ._-]", name.lower())
+    roles = [word for word in words if word in _ROLES]
+    parts = [part_of(word) for word in words if word not in _ROLES]
+    if len(roles) != 1 or len(parts) > 1 or None in parts:
+        return None
+    return roles[0], (*parts, "training")[0]
+
+
+def _by_role(arrays, where):
+    found = {}
+    for name, array in arrays.items():
+        role = _role(name)
+        if role in found:
+            raise InputError(f"two arrays {role[0]} of the {role[1]} part", where=where, found=name)
+        if role is not None:
+            found[role] = array
+    return found
+
+
+def _is_number(y):
+    """Whether y holds numbers that are no labels: some are not whole."""
+    return y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.round(y))).all()
 
 
 def _names(arrays):

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.readers.part_files import (
+    files_of_folder,
+    files_of_parts,
+    numbers,
+    pad_sequences,
+    read_parts,
+)
 from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.errors import InputError
 
 
-def read_ts(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Read a .ts file of the UCR/UEA archive: sequences, their lengths, their labels.
+def read_ts(path: str | os.PathLike) -> Sequences:
+    """Read a .ts file of the UCR/UEA/TSER archives: sequences, labels or numbers, lengths.
 
     After comments (``#`` or ``%``) and a header (``@equalLength true`` …, ``@data``) each line
     is one sequence: its dimensions separated by ``:``, the values of each by ``,``, and the
-    label last (Löning et al., sktime; timeseriesclassification.com).
+    label or the number to predict last (Löning et al., sktime; timeseriesclassification.com;
+    Tan et al. 2021, tseregression.org).
 
     Returns:
-        x: float32 (n, time, features), right-padded with zeros; ``?`` is NaN. lengths: int32
-        (n,), or None where ``@equalLength`` is true. labels: strings (n,), or None where
-        ``@classLabel`` is false.
+        x: float32 (n, time, features), right-padded with zeros; ``?`` is NaN. y: strings (n,)
+        where ``@classLabel`` is true, float64 (n,) where ``@targetLabel`` is, else None.
+        lengths: int32 (n,), or None where ``@equalLength`` is true.
 
     Raises:
         InputError: no such file, or a line that is not as said; it is named.
@@ -40,59 +50,36 @@ def read_ts(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None, np.
     for number, line in lines[start + 1 :]:
         where = f"{path}:{number}"
         fields = line.split(":")
-        if labels is not None:
+        if header["target"]:
+            given.append(_target(fields, dimensions, where))
+        elif labels is not None:
             given.append(_label(fields, labels, dimensions, where))
         sequences.append(_sequence(fields, dimensions, steps, where))
         dimensions = len(fields)
         steps = len(sequences[-1]) if header["equal"] else None
     if not sequences:
         raise InputError("no sequences after @data", where=path)
-    lengths = np.array([len(sequence) for sequence in sequences], "int32")
-    x = np.zeros((len(sequences), lengths.max(), dimensions), "float32")
-    for row, sequence in zip(x, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return x, None if header["equal"] else lengths, np.array(given) if given else None
+    x, lengths = pad_sequences(sequences)
+    return Sequences(x, np.array(given) if given else None, None if header["equal"] else lengths)
 
 
 def read_dataset(path: Path) -> Arrays:
     """The sequences of a .ts file, and of the NAME_TEST.ts that belongs to a NAME_TRAIN.ts.
 
-    Labels that are whole numbers stay numbers, so that 10 sorts after 9. Raises ``InputError``.
+    Raises ``InputError``.
     """
-    name = path.stem.removesuffix("_TRAIN")
-    files = [path]
-    if name != path.stem and path.with_name(f"{name}_TEST.ts").exists():
-        files.append(path.with_name(f"{name}_TEST.ts"))
-    train = path.with_name(f"{name.removesuffix('_TEST')}_TRAIN.ts")
-    if name.endswith("_TEST") and train.exists():
-        raise InputError("the test part alone", where=path, fix=f"give {train.name}")
-    found = [_read_labelled(file) for file in files]
-    unequal = any(lengths is not None for _, lengths, _ in found)
-    whole = all(re.fullmatch("0|-?[1-9][0-9]{0,8}", y) for *_, labels in found for y in labels)
-    parts = {}
-    for part, (x, lengths, labels) in zip(("training", "test"), found, strict=False):
-        if unequal and lengths is None:
-            lengths = np.full(len(x), x.shape[1], "int32")
-        parts[part] = Sequences(x, labels.astype(int) if whole else labels, lengths)
-    return Arrays(name, parts)
+    return read_parts(files_of_parts(path), _read_labelled)
 
 
 def read_folder(folder: Path) -> Arrays:
     """The one dataset of a folder with a file NAME_TRAIN.ts. Raises ``InputError``."""
-    files = sorted(folder.glob("*_TRAIN.ts"))
-    if len(files) > 1:
-        raise InputError(
-            "several datasets in the folder",
-            where=folder,
-            found=", ".join(path.name for path in files),
-            fix="give one of these files",
-        )
-    return read_dataset(files[0])
+    return read_parts(files_of_folder(folder, "*.ts"), _read_labelled)
 
 
 def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The sequences of a .ts file, to predict, and their lengths or None."""
-    return _read_whole(path)[:2]
+    found = read_ts(path)
+    return found.x, found.lengths
 
 
 def _read_header(lines, path):
@@ -123,20 +110,36 @@ def _read_header(lines, path):
             raise InputError(f"a bad {name}", where=where, expected="one positive integer")
         return int(words[0])
 
-    for name, what in {"@timeStamps": "time stamps", "@targetLabel": "target numbers"}.items():
-        if flag(name, False):
-            where = places[name.lower()]
-            raise InputError(f"a .ts file with {what}", where=where, expected=f"{name} false")
-    labels = values["@classlabel"][1:] if flag("@classLabel") else None
+    if flag("@timeStamps", False):
+        raise InputError(
+            "a .ts file with time stamps",
+            where=places["@timestamps"],
+            expected="@timeStamps false",
+            fix="write the values alone, a missing step as '?'",
+        )
+    target = flag("@targetLabel", False)
+    labels = values["@classlabel"][1:] if flag("@classLabel", False if target else None) else None
     if labels == []:
         raise InputError("@classLabel without labels", where=places["@classlabel"])
     equal = flag("@equalLength", False)
     return {
+        "target": target,
         "labels": labels,
         "dimensions": 1 if flag("@univariate", False) else count("@dimensions"),
         "steps": count("@seriesLength") if equal else None,
         "equal": equal,
     }
+
+
+def _target(fields, dimensions, where):
+    """Take the number to predict off the fields of a line."""
+    if len(fields) <= (dimensions or 1):
+        raise InputError("a line without a target", where=where, expected="one after the last ':'")
+    value = fields.pop().strip()
+    with suppress(ValueError):
+        if math.isfinite(number := float(value)):
+            return number
+    raise InputError("a target that is not a number", where=where, found=repr(value[:40]))
 
 
 def _label(fields, labels, dimensions, where):
@@ -160,7 +163,7 @@ def _sequence(fields, dimensions, steps, where):
         raise InputError(
             "a line of other dimensions", where=where, found=len(fields), expected=dimensions
         )
-    channels = [_values(field, where) for field in fields]
+    channels = [numbers(field.split(","), where) for field in fields]
     for number, channel in enumerate(channels, 1):
         if len(channel) != len(channels[0]):
             raise InputError(
@@ -176,32 +179,15 @@ def _sequence(fields, dimensions, steps, where):
             found=f"{len(channels[0])} steps",
             expected=steps,
         )
-    with np.errstate(over="ignore"):  # what becomes infinite shows
-        return np.array(channels).T.astype("float32")
-
-
-def _values(field, where):
-    try:
-        return [float(value) for value in field.replace("?", "nan").split(",")]
-    except ValueError as error:
-        value = str(error).split("float: ")[-1]
-        raise InputError(
-            "a value that is not a number", where=where, found=value[:40], expected="a number or ?"
-        ) from error
+    return np.array(channels).T
 
 
 def _read_labelled(path):
-    x, lengths, labels = _read_whole(path)
-    if labels is None:
-        raise InputError("a .ts file without labels", where=path, expected="@classLabel true")
-    return x, lengths, labels
-
-
-def _read_whole(path):
-    """As ``read_ts``; missing values are refused."""
-    x, lengths, labels = read_ts(path)
-    if missing := np.isnan(x).sum():
+    sequences = read_ts(path)
+    if sequences.y is None:
         raise InputError(
-            "missing values", where=path, found=f"{missing:,} '?'", fix="fill them in beforehand"
+            "a .ts file without labels",
+            where=path,
+            expected="@classLabel true, or @targetLabel true",
         )
-    return x, lengths, labels
+    return sequences

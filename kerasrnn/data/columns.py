@@ -1,0 +1,217 @@
+"""What the first rows of a table say of its columns. No Keras here."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kerasrnn.errors import InputError
+
+_ROWS = 10_000  # that are looked at
+_CELLS = 4_000_000  # that are looked at, at most
+_SHOWN = 1000  # distinct values of a column that are kept
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column is.
+
+    kind: ``"text"``, ``"category"`` (strings that repeat), ``"id"`` (strings that do not),
+    ``"number"``, ``"whole"`` (numbers), ``"row"`` (the number of the row), ``"time"``,
+    ``"constant"`` or ``"empty"``. distinct: how many values. missing: how many are. words: the
+    mean number in a value. values: some of the distinct ones.
+
+    """
+
+    name: str
+    kind: str
+    distinct: int
+    missing: int = 0
+    words: float = 0.0
+    values: tuple[str, ...] = ()
+
+
+class Head:
+    """The first rows of a table and what its columns are.
+
+    table: a ``readers.tables.Table``. A column that is constant or empty in them is looked up in
+    the whole table: files are often sorted by label.
+    """
+
+    def __init__(self, table):
+        most = max(200, min(_ROWS, _CELLS // max(1, len(table.columns))))
+        self.table, self.head = table, table.head(most)
+        self.rows = self.head.num_rows
+        self.columns = {name: self._column(self.head, name) for name in table.columns}
+        if self.rows == most:
+            self._look_further()
+
+    def repeats(self, *names: str) -> bool:
+        """Whether some rows have the same values in all these columns."""
+        return len(np.unique(self._codes(*names))) < self.rows
+
+    def constant_within(self, id: str, name: str) -> bool:
+        """Whether a column has one value in all rows of an id."""
+        return len(np.unique(self._codes(id, name))) == len(np.unique(self._codes(id)))
+
+    def _codes(self, *names):
+        """An integer for each row, the same where all these columns are the same."""
+        codes = np.zeros(self.rows, "int64")
+        for name in names:
+            ids = self._ids[name]
+            _, codes = np.unique(codes * (ids.max(initial=0) + 1) + ids, return_inverse=True)
+        return codes
+
+    @cached_property
+    def _ids(self):
+        return _Lazily(lambda name: codes_of(self.table.strings(self.head, name)))
+
+    def _look_further(self):
+        """Replace what is said of columns that are constant or empty in the first rows only."""
+        import pyarrow
+
+        left = [name for name, found in self.columns.items() if found.distinct < 2]
+        first = 0
+        for batch in self.table.batches(left) if left else ():
+            for name in list(left):
+                seen = {*self.table.strings(batch, name)} - {None}
+                if seen - {*self.columns[name].values}:
+                    parts = [
+                        table.column(name).combine_chunks()
+                        for table in (self.head, pyarrow.Table.from_batches([batch]))
+                    ]
+                    both = pyarrow.table(
+                        {
+                            name: pyarrow.concat_arrays(
+                                [
+                                    part.chunk(0) if hasattr(part, "chunk") else part
+                                    for part in parts
+                                ]
+                            )
+                        }
+                    )
+                    self.columns[name] = self._column(both, name)
+                    left.remove(name)
+            first += batch.num_rows
+            if not left:
+                return
+
+    def _column(self, part, name):
+        strings = self.table.strings(part, name)
+        counts = Counter(value for value in strings if value is not None and value.strip())
+        missing, distinct = part.num_rows - counts.total(), len(counts)
+        values = tuple(counts)[:_SHOWN]
+        if distinct < 2:
+            kind = "constant" if distinct else "empty"
+            return Column(name, kind, distinct, missing, values=values)
+        numbers = self._numbers(part, name)
+        if numbers is not None:
+            return _number_column(name, numbers, values)
+        if self._is_time(part, name):
+            return Column(name, "time", distinct, missing, values=values)
+        words = sum(len(value.split()) * n for value, n in counts.items()) / counts.total()
+        kind = _string_kind(counts, words)
+        return Column(name, kind, distinct, missing, words, values)
+
+    def _numbers(self, part, name):
+        try:
+            return self.table.numbers(part, name)
+        except InputError:
+            return None
+
+    def _is_time(self, part, name):
+        try:
+            self.table.times(part.slice(0, 1000), name)
+        except InputError:
+            return False
+        return True
+
+
+class _Lazily(dict):
+    """A dictionary that makes what it lacks."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, key):
+        self[key] = self.make(key)
+        return self[key]
+
+
+def codes_of(values: list) -> np.ndarray:
+    """An integer for each value, the same for the same, in the order of appearance.
+
+    >>> codes_of(["b", "a", "b"]).tolist()
+    [0, 1, 0]
+    """
+    codes = {}
+    return np.array([codes.setdefault(value, len(codes)) for value in values], "int64")
+
+
+def _number_column(name, numbers, values):
+    real = numbers[np.isfinite(numbers)]
+    missing, distinct = len(numbers) - len(real), len(np.unique(real))
+    if not np.array_equal(real, np.round(real)):
+        return Column(name, "number", distinct, missing, values=values)
+    rows = len(numbers) > 2 and real[0] in (0, 1) and len(real) == len(numbers)
+    if rows and np.array_equal(np.diff(real), np.ones(len(real) - 1)):
+        return Column(name, "row", distinct, values=values)
+    return Column(name, "whole", distinct, missing, 0.0, values)
+
+
+def _string_kind(counts, words):
+    """Whether strings are classes, ids or texts, from how often they repeat and their words."""
+    total, distinct = counts.total(), len(counts)
+    if words < 5 and distinct <= max(2, total / 2) and distinct < total:
+        return "category"
+    coded = sum(bool(re.search(r"\d", value)) and " " not in value for value in counts)
+    return "id" if coded > 0.9 * distinct else "text"
+
+
+def check_column(name: str, columns: tuple[str, ...], where: str, option: str):
+    """Raise ``InputError``, with the nearest neighbours, unless there is a column ``name``."""
+    from difflib import get_close_matches
+
+    if name in columns:
+        return
+    lower = {column.lower(): column for column in reversed(columns)}
+    close = [repr(lower[found]) for found in get_close_matches(name.lower(), lower, 3)]
+    more = f", … ({len(columns):,} in all)" if len(columns) > 20 else ""
+    raise InputError(
+        f"{option}: no such column",
+        where=where,
+        found=repr(name),
+        expected=f"one of {', '.join(columns[:20])}{more}",
+        fix=f"did you mean {' or '.join(close)}?" if close else None,
+    )
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a column's name, in small letters.
+
+    >>> sorted(words_of("seriesId_2"))
+    ['id', 'series']
+    """
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+
+
+def numbered(columns: dict[str, Column], numbers: list[str]) -> list[str]:
+    """The longest run of columns of numbers whose names count on: t0, t1, … or 0, 1, …"""
+    runs, last = [[]], None
+    for name in columns:
+        match = re.fullmatch(r"(.*?)0*(\d+)", name)
+        this = match and (match[1], int(match[2]))
+        fits = name in numbers or columns[name].kind in ("constant", "empty", "row")
+        if not this or not fits:
+            last = None
+            continue
+        if last is None or this != (last[0], last[1] + 1):
+            runs.append([])
+        runs[-1].append(name)
+        last = this
+    return max(runs, key=len)

@@ -1,0 +1,124 @@
+"""What a model is to predict, or to be scored on: from files, names or texts, some at a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from kerasrnn.data.kinds import NAMES
+from kerasrnn.data.layouts import Batch, read_rows
+from kerasrnn.data.readers import labelled_texts, sequence_folders
+from kerasrnn.data.readers.text_files import read_standard_input
+from kerasrnn.data.sequences import load_dataset, load_sequences
+from kerasrnn.data.texts import SEPARATOR
+
+_ROWS = 1024  # of arrays that are taken at a time
+
+
+def read_inputs(
+    source: str,
+    reading: Mapping,
+    encoding: str | None = None,
+    labels: Sequence[str] = (),
+) -> Iterator[Batch]:
+    """What a source holds for a model of sequences or texts, with the labels where it has them.
+
+    Args:
+        source: a file of the kind that the model was trained on, a data set's name or a folder
+            for its test part, or ``-`` for such a file on standard input.
+        reading: of the run, how its files are read.
+        encoding: of text files, UTF-8 where it is None.
+        labels: those of the model, by which the label at the start of a line is known.
+
+    Raises:
+        InputError: no such file, or one of another kind.
+    """
+    layout = reading.get("layout")
+    with _as_file(source) as path:
+        if layout in labelled_texts.LAYOUTS:
+            yield from _read_texts(Path(path), layout, labels, encoding)
+        elif layout == sequence_folders.LAYOUT:
+            yield from _read_tables(Path(path), reading["features"], encoding)
+        elif layout:
+            from kerasrnn.data.readers.tables import open_table
+
+            yield from read_rows(open_table(path, encoding=encoding), dict(reading))
+        else:
+            yield from _read_arrays(path)
+
+
+@contextmanager
+def _as_file(source):
+    """The path of a source; what standard input holds is in a temporary file for the while."""
+    if source != "-":
+        yield source
+        return
+    with tempfile.NamedTemporaryFile(prefix="kerasrnn-") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield file.name
+
+
+def _read_arrays(source):
+    """The sequences of a file, or of a data set's test part."""
+    if source in NAMES or os.path.isdir(source):
+        data = load_dataset(source, validation_split=0)
+        x, lengths, y = data.test.x, data.test.lengths, data.test.y
+        y = np.array(data.labels + data.unseen_labels)[y] if data.labels else y
+    else:
+        (x, lengths), y = load_sequences(source), None
+    for start in range(0, len(x), _ROWS):
+        rows = slice(start, start + _ROWS)
+        yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))
+
+
+def _read_texts(path, layout, labels, encoding):
+    """The texts of a file or folder, with the text or the name of its file as a column."""
+    from pyarrow import table
+
+    (texts, found), names = labelled_texts.read_texts(path, layout, labels, encoding)
+    if found and isinstance(found[0], list):
+        found = [*map(SEPARATOR.join, found)]
+    kept = table({"text": texts} if names is None else {"file": names})
+    for start in range(0, len(texts), _ROWS):
+        rows = slice(start, start + _ROWS)
+        some = None if found is None else found[rows]
+        yield Batch(texts[rows], labels=some, rows=kept.slice(start, _ROWS))
+
+
+def _read_tables(path, features, encoding):
+    """The sequences of a file or of the files of a folder, with the names of these as a column."""
+    from pyarrow import table
+
+    (x, y, lengths), names = sequence_folders.read_files(path, features, encoding)
+    kept = table({"file": names})
+    for start in range(0, len(x), _ROWS):
+        rows = slice(start, start + _ROWS)
+        some = [None if array is None else array[rows] for array in (x, lengths, y)]
+        yield Batch(*some, rows=kept.slice(start, _ROWS))
+
+
+def kept_columns(parts: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Sequence]]]:
+    """Each part with the columns of its file, or an ``index`` over all parts where it has none."""
+    start = 0
+    for part in parts:
+        index = {"index": range(start, start + len(part.inputs))}
+        start += len(part.inputs)
+        if part.rows is None:
+            yield part, index
+        else:
+            yield part, part.rows.to_pydict()
+
+
+def text_of(argument: str) -> str:
+    """A text of the command line; for ``-`` standard input without its last line end."""
+    if argument != "-":
+        return argument
+    return read_standard_input().removesuffix("\n")

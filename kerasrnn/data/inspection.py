@@ -1,0 +1,255 @@
+"""``inspect_source``: what a file or folder holds, before a model learns it. No Keras here."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import statistics
+import warnings
+from array import array
+from collections import Counter
+
+import numpy as np
+
+from kerasrnn import options
+from kerasrnn.data.kinds import NAMES, format_of, kind_of
+from kerasrnn.data.layouts import Batch, read_rows
+from kerasrnn.data.parts import TEST_SPLIT
+from kerasrnn.data.readers import TextParts
+from kerasrnn.data.roles import Roles, find_readings
+from kerasrnn.data.sources import find_tables, read_source
+
+_ROWS = 1024  # of arrays that are looked at together
+
+
+def inspect_source(
+    source: str | os.PathLike,
+    *,
+    roles: Roles | None = None,
+    task: str | None = None,
+    test: str | None = None,
+    encoding: str | None = None,
+) -> dict:
+    """What a name, file or folder holds; arguments as of ``data.sources.read_source``.
+
+    Tables are read in batches, so that they may be larger than the memory.
+
+    Returns:
+        Facts, for JSON: ``format``, ``columns`` (what each is and is for), ``sizes`` of the
+        parts, ``lengths`` (min, median, max, and of what), ``classes`` (how many of each),
+        ``missing`` values, ``duplicates`` between parts, ``task``, ``warnings``, and ``train``,
+        the commands that train on it: several where it can be read in several ways.
+
+    Raises:
+        InputError: as ``read_source``, but not for several readings.
+
+    >>> inspect_source("digits")["lengths"]
+    {'min': 8, 'median': 8, 'max': 8, 'of': 'steps'}
+    """
+    source = os.fspath(source)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tables = find_tables(source, test, encoding)
+        if tables:
+            facts = _inspect_tables(source, tables, roles, task)
+        else:
+            kind = kind_of(source)
+            look = {"sentences": _inspect_sentences, "text": _inspect_text}.get(kind)
+            facts = look(source) if look else _inspect_arrays(source, test, encoding)
+            facts = (
+                {"format": _format(source)}
+                | facts
+                | {
+                    "task": task or options.TASK_OF_KIND[kind],
+                    "train": [_command(source, task=task, test=test, encoding=encoding)],
+                }
+            )
+    ours = [str(one.message) for one in caught if one.category is UserWarning]
+    return {"source": source, **facts, "warnings": list(dict.fromkeys(ours))}
+
+
+def _inspect_tables(source, tables, roles, task):
+    table = tables["training"]
+    readings = find_readings(table, roles, task)
+    first = readings[0]
+    facts = {
+        "format": table.description,
+        "columns": [
+            {
+                "name": name,
+                "kind": column.kind,
+                "role": first.role(name) if len(readings) == 1 else "",
+            }
+            for name, column in first.columns.items()
+        ],
+    }
+    commands = [reading.command(source) for reading in readings]
+    if len(readings) > 1:
+        return facts | {"readings": [str(reading) for reading in readings], "train": commands}
+    tallies = {part: _Tally() for part in tables}
+    for part, tally in tallies.items():
+        for batch in read_rows(tables[part], first.reading, rows=False):
+            tally.add(batch)
+    said = _described(tallies, series=first.kind == "series")
+    return (
+        facts
+        | said
+        | {
+            "reading": str(first),
+            "task": options.TASK_OF_KIND[first.kind],
+            "train": commands,
+        }
+    )
+
+
+def _inspect_arrays(source, test, encoding):
+    found = read_source(source, test=test, encoding=encoding)
+    tallies = {}
+    for part, some in found.parts.items():
+        tally = tallies[part] = _Tally()
+        x, y, lengths = (*some, None)[:3]
+        for start in range(0, len(x), _ROWS):
+            rows = slice(start, start + _ROWS)
+            labels = y[rows]
+            if isinstance(found, TextParts) or not found.targets:
+                names = getattr(found, "labels", None)
+                labels = [names[label] if names else str(label) for label in labels]
+            tally.add(Batch(x[rows], None if lengths is None else lengths[rows], labels))
+    return _described(tallies)
+
+
+def _inspect_sentences(source):
+    from kerasrnn.data.sentences import load_sentences
+
+    data = load_sentences(source)
+    counts = Counter(int(y) for part in data.parts().values() for y in part.y)
+    names = data.labels + data.unseen_labels
+    lengths = Counter(int(n) for part in data.parts().values() for n in part.lengths)
+    return {
+        "sizes": data.sizes(),
+        "lengths": _range(lengths, data.tokens.noun),
+        "classes": {names[index]: number for index, number in counts.most_common()},
+    }
+
+
+def _inspect_text(source):
+    from kerasrnn.data.corpora import load_corpus
+
+    data = load_corpus(source)
+    return {"sizes": data.sizes(), "characters": len(data.vocabulary)}
+
+
+class _Tally:
+    """Counts of one part, batch by batch."""
+
+    def __init__(self):
+        self.size = self.missing = self.unlabelled = 0
+        self.words, self.lengths, self.classes, self.keys = (
+            Counter(),
+            Counter(),
+            Counter(),
+            array("q"),
+        )
+        self.numbers, self.texts = [], False
+
+    def add(self, batch):
+        inputs, lengths, labels = batch[:3]
+        self.size += len(inputs)
+        self.texts |= bool(len(inputs)) and isinstance(inputs[0], str)
+        if self.texts:
+            self.words.update(len(text.split()) for text in inputs)
+            self.lengths.update(map(len, inputs))
+            self.missing += sum(not text.strip() for text in inputs)
+            self.keys.extend(map(hash, inputs))
+        elif isinstance(inputs, list):  # series
+            for rows in inputs:
+                self.lengths[len(rows.values)] += 1
+                self.missing += int(np.isnan(rows.values).sum())
+        else:
+            x = np.asarray(inputs, "float32")
+            steps = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
+            self.lengths.update(steps)
+            self.missing += int(np.isnan(x).sum())
+            self.keys.extend(hash(row.tobytes()) for row in x)
+        if isinstance(labels, np.ndarray):
+            self.numbers.append(labels)
+        elif labels is not None:
+            self.unlabelled += sum(label is None for label in labels)
+            self.classes.update(label for label in labels if label is not None)
+
+
+def _described(tallies, series=False):
+    """What the tallies of the parts say together."""
+    total = sum((tally.lengths for tally in tallies.values()), Counter())
+    words = sum((tally.words for tally in tallies.values()), Counter())
+    of, counted = "rows" if series else "steps", total
+    if words:
+        of, counted = ("words", words) if _median(words) > 1 else ("characters", total)
+    classes = sum((tally.classes for tally in tallies.values()), Counter())
+    numbers = [rows for tally in tallies.values() for rows in tally.numbers]
+    facts = {
+        "rows": sum(tally.size for tally in tallies.values()),
+        "sizes": {part: tally.size for part, tally in tallies.items()},
+        "lengths": _range(counted, of),
+        "missing": sum(tally.missing for tally in tallies.values()),
+    }
+    if not series and "test" not in tallies:
+        facts["sizes"] = _cut_sizes(facts["sizes"])
+    if classes:
+        facts["classes"] = dict(classes.most_common())
+        facts["unlabelled"] = sum(tally.unlabelled for tally in tallies.values())
+    if numbers:
+        values = np.concatenate(numbers)
+        low, mean, high = (f(values) for f in (np.nanmin, np.nanmean, np.nanmax))
+        facts["targets"] = {"min": float(low), "mean": float(mean), "max": float(high)}
+    if len(tallies) > 1 and not series:
+        facts["duplicates"] = _duplicates(tallies)
+    return facts
+
+
+def _duplicates(tallies):
+    """How many of each other part stand in the training part too."""
+    training = np.frombuffer(tallies["training"].keys, "int64")
+    return {
+        part: int(np.isin(np.frombuffer(tally.keys, "int64"), training).sum())
+        for part, tally in tallies.items()
+        if part != "training"
+    }
+
+
+def _cut_sizes(sizes):
+    """The sizes of the parts after what is missing is cut off, as ``parts.cut_missing`` does."""
+    left = sizes["training"]
+    test = math.ceil(TEST_SPLIT * left)
+    share = options.DATA["classifier"]["validation_split"]
+    validation = sizes.get("validation") or math.ceil(share * (left - test))
+    rest = left - test - (0 if "validation" in sizes else validation)
+    return {"training": rest, "validation": validation, "test": test}
+
+
+def _range(counts, of):
+    return {"min": min(counts), "median": _median(counts), "max": max(counts), "of": of}
+
+
+def _median(counts):
+    """The median of counted values."""
+    total, seen = counts.total(), 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if 2 * seen >= total:
+            return value
+    return statistics.median([])
+
+
+def _format(source):
+    if source in NAMES:
+        return "a data set that is known by name"
+    row = format_of(source)
+    inside = "folder of " if os.path.isdir(source) else ""
+    return f"{inside}{row.said}"
+
+
+def _command(source, **given):
+    words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
+    return shlex.join(["kerasrnn", "train", source, *words])

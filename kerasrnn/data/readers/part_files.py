@@ -1,0 +1,211 @@
+"""Files that belong together: NAME_TRAIN beside NAME_TEST, and what becomes of them."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.errors import InputError
+
+PARTS = {  # as the names of files and folders call them
+    "training": r"train|training",
+    "validation": r"dev|valid|validation|val|testa",
+    "test": r"test|testb",
+}
+TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
+_WORDS = {part: re.compile(rf"(?<![a-z])({words})(?![a-z])") for part, words in PARTS.items()}
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,8}")
+
+
+def part_of(name: str) -> str | None:
+    """The part that the name of a file or folder says, the last one it says, or None.
+
+    >>> part_of("GunPoint_TRAIN.ts"), part_of("wnut17train.conll"), part_of("trainers.txt")
+    ('training', 'training', None)
+    """
+    return _cut_at_part(name)[0]
+
+
+def files_of_parts(path: Path) -> dict[str, Path]:
+    """The file of each part: one whose name says ``train`` and those beside it of other parts.
+
+    Names differ in the word for the part alone, in any case, gzipped or not. Any other file is
+    all training part. Raises ``InputError`` for the file of another part where there is a
+    training part beside it, and where two files are meant for one part.
+    """
+    part, name = _cut_at_part(path.name)
+    if part is None:
+        return {"training": path}
+    found = {part: path}
+    for other in sorted(path.parent.iterdir()):
+        its_part, its_name = _cut_at_part(other.name)
+        if its_name == name and its_part not in (None, part) and not other.is_dir():
+            before = found.setdefault(its_part, other)
+            if before.name.removesuffix(".gz") != other.name.removesuffix(".gz"):
+                raise InputError(
+                    f"two files of the {its_part} part",
+                    where=path.parent,
+                    found=f"{before.name} and {other.name}",
+                    expected="one",
+                )
+    if part == "training":
+        return {part: found[part] for part in PARTS if part in found}
+    if "training" in found:
+        raise InputError(f"the {part} part alone", where=path, fix=f"give {found['training'].name}")
+    return {"training": path}
+
+
+def files_of_folder(folder: Path, *patterns: str) -> dict[str, Path]:
+    """The file of each part of the one dataset of a folder, of files named like the patterns.
+
+    Raises ``InputError`` where there are several datasets, or no training part.
+    """
+    files = [path for path in sorted(folder.iterdir()) if is_named(path, *patterns)]
+    training = {
+        _cut_at_part(path.name)[1]: path for path in files if part_of(path.name) == "training"
+    }
+    if len(training) > 1:
+        raise InputError(
+            "several datasets in the folder",
+            where=folder,
+            found=", ".join(path.name for path in training.values()),
+            fix="give one of these files",
+        )
+    if not training and len(files) != 1:
+        raise InputError(
+            "no file of the training part",
+            where=folder,
+            found=", ".join(path.name for path in files[:9]) or "no file",
+            expected=f"a name with 'train', such as NAME_TRAIN{patterns[0].removeprefix('*')}",
+        )
+    return files_of_parts(next(iter(training.values()), files[0]))
+
+
+def is_named(path: str | os.PathLike, *patterns: str) -> bool:
+    """Whether a path is that of no folder and named like one of the patterns, gzipped or not."""
+    name = os.path.basename(path).lower().removesuffix(".gz")
+    return any(fnmatchcase(name, pattern) for pattern in patterns) and not os.path.isdir(path)
+
+
+def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arrays:
+    """The sequences of all files. Raises what ``read`` does, and for files that do not agree.
+
+    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. Where one
+    part has lengths all have. Labels that are whole numbers become numbers, so that 10 sorts
+    after 9.
+    """
+    parts = {part: read(path) for part, path in files.items()}
+    kinds = {part: sequences.y.dtype.kind == "f" for part, sequences in parts.items()}
+    if len(set(kinds.values())) > 1:
+        raise InputError(
+            "labels in one file and numbers to predict in another",
+            where=" ".join(str(path) for path in files.values()),
+        )
+    unequal = any(sequences.lengths is not None for sequences in parts.values())
+    whole = all(_WHOLE.fullmatch(str(y)) for sequences in parts.values() for y in sequences.y)
+    for part, found in parts.items():
+        y, lengths = found.y, found.lengths
+        if unequal and lengths is None:
+            lengths = np.full(len(y), found.x.shape[1], "int32")
+        parts[part] = found._replace(y=y.astype(int) if whole else y, lengths=lengths)
+    targets = ("target",) if kinds["training"] else None
+    return Arrays(name_of(files["training"]), parts, targets=targets)
+
+
+def pad_sequences(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences (time, features) as one array (n, longest, features), and their lengths."""
+    lengths = np.array([len(sequence) for sequence in sequences], "int32")
+    x = np.zeros((len(sequences), lengths.max(), sequences[0].shape[1]), "float32")
+    with np.errstate(over="ignore"):  # what becomes infinite shows
+        for row, sequence in zip(x, sequences, strict=True):
+            row[: len(sequence)] = sequence
+    return x, lengths
+
+
+def trim(sequence: np.ndarray) -> np.ndarray:
+    """A sequence (time, features) without the last steps that are missing in all features."""
+    real = np.flatnonzero(~np.isnan(sequence).all(1))
+    return sequence[: real[-1] + 1 if len(real) else 0]
+
+
+def numbers(texts: Sequence[str], where: str) -> np.ndarray:
+    """Numbers as float64, ``?`` and ``NaN`` being NaN. Raises ``InputError`` at ``where``."""
+    try:
+        found = np.array([text if text.strip() != "?" else "nan" for text in texts], "float64")
+    except ValueError:
+        found = None
+    if found is None or any("_" in text for text in texts):  # Python reads 1_000
+        wrong = next((text for text in texts if not _is_number(text)), "")
+        raise InputError(
+            "a value that is not a number",
+            where=where,
+            found=repr(wrong.strip()[:40]),
+            expected="a number or ?",
+        )
+    return found
+
+
+def head_of(path: str | os.PathLike, size: int = 1 << 16) -> list[str]:
+    """The first lines of a file that are not empty, the last left out where it may be cut."""
+    text = first_text(path, size)
+    lines = text.split("\n")
+    return [line for line in (lines[:-1] if len(text) >= size else lines) if line.strip()]
+
+
+def first_text(path: str | os.PathLike, size: int = 1 << 16) -> str:
+    """The first characters of a file, in any encoding that agrees with ASCII, to see what it is.
+
+    Of a file that cannot be read, or is binary, there are none.
+    """
+    if not os.path.isfile(path):
+        return ""
+    try:
+        with open(path, "rb") as file:
+            gzipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if gzipped else open(path, "rb") as file:
+            data = file.read(size)
+    except (OSError, EOFError, zlib.error):
+        return ""
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    return "" if b"\0" in data else text
+
+
+def name_of(path: Path) -> str:
+    """What a dataset is called: its file without the word for a part, or its folder.
+
+    >>> name_of(Path("GunPoint_TRAIN.ts.gz")), name_of(Path("TREC/train.txt"))
+    ('GunPoint', 'TREC')
+    """
+    name = path.name.removesuffix(".gz")
+    words = "|".join(PARTS.values())
+    rest, cut = re.subn(rf"[ ._-]*(?<![a-z])({words})(?![a-z])", "", name, flags=re.IGNORECASE)
+    stem = rest.split(".")[0].strip(" _-") if cut else Path(name).stem
+    return stem or path.resolve().parent.name
+
+
+def _is_number(text):
+    try:
+        float(text.replace("_", "x").replace("?", "nan"))
+    except ValueError:
+        return False
+    return True
+
+
+def _cut_at_part(name):
+    """The part that a name says, and the name with the word for it cut out, in small letters."""
+    name = name.lower().removesuffix(".gz")
+    found = [
+        (match.start(), part, match) for part in _WORDS for match in _WORDS[part].finditer(name)
+    ]
+    if not found:
+        return None, name
+    _, part, match = max(found)
+    return part, f"{name[: match.start()]}\0{name[match.end() :]}"

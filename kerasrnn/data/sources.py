@@ -1,0 +1,151 @@
+"""``read_source``: from a name, file or folder to what is in it, unchecked. No Keras here."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
+from kerasrnn.data import downloads
+from kerasrnn.data.kinds import NAMES, check_exists, format_of, tables_of_parts
+from kerasrnn.data.readers import Arrays, Sequences, TextParts, TimeSeries, idx
+from kerasrnn.data.readers.part_files import (
+    TABLES,
+    files_of_folder,
+    files_of_parts,
+    is_named,
+    part_of,
+)
+from kerasrnn.data.roles import Layout, Roles, find_layout
+from kerasrnn.data.table_parts import read_tables
+from kerasrnn.errors import InputError
+
+
+def read_source(
+    source: str | os.PathLike,
+    *,
+    roles: Roles | None = None,
+    task: str | None = None,
+    test: str | None = None,
+    encoding: str | None = None,
+) -> Arrays | TextParts | TimeSeries:
+    """What a data set, file or folder holds, for a classifier or a regressor.
+
+    Args:
+        source: a name of ``NAMES``, or a path.
+        roles: what the user says of the columns of a table.
+        task: the one asked for, where several readings are possible.
+        test: the path of the test part, of the same format, where it is not beside the source.
+        encoding: of text files, by default UTF-8.
+
+    Raises:
+        InputError: no such data, a defective file, roles of what has no columns, or a table
+            that can be read in several ways.
+
+    >>> read_source("digits").parts["training"].x.shape
+    (1797, 8, 8)
+    """
+    source = os.fspath(source)
+    if source == "digits":
+        return _read_digits()
+    if source == "mnist":
+        return replace(idx.read_folder(downloads.find_mnist()), name="mnist")
+    tables = find_tables(source, test, encoding)
+    if tables:
+        return read_tables(tables, find_layout(tables["training"], roles, task))
+    if roles not in (None, Roles()):
+        raise InputError(
+            "columns of what is no table", where=source, found=str(roles), fix="leave them out"
+        )
+    found = _read(source, encoding)
+    if test is not None:
+        other = _read(os.fspath(test), encoding)
+        if type(other) is not type(found):
+            raise InputError("a test part of another kind of data", where=test)
+        found.parts["test"] = other.parts["training"]
+    return found
+
+
+def read_by_options(source: str, task: str, options: dict) -> Arrays | TextParts | TimeSeries:
+    """As ``read_source``: roles, test and encoding are among the options of a task's data."""
+    names = [row.name for row in fields(Roles)]
+    return read_source(
+        source,
+        roles=Roles(**{name: options[name] for name in names if options.get(name) is not None}),
+        task=task,
+        test=options.get("test"),
+        encoding=options.get("encoding"),
+    )
+
+
+def source_of(given: str) -> str:
+    """A source as a run keeps it: a name of ``NAMES``, or an absolute path."""
+    return given if given in NAMES else os.path.abspath(given)
+
+
+def layout_of(
+    source: str | os.PathLike,
+    *,
+    roles: Roles | None = None,
+    task: str | None = None,
+    encoding: str | None = None,
+) -> Layout:
+    """How the table of a file or folder is read; arguments and errors as of ``read_source``."""
+    return find_layout(find_tables(os.fspath(source), None, encoding)["training"], roles, task)
+
+
+def find_tables(source: str, test: str | None, encoding: str | None) -> dict:
+    """The table of each part, ``{"training": readers.tables.Table, …}``; ``{}`` for no table.
+
+    A file is a table by its name or content; those beside it whose names differ in the word for
+    the part are the other parts. Of a folder the files are so named, or lie in folders that are.
+    Raises ``InputError``.
+    """
+    if source in NAMES or source == "-" or format_of(source).kind != "table":
+        return {}
+    from kerasrnn.data.readers.tables import open_table
+
+    path = Path(source)
+    files = _tables_of_folder(path) if path.is_dir() else files_of_parts(path)
+    if test is not None:
+        check_exists(os.fspath(test), ())
+        files = {**files, "test": Path(test)}
+    tables = {"training": open_table(files["training"], encoding=encoding)}
+    header = tables["training"].header  # a small part alone could look otherwise
+    for part, file in files.items():
+        if part not in tables:
+            tables[part] = open_table(file, encoding=encoding, header=header)
+    return tables
+
+
+def _tables_of_folder(folder):
+    """The file of each part."""
+    if any(is_named(path, *TABLES) for path in folder.iterdir()):
+        return files_of_folder(folder, *TABLES)
+    inner = {part_of(path.parent.name): path for path in tables_of_parts(folder)}
+    if "training" not in inner:
+        raise InputError("no table of the training part", where=folder)
+    return inner
+
+
+def _read(source, encoding):
+    """What a file or folder holds that is no table."""
+    path, found = Path(source), format_of(source)
+    read = found.read_folder if path.is_dir() else found.read
+    if found.kind not in ("sequences", "texts") or read is None:
+        raise InputError(
+            "unknown kind of file",
+            where=source,
+            found=found.kind,
+            expected="a table, .npz, .ts, .arff, a UCR or IDX folder, or texts by class",
+        )
+    return read(path, encoding) if found.kind == "texts" else read(path)
+
+
+def _read_digits():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = digits.images.astype("float32")
+    parts = {"training": Sequences(images, digits.target)}
+    return Arrays("digits", parts, axes=idx.AXES, one_scale=True)

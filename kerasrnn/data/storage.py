@@ -1,0 +1,128 @@
+"""Arrays that may be larger than the memory: in a temporary file beyond a size. No Keras here."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from kerasrnn.errors import InputError
+
+_IN_MEMORY = 1 << 28  # bytes of an array that are kept in memory
+_CHUNK = 1 << 24  # bytes that are read at a time
+
+
+class FileArray:
+    """Rows of an array in a file, read when they are asked for.
+
+    ``x[rows]`` reads a slice, or rows in any order, as an array in memory. Pages are read, not
+    mapped, so that the memory of the process stays small.
+    """
+
+    def __init__(self, file, dtype: np.dtype, shape: tuple[int, ...], rows: np.ndarray | None):
+        self._file, self.dtype, self.shape, self._rows = file, dtype, shape, rows
+        self._size = dtype.itemsize * int(np.prod(shape[1:], dtype="int64"))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        rows = np.asarray(rows) if self._rows is None else self._rows[rows]
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        flat, start = found.view("uint8").reshape(len(rows), -1 if len(rows) else 0), 0
+        ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1), len(rows)] if len(rows) else []
+        for end in ends:  # rows that follow each other at once
+            self._read(flat[start:end], int(rows[start]))
+            start = end
+        return found
+
+    def _read(self, into, row):
+        view, offset = memoryview(into).cast("B"), row * self._size
+        while len(view):
+            size = os.preadv(self._file.fileno(), [view], offset)
+            if not size:
+                raise InputError("a temporary file that was cut", where=self._file.name)
+            view, offset = view[size:], offset + size
+
+    def select(self, rows: np.ndarray) -> FileArray:
+        """The array of some rows of this one, not read yet."""
+        rows = np.asarray(rows) if self._rows is None else self._rows[rows]
+        return FileArray(self._file, self.dtype, (len(rows), *self.shape[1:]), rows)
+
+
+class GrowingArray:
+    """Takes rows, and gives them as one array: in memory, or in a file where it is large.
+
+    row_shape, dtype: of a row. The file has no name, and goes with the array; the folder of
+    temporary files holds it (``TMPDIR``).
+
+    >>> rows = GrowingArray((2,), "float32")
+    >>> rows.append([[1, 2], [3, 4]])
+    >>> rows.array().tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+
+    def __init__(self, row_shape: tuple[int, ...], dtype):
+        self._shape, self._dtype = tuple(row_shape), np.dtype(dtype)
+        self._chunks, self._size, self._length, self._file = [], 0, 0, None
+
+    def __len__(self):
+        return self._length
+
+    def append(self, rows):
+        """Add rows at the end. Raises ``InputError`` where the disk is full."""
+        rows = np.ascontiguousarray(rows, self._dtype).reshape(-1, *self._shape)
+        self._length += len(rows)
+        self._size += rows.nbytes
+        self._chunks.append(rows)
+        if self._file is None and self._size > _IN_MEMORY:
+            self._file = tempfile.TemporaryFile(prefix="kerasrnn-")  # noqa: SIM115, it lasts
+        if self._file is not None:
+            self._flush()
+
+    def _flush(self):
+        try:
+            for chunk in self._chunks:
+                self._file.write(chunk)
+        except OSError as error:
+            raise InputError(
+                "no room for data larger than the memory",
+                where=tempfile.gettempdir(),
+                found=error.strerror,
+                fix="free space there, or name another folder by TMPDIR",
+            ) from error
+        self._chunks = []
+
+    def array(self) -> np.ndarray | FileArray:
+        """All rows, (n, *row_shape)."""
+        shape = (self._length, *self._shape)
+        if self._file is None:
+            return np.concatenate([np.zeros((0, *self._shape), self._dtype), *self._chunks])
+        self._file.flush()
+        return FileArray(self._file, self._dtype, shape, None)
+
+
+def select(array: np.ndarray | FileArray, rows: np.ndarray) -> np.ndarray | FileArray:
+    """Some rows of an array; of one in a file they are not read yet."""
+    return array.select(rows) if isinstance(array, FileArray) else array[rows]
+
+
+def chunks(array: np.ndarray | FileArray) -> Iterator[tuple[int, np.ndarray]]:
+    """The array in pieces that fit into memory well, each with the number of its first row.
+
+    >>> [(start, rows.tolist()) for start, rows in chunks(np.arange(3))]
+    [(0, [0, 1, 2])]
+    """
+    row = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype="int64"))
+    step = max(1, _CHUNK // max(row, 1))
+    for start in range(0, len(array), step):
+        yield start, array[start : start + step]

@@ -1,0 +1,176 @@
+"""``read_tables``: the parts of tables, to train on. No Keras here."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from difflib import get_close_matches
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from kerasrnn.data.columns import check_column
+from kerasrnn.data.layouts import columns_of, read_rows, read_series
+from kerasrnn.data.readers import Arrays, LabelledTexts, Sequences, TextParts, TimeSeries
+from kerasrnn.data.readers.part_files import name_of, part_of
+from kerasrnn.data.roles import Layout
+from kerasrnn.data.storage import GrowingArray
+from kerasrnn.errors import InputError
+
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,8}")
+
+
+def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries:
+    """The parts of tables, to train on.
+
+    Args:
+        tables: of each part, ``"training"`` among them, a ``readers.tables.Table``.
+        layout: how they are read, of the training table.
+
+    Returns:
+        What a reader gives. Sequences or texts without a label, or without the number to
+        predict, are left out, with a warning; of a column that says the part of a row each goes
+        there.
+
+    Raises:
+        InputError: a column that another part lacks, what is no number or time, two rows of one
+            id and time, an id with two labels.
+    """
+    for part, table in tables.items():
+        _check_columns(table, layout.reading, layout.columns, part)
+    name = name_of(Path(tables["training"].path))
+    if layout.kind == "series":
+        return _time_series(name, tables, layout.reading)
+    reading = layout.reading
+    parts = {}
+    for part, table in tables.items():
+        for found in read_rows(table, reading, rows=False):
+            for name_, some in _by_part(found, part, table.path):
+                parts.setdefault(name_, _Part(reading)).add(some)
+    if "training" not in parts:
+        raise InputError("no rows of the training part", where=tables["training"].path)
+    _warn_of_left_out(parts, tables["training"].path)
+    groups = parts["training"].groups or None
+    if layout.kind == "texts":
+        texts = {part: found.texts() for part, found in parts.items()}
+        return TextParts(name, texts, reading, groups)
+    unequal = any(found.ends_early for found in parts.values())
+    whole = all(found.has_whole_labels() for found in parts.values())
+    arrays = {part: found.sequences(unequal, whole) for part, found in parts.items()}
+    return Arrays(
+        name,
+        arrays,
+        targets=tuple(reading["target"]) if "target" in reading else None,
+        reading=reading,
+        groups=groups,
+    )
+
+
+def _time_series(name, tables, reading):
+    if "validation" in tables:
+        warnings.warn(
+            f"{tables['validation'].path}: not read; the end of the series is the validation part",
+            stacklevel=3,
+        )
+    test = tables.get("test")
+    return TimeSeries(
+        name,
+        read_series(tables["training"], reading),
+        tuple(reading["features"]),
+        tuple(reading["target"]),
+        tuple(reading.get("known", ())),
+        None if test is None else read_series(test, reading),
+        reading,
+    )
+
+
+class _Part:
+    """What is read of one part, batch by batch."""
+
+    def __init__(self, reading):
+        self.reading, self.x, self.size = reading, None, 0
+        self.inputs, self.labels, self.lengths, self.groups = [], [], [], []
+        self.left_out, self.ends_early = 0, False
+
+    def add(self, found):
+        """Add some inputs; those that have no label are left out."""
+        labels = found.labels
+        if isinstance(labels, np.ndarray):
+            real = ~np.isnan(labels).any(1)
+        else:
+            real = np.array([label is not None for label in labels], bool)
+        self.left_out += int((~real).sum())
+        found = found.where(np.flatnonzero(real)) if not real.all() else found
+        self.size += len(found.inputs)
+        self.labels.append(found.labels)
+        self.groups += found.groups or []
+        if self.reading["layout"] == "texts":
+            self.inputs += found.inputs
+            return
+        self._add_sequences(found)
+
+    def _add_sequences(self, found):
+        x, lengths = found.inputs, found.lengths
+        if self.x is None:
+            self.x = GrowingArray(x.shape[1:], "float32")
+        self.ends_early |= lengths is not None
+        self.lengths.append(np.full(len(x), x.shape[1], "int32") if lengths is None else lengths)
+        self.x.append(x)
+
+    def has_whole_labels(self):
+        """Whether labels are whole numbers, which sort as such."""
+        labels = chain.from_iterable(self.labels)
+        return "label" in self.reading and all(map(_WHOLE.fullmatch, labels))
+
+    def texts(self):
+        return LabelledTexts(self.inputs, [*chain.from_iterable(self.labels)])
+
+    def sequences(self, unequal, whole):
+        """unequal, whole: whether sequences of any part end early, labels of all are whole."""
+        if "target" in self.reading:
+            y = np.concatenate(self.labels)
+        else:
+            y = np.array([*chain.from_iterable(self.labels)])
+            y = y.astype(int) if whole else y
+        lengths = np.concatenate(self.lengths) if unequal else None
+        return Sequences(self.x.array(), y, lengths)
+
+
+def _by_part(found, part, where):
+    """What is read, cut by the column that says the part of each: pairs (part, ``Batch``)."""
+    if found.splits is None or part != "training":
+        yield part, found
+        return
+    said = [part_of(value or "") for value in found.splits]
+    for name in dict.fromkeys(said):
+        if name is None:
+            value = found.splits[said.index(None)]
+            raise InputError(
+                "a part that is none",
+                where=where,
+                found=repr(value),
+                expected="train, validation or test",
+            )
+        yield name, found.where(np.array([i for i, other in enumerate(said) if other == name]))
+
+
+def _warn_of_left_out(parts, where):
+    left_out = sum(found.left_out for found in parts.values())
+    if left_out:
+        warnings.warn(f"{where}: {left_out:,} without a label or target are left out", stacklevel=3)
+    if not all(found.size for found in parts.values()):
+        raise InputError("no labels", where=where)
+
+
+def _check_columns(table, reading, columns, part):
+    """Raise ``InputError`` for a column that a part lacks; warn of one that is new there."""
+    if part == "training":
+        return
+    for name in columns_of({role: v for role, v in reading.items() if role != "split"}):
+        check_column(name, table.columns, table.path, f"the {part} part")
+    new = [name for name in table.columns if name not in columns]
+    if new and table.header:
+        close = get_close_matches(new[0], columns, 1)
+        near = f"; the training part has {close[0]!r}" if close else ""
+        warnings.warn(f"{table.path}: a column that is not read: {new[0]!r}{near}", stacklevel=4)

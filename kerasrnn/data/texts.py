@@ -1,0 +1,320 @@
+"""``Texts``: labelled texts as token ids, in three parts. No Keras here."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kerasrnn.data.checks import encode_labels
+from kerasrnn.data.parts import ThreeParts, cut_missing, real_steps, warn_of_unseen_labels
+from kerasrnn.data.readers import LabelledTexts, TextParts
+from kerasrnn.errors import InputError, check_positive, check_seed, check_split
+from kerasrnn.text import UNKNOWN, Tokens, Vocabulary, tokens_of
+
+LONGEST = 500  # tokens of a text that are read, unless max_length says otherwise
+_LOOKED_AT = 10_000  # texts that tell the level
+SEPARATOR = "|"  # of several labels, where they come as lists
+
+
+@dataclass(frozen=True, eq=False)
+class TextPart:
+    """Texts of one part as token ids, and their labels.
+
+    x: int32 (tokens,), the ids of all texts one after the other. y: int (n,), indices into the
+    data's labels, or uint8 (n, labels), 1 for each that a text has. lengths: int32 (n,), the
+    tokens of each, at least one.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def select(self, indices: np.ndarray) -> TextPart:
+        """The texts at ``indices``."""
+        lengths = self.lengths[indices]
+        within = _within(lengths)
+        starts = np.repeat(starts_of(self.lengths)[indices], lengths)
+        return TextPart(self.x[starts + within], self.y[indices], lengths)
+
+    def texts(self, vocabulary: Vocabulary, separator: str) -> Iterator[str]:
+        """Each text as its tokens, joined."""
+        names = np.array(["", *vocabulary.tokens], object)
+        for row in np.split(self.x, np.cumsum(self.lengths)[:-1]):
+            yield separator.join(names[row])
+
+
+@dataclass(frozen=True, eq=False)
+class Texts(ThreeParts):
+    """Texts ready for a classifier.
+
+    name: short, used in run names. source: where they come from, an absolute path; ``""`` for
+    lists in memory. labels: the class names, in index order; an index, or a column, from
+    ``len(labels)`` on, in another part than the training part, means one of the
+    unseen_labels, which the training part lacks. vocabulary: the tokens of the training part,
+    id 0 being padding. train, validation, test: the parts; validation is None if there is none.
+    options: how they were read and cut, with the ``level`` and ``max_length`` that were found.
+    truncated: number of training texts that were longer. reading: how another file of the kind
+    is read.
+
+    >>> data = Texts.from_lists(["Good day!", "Bad day."] * 10, ["yes", "no"] * 10)
+    >>> data.labels, data.level, data.vocabulary.tokens
+    (('no', 'yes'), 'word', ('<unk>', 'day', 'good', '!', 'bad', '.'))
+    """
+
+    name: str
+    source: str
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    train: TextPart
+    validation: TextPart | None
+    test: TextPart
+    options: dict
+    truncated: int = 0
+    unseen_labels: tuple[str, ...] = ()
+    reading: dict = field(default_factory=dict)
+    task: str = "classifier"
+    kind: str | None = "texts"
+
+    @classmethod
+    def from_lists(
+        cls,
+        texts: Sequence[str],
+        labels: Sequence,
+        *,
+        validation: tuple[Sequence[str], Sequence] | None = None,
+        test: tuple[Sequence[str], Sequence] | None = None,
+        level: str | None = None,
+        max_vocabulary: int | None = None,
+        min_frequency: int = 2,
+        max_length: int | None = None,
+        validation_split: float = 0.1,
+        seed: int = 0,
+        name: str = "texts",
+    ) -> Texts:
+        """Texts in memory, each with a label, or with a list of labels.
+
+        Args:
+            texts: n strings.
+            labels: a label for each, or a list of labels where a text may have several.
+            validation, test: texts and labels of those parts, which are otherwise cut off.
+            level: tokens are ``"word"`` (words and marks, in lower case) or ``"char"``; None for
+                characters where most texts are a single word, else words.
+            max_vocabulary: largest number of tokens, the unknown one included.
+            min_frequency: tokens that occur less often in the training part are unknown.
+            max_length: tokens of a text that are read, the first ones; None for 500.
+            validation_split: fraction of the training part that is cut off for validation, in
+                [0, 1), the same of each class; 0 for none.
+            seed: fixes that cut.
+            name: used in run names.
+
+        Raises:
+            InputError: texts that cannot be trained on, or a bad option.
+
+        >>> print(Texts.from_lists(["ann", "bob", "eve", "tom"] * 5, ["f", "m", "f", "m"] * 5))
+        texts: 14 training, 2 validation, 4 test texts of up to 3 characters, 10 in the \
+vocabulary, 2 labels
+        """
+        parts = {"training": (texts, labels), "validation": validation, "test": test}
+        parts = {part: LabelledTexts(*map(list, found)) for part, found in parts.items() if found}
+        options = {
+            "level": level,
+            "max_vocabulary": max_vocabulary,
+            "min_frequency": min_frequency,
+            "max_length": max_length,
+            "multi_label": None,
+            "validation_split": validation_split,
+            "seed": seed,
+        }
+        return cls.from_parts(TextParts(name, parts), "", name, options)
+
+    @classmethod
+    def from_parts(cls, found: TextParts, source: str, where: str, options: dict) -> Texts:
+        """What a reader gave, checked, cut and encoded.
+
+        Args:
+            found: of a reader.
+            source: where it comes from, an absolute path or ``""``.
+            where: what messages call it.
+            options: all those of ``from_lists``, and ``multi_label``, the separator of several
+                labels.
+
+        Raises:
+            InputError: as of ``from_lists``.
+        """
+        _check(found.parts, options, where)
+        labels, unseen, y, several = _encode_labels(found.parts, where)
+        training = found.parts["training"].texts
+        level = options["level"] or _level_of(training)
+        known = {}  # the number of each token of all parts
+        parts = {
+            part: TextPart(*_number(found.parts[part].texts, tokens_of(level), known, y[part]))
+            for part in found.parts
+        }
+        cut_missing(parts, options, where, "texts", found.groups)
+        longest = options["max_length"] or LONGEST
+        truncated = int((parts["training"].lengths > longest).sum())
+        parts = {name: _shorten(part, longest) for name, part in parts.items()}
+        counts = np.bincount(parts["training"].x, minlength=len(known)).tolist()
+        vocabulary = Vocabulary(
+            Counter(dict(zip(known, counts, strict=True))),
+            min_frequency=options["min_frequency"],
+            max_size=options["max_vocabulary"],
+            padded=True,
+        )
+        ids = np.array(vocabulary.encode(list(known)), "int32")
+        parts = {name: TextPart(ids[part.x], part.y, part.lengths) for name, part in parts.items()}
+        separator = (options["multi_label"] or SEPARATOR) if several else None
+        resolved = {"level": level, "max_length": longest, "multi_label": separator}
+        data = cls(
+            *(found.name, source, labels, vocabulary),
+            *(parts["training"], parts.get("validation"), parts["test"]),
+            *(options | resolved, truncated, unseen, found.reading),
+        )
+        warn_of_unseen_labels(data, where)
+        if truncated and not options["max_length"]:
+            warnings.warn(
+                f"{where}: {data.said_of_lengths()}; --max-length reads more", stacklevel=3
+            )
+        return data
+
+    @property
+    def level(self) -> str:
+        """What a token is, ``"word"`` or ``"char"``."""
+        return self.options["level"]
+
+    @property
+    def tokens(self) -> Tokens:
+        """What splits its texts."""
+        return tokens_of(self.level)
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels, or none."""
+        return self.options["multi_label"] is not None
+
+    def said_of_lengths(self) -> str:
+        """How many texts were longer than what is read of them."""
+        longest, noun = self.options["max_length"], self.tokens.noun
+        share = self.truncated / len(self.train)
+        return f"{share:.1%} of the texts are longer than {longest:,} {noun} and cut there"
+
+    def __str__(self):
+        longest = max(int(part.lengths.max()) for part in self.parts().values())
+        return (
+            f"{self.name}: {self._sizes_in_words()} texts of up to {longest:,} {self.tokens.noun}, "
+            f"{len(self.vocabulary):,} in the vocabulary, {len(self.labels)} labels"
+            + (", several a text" if self.several else "")
+            + (f"; {self.said_of_lengths()}" if self.truncated else "")
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the vocabulary, the labels and all texts."""
+        digest = hashlib.sha256(self.vocabulary.to_json().encode("utf-8", "surrogatepass"))
+        digest.update("\0".join(self.labels + self.unseen_labels).encode())
+        for part in self.parts().values():
+            for values in (part.x, part.y, part.lengths):
+                digest.update(f"{values.dtype}{values.shape}".encode())
+                digest.update(np.ascontiguousarray(values))
+        return digest.hexdigest()
+
+
+def terms_of(text: str, tokens: Tokens) -> list[str]:
+    """The tokens of a text that is to be classified: one at least, which is then unknown."""
+    return tokens.terms(text) or [UNKNOWN]
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """Where each of some texts begins that lie one after the other, int64 (n,)."""
+    return np.cumsum(lengths, dtype="int64") - lengths
+
+
+def pad_texts(x: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Some of the texts in x (tokens,), as int32 (n, longest), padded on the right with 0.
+
+    >>> pad_texts(np.array([7, 8, 9]), np.array([1, 0]), np.array([2, 1])).tolist()
+    [[8, 9], [7, 0]]
+    """
+    real = real_steps(lengths)
+    places = starts[:, None] + np.arange(real.shape[1])
+    return np.where(real, x[np.minimum(places, len(x) - 1)], 0).astype("int32", copy=False)
+
+
+def _check(parts, options, where):
+    """Raise ``InputError`` for options out of range, and for parts that are none."""
+    check_split(options["validation_split"])
+    check_seed(options["seed"])
+    names = ("min_frequency", "max_vocabulary", "max_length")
+    check_positive(**{name: options[name] for name in names if options[name] is not None})
+    for name, (texts, labels) in parts.items():
+        if len(texts) != len(labels) or not texts:
+            raise InputError(
+                f"{name} texts and labels of unequal number, or none",
+                where=where,
+                found=f"{len(texts):,} and {len(labels):,}",
+            )
+        strange = next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)
+        if strange is not None:
+            raise InputError(
+                f"{name} text {strange + 1} is no text", where=where, found=repr(texts[strange])
+            )
+
+
+def _level_of(texts):
+    """Characters where half of the texts are a single word, else words."""
+    some = texts[:: -(-len(texts) // _LOOKED_AT)]
+    return "char" if np.median([len(text.split()) for text in some]) <= 1 else "word"
+
+
+def _number(texts, tokens, known, y):
+    """The tokens as their numbers in ``known``, where new ones are added; with y and lengths."""
+    numbers, lengths = array("i"), array("i")
+    for text in texts:
+        row = [known.setdefault(token, len(known)) for token in terms_of(text, tokens)]
+        numbers.extend(row)
+        lengths.append(len(row))
+    return np.frombuffer(numbers, "int32"), y, np.frombuffer(lengths, "int32")
+
+
+def _shorten(part, longest):
+    """The first ``longest`` tokens of each text."""
+    if part.lengths.max() <= longest:
+        return part
+    lengths = np.minimum(part.lengths, longest).astype("int32")
+    return TextPart(part.x[_within(part.lengths) < longest], part.y, lengths)
+
+
+def _within(lengths):
+    """The place of each token in its text, of texts one after the other."""
+    return np.arange(lengths.sum(dtype="int64")) - np.repeat(starts_of(lengths), lengths)
+
+
+def _encode_labels(parts, where):
+    """Labels, unseen labels, the targets of each part, and whether a text may have several."""
+    given = {part: labels for part, (_, labels) in parts.items()}
+    if not isinstance(given["training"][0], (list, tuple, set, frozenset)):
+        y = {part: np.asarray(labels) for part, labels in given.items()}
+        return *encode_labels(y, None, where), False
+    sets = {part: [set(map(str, row)) for row in labels] for part, labels in given.items()}
+    names = {part: set().union(*rows) for part, rows in sets.items()}
+    labels = tuple(sorted(names["training"]))
+    if len(labels) < 2:
+        raise InputError(
+            "fewer than two labels", where=where, found=" ".join(labels) or "none", expected="more"
+        )
+    unseen = tuple(sorted(set().union(*names.values()) - set(labels)))
+    places = {label: place for place, label in enumerate(labels + unseen)}
+    y = {part: np.zeros((len(rows), len(places)), "uint8") for part, rows in sets.items()}
+    for part, rows in sets.items():
+        for row, found in zip(y[part], rows, strict=True):
+            row[[places[label] for label in found]] = 1
+    y["training"] = y["training"][:, : len(labels)]
+    return labels, unseen, y, True

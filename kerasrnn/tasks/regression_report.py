@@ -1,0 +1,185 @@
+"""How a regressor did on the test part, beside baselines, with pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kerasrnn import layers, plotting, regression
+from kerasrnn.data.parts import real_steps
+from kerasrnn.data.sequences import Dataset
+from kerasrnn.data.series import Series, Windows
+
+_WINDOWS = 1024  # that are taken at a time
+_MOST_FLAT = 2048  # values of a sequence up to which the ridge regression sees all of them
+
+
+def unit_of(data: Dataset | Series) -> np.ndarray:
+    """What the loss counts errors of each target in, float64 (targets,).
+
+    The naive forecast's error of a series, else the standard deviation in training.
+    """
+    if isinstance(data, Series):
+        return data.scale
+    deviation = data.train.y.std(0, dtype="float64")
+    return np.where(deviation > 0, deviation, 1.0)
+
+
+def measure(regressor, data: Dataset | Series, part) -> dict[str, float]:
+    """The loss of a part, and the metrics of what is predicted for it."""
+    return _metrics(regressor, data, *_predictions(regressor, part))
+
+
+def report_numbers(regressor, data: Dataset, folder: Path) -> dict:
+    """What metrics.json holds of a regressor of sequences; draws predicted.png."""
+    y, found = _predictions(regressor, data.test)
+    mean = np.broadcast_to(data.train.y.mean(0), y.shape)
+    ridge = regression.ridge(_summary(data.train), data.train.y)
+    baselines = {"mean": mean, "ridge": ridge(_summary(data.test))}
+    return _report(regressor, data, y, found, baselines, folder)
+
+
+def report_series(regressor, data: Series, folder: Path) -> dict:
+    """What metrics.json holds of a forecast; draws predicted.png and forecast.png."""
+    y, found = _predictions(regressor, data.test)
+    baselines = forecast_baselines(data)
+    metrics = _report(regressor, data, y, found, baselines, folder)
+    if data.options.get("backtest"):
+        metrics["backtest"] = _backtest(data, y, _middle(regressor, found))
+    window = data.test.origins[-1] + np.arange(-2 * data.window, data.horizon)
+    window = window[window >= data.test.begins[-1]]
+    history = data.test.values[window, data.test.targets[0]]
+    plotting.save(
+        folder / "forecast.png",
+        lambda ax: plotting.plot_forecast(
+            history[: -data.horizon],
+            found[-1, :, 0],
+            regressor.quantiles,
+            ax,
+            truth=history[-data.horizon :],
+            name=data.targets[0],
+        ),
+    )
+    return metrics
+
+
+def forecast_baselines(data: Series) -> dict[str, np.ndarray]:
+    """What simple forecasts give for the test windows, by name, each (n, horizon, targets).
+
+    The mean of the training windows; the last value; the value a season ago; ridge regression of
+    the window's values of all columns, and of those known in advance that came with the data.
+    """
+    train, test = data.train, data.test
+    chosen = regression.spread(len(train), regression.MOST_ROWS)
+    inputs, y = train.take(chosen)
+    ridge = regression.ridge(_flat(data, inputs), y, data.horizon)
+    found = {
+        "mean": np.broadcast_to(y.mean((0, 1)), (len(test), *y.shape[1:])),
+        "last value": test.before(1),
+    }
+    if data.season:
+        found["seasonal naive"] = test.before(data.season)
+    pieces = (_flat(data, inputs) for inputs, _ in _in_pieces(test))
+    return found | {"ridge": np.concatenate([ridge(piece) for piece in pieces])}
+
+
+def _flat(data, inputs):
+    """The inputs of windows without the calendar, (n, values)."""
+    calendar = 2 * len(data.calendar)
+    parts = [inputs["x"][:, :, : len(data.columns) - calendar]]
+    if len(data.known) > calendar:
+        parts.append(inputs["known"][:, :, : len(data.known) - calendar])
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+def _in_pieces(part):
+    for start in range(0, len(part), _WINDOWS):
+        yield part.take(slice(start, start + _WINDOWS))
+
+
+def _predictions(regressor, part):
+    """The targets of a part and what is predicted for them."""
+    if not isinstance(part, Windows):
+        return part.y, regressor.predict(part.x, part.lengths)
+    pairs = [(y, regressor.predict(**inputs)) for inputs, y in _in_pieces(part)]
+    return tuple(np.concatenate(side) for side in zip(*pairs, strict=True))
+
+
+def _middle(regressor, found):
+    """One number for each target: of quantiles that of the level nearest to one half."""
+    if not regressor.quantiles:
+        return found
+    return found[..., int(np.abs(np.array(regressor.quantiles) - 0.5).argmin())]
+
+
+def _metrics(regressor, data, y, found):
+    scale = getattr(data, "scale", None)
+    loss = layers.ScaledError(unit_of(data).tolist(), regressor.quantiles)
+    metrics = regression.regression_metrics(y, _middle(regressor, found), scale)
+    return {"loss": float(loss(y, found))} | metrics
+
+
+def _report(regressor, data, y, found, baselines, folder):
+    scale = getattr(data, "scale", None)
+    middle = _middle(regressor, found)
+    metrics = {
+        "test": _metrics(regressor, data, y, found),
+        "baseline": {
+            name: regression.regression_metrics(y, other, scale)
+            for name, other in baselines.items()
+        },
+    }
+    if regressor.quantiles:
+        metrics["quantiles"] = regression.quantile_report(y, found, regressor.quantiles)
+    if len(data.targets) > 1:
+        metrics["targets"] = {
+            name: regression.regression_metrics(
+                y[..., [index]], middle[..., [index]], None if scale is None else scale[[index]]
+            )
+            for index, name in enumerate(data.targets)
+        }
+    plotting.save(
+        folder / "predicted.png",
+        lambda *axes: [
+            plotting.plot_predicted(y[..., index], middle[..., index], ax, name=name)
+            for index, (ax, name) in enumerate(zip(axes, data.targets, strict=False))
+        ],
+        panels=min(len(data.targets), 4),
+    )
+    return metrics
+
+
+def _backtest(data, y, found):
+    """Metrics at origins spread over the test part: their mean and deviation over the origins."""
+    origins = regression.spread(len(y), data.options["backtest"])
+    rows = [regression.regression_metrics(y[[one]], found[[one]], data.scale) for one in origins]
+    return {"origins": len(origins)} | {
+        name: {
+            "mean": float(np.mean([row[name] for row in rows])),
+            "deviation": float(np.std([row[name] for row in rows])),
+        }
+        for name in ("mae", "rmse", "mase")
+    }
+
+
+def _summary(part):
+    """What ridge regression sees of sequences, (n, values): all, or of long ones a summary.
+
+    Of each feature mean, deviation, least, greatest, first and last value over the real steps.
+    """
+    x = part.x
+    if part.lengths is None and x[0].size <= _MOST_FLAT and not np.isnan(x).any():
+        return x.reshape(len(x), -1)
+    steps = x.shape[1]
+    lengths = np.full(len(x), steps) if part.lengths is None else part.lengths
+    real = real_steps(lengths, steps)[:, :, None] & ~np.isnan(x)
+    number = np.maximum(real.sum(1), 1)
+    mean = np.where(real, x, 0).sum(1) / number
+    deviation = np.sqrt((np.where(real, x - mean[:, None], 0) ** 2).sum(1) / number)
+    least = np.where(real, x, np.inf).min(1)
+    greatest = np.where(real, x, -np.inf).max(1)
+    first = np.take_along_axis(x, real.argmax(1)[:, None], axis=1)[:, 0]
+    last = np.take_along_axis(x, (steps - 1 - real[:, ::-1].argmax(1))[:, None], axis=1)[:, 0]
+    found = np.concatenate([mean, deviation, least, greatest, first, last], axis=1)
+    return np.where(np.isfinite(found), found, 0)

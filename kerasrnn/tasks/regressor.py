@@ -1,0 +1,398 @@
+"""The regressor: numbers for each sequence, or the next values of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasrnn import layers
+from kerasrnn.data.batches import SequenceBatches
+from kerasrnn.data.inputs import kept_columns, read_inputs
+from kerasrnn.data.parts import real_steps
+from kerasrnn.data.readers import Rows, TextParts, TimeSeries
+from kerasrnn.data.sequences import Dataset, dataset_of
+from kerasrnn.data.series import Series, SeriesBatches, WindowFormat
+from kerasrnn.data.sources import read_by_options, source_of
+from kerasrnn.errors import InputError
+from kerasrnn.files import read_json
+from kerasrnn.inference.calling import compiled, in_batches, outputs
+from kerasrnn.inference.exports import Export
+from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
+from kerasrnn.models import build_regressor
+from kerasrnn.options import tables
+from kerasrnn.runs import Run
+from kerasrnn.tasks import base
+from kerasrnn.tasks.classifier import scaling
+from kerasrnn.tasks.linear_forecast import fit_linear
+from kerasrnn.tasks.regression_report import measure, report_numbers, report_series, unit_of
+
+_FILE = "targets.json"
+_MOST_WINDOWS = 1 << 12  # of an epoch
+
+
+class Forecast(NamedTuple):
+    """The next values of a series.
+
+    times: (horizon,), or None where its rows have none. values: float32 (horizon, targets), or
+    (horizon, targets, levels) of quantiles. id: which series it is.
+    """
+
+    times: np.ndarray | None
+    values: np.ndarray
+    id: str = ""
+
+
+class Regressor(base.Predictor):
+    """Gives sequences their numbers, or series their next values.
+
+    Args:
+        model: a model of ``build_regressor``.
+        targets: the names of the numbers.
+        format: of the windows of a series, if it forecasts.
+
+    Raises:
+        InputError: names or levels that do not match the model.
+
+    >>> import kerasrnn, numpy as np
+    >>> model = kerasrnn.build_regressor((None, 2), targets=1, units=4)
+    >>> Regressor(model, ["weight"]).predict(np.zeros((3, 9, 2))).shape
+    (3, 1)
+    """
+
+    task = "regressor"
+
+    def __init__(
+        self,
+        model: keras.Model,
+        targets: Sequence[str],
+        format: WindowFormat | None = None,
+    ):
+        levels = [x.levels for x in model.layers if isinstance(x, layers.SortedQuantiles)]
+        self.quantiles = tuple(levels[0]) if levels else ()
+        expected = (*((format.horizon,) if format else ()), len(targets))
+        expected += (len(self.quantiles),) if levels else ()
+        if tuple(model.output_shape[1:]) != expected:
+            raise InputError(
+                "a model that does not match its targets",
+                found=f"output {model.output_shape[1:]}",
+                expected=f"{expected} for {', '.join(targets)}",
+            )
+        self.model, self.targets, self.format = model, tuple(targets), format
+        self._shapes = {x.name: tuple(x.shape[1:]) for x in model.inputs}
+        self._call = compiled(model, outputs)
+
+    @classmethod
+    def _from_run(cls, run: Run):
+        said = read_json(run.path / _FILE, dict)
+        return cls(base.load_run_model(run), *_from_json(said, run.path / _FILE))
+
+    @classmethod
+    def _from_export(cls, export: Export):
+        return _ExportedRegressor(export)
+
+    def predict(
+        self, x: np.ndarray, lengths: np.ndarray | None = None, known: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The numbers of each sequence, float32 (n, targets).
+
+        Of a forecast (n, horizon, targets), of quantiles with a last axis of levels.
+
+        Args:
+            x: raw sequences (n, time, features), or windows (n, window, columns).
+            lengths: int (n,), the steps of each sequence before its padding.
+            known: (n, horizon, columns), what is known in advance of a forecast.
+
+        Raises:
+            InputError: inputs that do not fit the model.
+        """
+        given = {"x": x, "lengths": lengths, "known": known}
+        if "lengths" in self._shapes and lengths is None:
+            given["lengths"] = np.full(len(x), np.shape(x)[1])
+        given = {name: np.asarray(array) for name, array in given.items() if array is not None}
+        shapes = {name: array.shape[1:] for name, array in given.items()}
+        if shapes.keys() != self._shapes.keys() or not all(map(self._fits, given, given.values())):
+            raise InputError(
+                "inputs that do not fit the model", found=shapes, expected=self._shapes
+            )
+        types = {"lengths": "int32"}
+        arrays = [given[name].astype(types.get(name, "float32")) for name in self._shapes]
+        return in_batches(self._call, *arrays)
+
+    def _fits(self, name, array):
+        shape = self._shapes[name]
+        return len(shape) == array.ndim - 1 and all(
+            size in (None, n) for size, n in zip(shape, array.shape[1:], strict=True)
+        )
+
+    def forecast(self, rows: Rows) -> Forecast:
+        """What follows the rows of a series.
+
+        rows: in the order of time, with the columns of the training series, at least a window of
+        them. Where there are columns known in advance, the rows to predict follow with these, and
+        with NaN for the targets.
+
+        Raises ``InputError`` where rows are too few, or the model does not forecast.
+
+        >>> import kerasrnn
+        >>> from kerasrnn.data.readers import Rows
+        >>> series = kerasrnn.Series.from_arrays(np.arange(60.0), horizon=2, window=8)
+        >>> model = kerasrnn.build_regressor((8, 1), targets=1, horizon=2, units=4)
+        >>> regressor = Regressor(model, series.targets, format=series.format())
+        >>> regressor.forecast(Rows(np.ones((9, 1)))).values.shape
+        (2, 1)
+        """
+        if self.format is None:
+            raise InputError("a regressor of sequences does not forecast")
+        inputs, times = self.format.last_window(rows)
+        return Forecast(times, self.predict(**inputs)[0], rows.id)
+
+    def said(self) -> dict:
+        """What the model's numbers mean, as JSON."""
+        return {
+            "targets": list(self.targets),
+            "quantiles": list(self.quantiles),
+            "format": self.format and self.format.to_json(),
+        }
+
+
+def _from_json(said, where):
+    try:
+        return said["targets"], said["format"] and WindowFormat.from_json(said["format"])
+    except (KeyError, TypeError) as error:
+        raise InputError("unexpected JSON", where=where) from error
+
+
+class _ExportedRegressor(Regressor):
+    def __init__(self, export):
+        said = export.reading("targets", "quantiles", "format")
+        self.targets, self.format = _from_json(said, export)
+        self.quantiles = tuple(said["quantiles"])
+        self._shapes = {name: tuple(of["shape"][1:]) for name, of in export.inputs().items()}
+
+        def call(*arrays):
+            return export.call(**dict(zip(self._shapes, arrays, strict=True)))["prediction"]
+
+        self._call = call
+
+
+class RegressorTask(base.Task):
+    """Numbers for each sequence, or the next values of series."""
+
+    name = "regressor"
+    kinds = ("numbers", "series")
+    summary = "Numbers for each sequence, or the next values of a series."
+    predictor = Regressor
+
+    def load(self, *source: str, **options) -> Dataset | Series:
+        if len(source) != 1:
+            raise InputError("several data sets for a regressor", found=" ".join(source))
+        found = read_by_options(*source, self.name, options)
+        if isinstance(found, TimeSeries):
+            defaults = tables(self.name)[0]
+            return Series.from_rows(found, source_of(*source), *source, defaults | options)
+        if isinstance(found, TextParts) or not found.targets:
+            raise InputError(
+                "no numbers to predict",
+                where=" ".join(source),
+                fix="name their column by --target, or train a classifier on the labels",
+            )
+        return dataset_of(found, *source, options)
+
+    def build(self, data: Dataset | Series, settings: base.Settings) -> keras.Model:
+        """Input shape, targets and scaling follow from the data."""
+        if isinstance(data, Series):
+            return _build_forecaster(data, settings.model)
+        x, lengths = data.train.x, data.train.lengths
+        mean = data.train.y.mean(0, dtype="float64")
+        return build_regressor(
+            (x.shape[1] if lengths is None else None, x.shape[2]),
+            targets=len(data.targets),
+            lengths=lengths is not None,
+            scaling=scaling(data.train, data.one_scale),
+            missing=data.missing,
+            target_scaling=_to_targets(mean, unit_of(data) ** 2, axis=1),
+            **settings.model,
+        )
+
+    def loss(self, settings: base.Settings, data: Dataset | Series) -> keras.losses.Loss:
+        """Huber's, or the pinball loss; in units of the naive error, or of the deviation."""
+        return layers.ScaledError(unit_of(data).tolist(), settings.model["quantiles"] or ())
+
+    def batches(self, data: Dataset | Series, settings: base.Settings, seed: int):
+        size = settings.fit["batch_size"]
+        if isinstance(data, Series):
+            return SeriesBatches(data.train, size, seed, _MOST_WINDOWS)
+        return SequenceBatches(data.train, size, seed)
+
+    def artifacts(self, data: Dataset | Series) -> dict:
+        format = data.format().to_json() if isinstance(data, Series) else None
+        return {_FILE: {"targets": list(data.targets), "format": format}}
+
+    def validator(self, model, data: Dataset | Series, settings: base.Settings):
+        if data.validation is None:
+            return None
+        regressor = _regressor(model, data)
+        return lambda: measure(regressor, data, data.validation)
+
+    def evaluate(self, model, data: Dataset | Series, folder) -> dict:
+        report = report_series if isinstance(data, Series) else report_numbers
+        return report(_regressor(model, data), data, folder)
+
+    def next_command(self, data: Dataset | Series, run: Run) -> list[str]:
+        return ["predict", str(run), data.source]
+
+    def predictions(
+        self, predictor: Regressor, inputs: Sequence[str], encoding: str | None
+    ) -> base.Predictions:
+        def parts():
+            for source in inputs:
+                yield from read_inputs(source, predictor.reading, encoding)
+
+        if predictor.format is not None:
+            return _forecasts(predictor, (rows for part in parts() for rows in part.inputs))
+
+        def answers():
+            for part, kept in kept_columns(parts()):
+                yield kept, predictor.predict(part.inputs, part.lengths)
+
+        def columns(answer):
+            kept, found = answer
+            return base.beside(kept, **_named(predictor, found))
+
+        return base.Predictions(answers(), lambda answer: base.rows(columns(answer)), columns)
+
+    def servable(self, predictor: Regressor) -> Servable:
+        """``x`` (and ``lengths``, or ``known``) → ``prediction``."""
+        model = predictor.model
+        exported = layers.for_export(model)
+
+        def answer(*inputs):
+            return {"prediction": outputs(exported, [one_step_at_least(inputs[0]), *inputs[1:]])}
+
+        specs = [tf.TensorSpec((None, *x.shape[1:]), x.dtype, x.name) for x in model.inputs]
+        given = _example(model)
+        found = np.asarray(outputs(model, list(given.values())))
+        return Servable(
+            self.name,
+            exported,
+            {"serving_default": Signature(answer, specs)},
+            [Example("serving_default", given, {"prediction": found})],
+            numeric_model=model,
+            output="prediction",
+            reading=predictor.said(),
+        )
+
+
+TASK = RegressorTask()
+
+
+def _regressor(model, data):
+    return Regressor(model, data.targets, data.format() if isinstance(data, Series) else None)
+
+
+def _to_targets(mean, variance, axis):
+    """The layer from the head's units to the targets'."""
+    return keras.layers.Normalization(
+        axis=axis,
+        mean=np.asarray(mean).tolist(),
+        variance=np.asarray(variance).tolist(),
+        invert=True,
+        name="target_scaling",
+    )
+
+
+def _build_forecaster(data, options):
+    """A model that starts as the best linear forecast; its stack learns what that leaves."""
+    linear = fit_linear(data)
+    targets, known = list(data.train.targets), list(data.train.known)
+    mean, variance = linear.mean, linear.variance
+
+    def scale(name, columns):
+        of = {"mean": mean[columns].tolist(), "variance": variance[columns].tolist()}
+        return keras.layers.Normalization(axis=-1, name=name, **of)
+
+    model = build_regressor(
+        (data.window, len(data.columns)),
+        targets=len(targets),
+        horizon=data.horizon,
+        known=len(known),
+        linear=True,
+        log_columns=targets if linear.choice.log else (),
+        scaling=scale("scaling", slice(None)),
+        known_scaling=scale("known_scaling", known) if known else None,
+        target_scaling=_to_targets(mean[targets], variance[targets], axis=2),
+        **options,
+    )
+    kernel, bias = linear.kernel, linear.bias
+    levels = options["quantiles"]
+    if levels:
+        # the middle forecast, and beside it how far its errors on later windows reached
+        kernel = np.repeat(kernel, len(levels), axis=1)
+        spread = np.quantile(linear.residuals, levels, axis=0)
+        bias = (bias[:, None] + spread.reshape(len(levels), -1).T).ravel()
+    layer = model.get_layer("linear")
+    layer.set_weights([kernel, bias])
+    layer.trainable = False
+    return model
+
+
+def _named(predictor, found):
+    """Predictions (n, targets) or (n, targets, levels) as columns of a table."""
+    if not predictor.quantiles:
+        return dict(zip(predictor.targets, found.T.tolist(), strict=True))
+    return {
+        f"{target} {level:g}": found[:, index, place].tolist()
+        for index, target in enumerate(predictor.targets)
+        for place, level in enumerate(predictor.quantiles)
+    }
+
+
+def _forecasts(predictor, every):
+    """The predictions of ``kerasrnn predict`` for series."""
+
+    def columns(answer):
+        _, found = answer
+        steps = predictor.format.horizon
+        times = range(1, steps + 1) if found.times is None else found.times.tolist()
+        kept = {"id": [found.id] * steps} if found.id else {}
+        time = predictor.reading.get("time", "step" if found.times is None else "time")
+        return kept | {time: list(times)} | _named(predictor, found.values)
+
+    def draw(answers, ax):
+        from kerasrnn.plotting import plot_forecast
+
+        rows, found = answers[-1]
+        names = list(predictor.format.columns)
+        history = rows.values[-2 * predictor.format.window :, names.index(predictor.targets[0])]
+        return plot_forecast(
+            history, found.values[:, 0], predictor.quantiles, ax, name=predictor.targets[0]
+        )
+
+    answers = ((rows, predictor.forecast(rows)) for rows in every)
+    return base.Predictions(answers, lambda answer: base.rows(columns(answer)), columns, draw=draw)
+
+
+def _example(model):
+    """Inputs of the size that the model's scaling expects, by name."""
+    rng, given, rows = np.random.default_rng(0), {}, 4
+    layer_of = {"x": "scaling", "known": "known_scaling"}
+    names = {layer.name: layer for layer in model.layers}
+    for x in model.inputs:
+        if x.name == "lengths":
+            steps = np.array([given["x"].shape[1], 1, 0, 3], "int32")
+            given["x"][~real_steps(steps, given["x"].shape[1])] = 1e6  # must not count
+            given["lengths"] = steps
+            continue
+        values = rng.normal(size=(rows, *(size or 6 for size in x.shape[1:])))
+        layer = names.get(layer_of[x.name])
+        if layer is not None:
+            values = values * np.sqrt(layer.variance) + layer.mean
+        if "logarithm" in names and x.name == "x":
+            chosen = names["logarithm"].columns
+            values[:, :, chosen] = np.exp(values[:, :, chosen])
+        given[x.name] = np.array(values, "float32")
+    return given
