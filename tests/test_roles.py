@@ -12,22 +12,8 @@ from kerasrnn.data.readers.tables import open_table
 from kerasrnn.data.roles import Roles, find_layout
 from kerasrnn.data.sources import read_source
 
-WORDS = [
-    "the",
-    "a",
-    "good",
-    "bad",
-    "film",
-    "long",
-    "very",
-    "plot",
-    "was",
-    "with",
-    "of",
-    "and",
-    "dull",
-    "fine",
-]
+WORDS = ["the", "good", "bad", "film", "long", "very", "plot", "was", "with", "of", "dull"]
+RNG = np.random.default_rng(0)
 
 
 def texts(number):
@@ -35,8 +21,8 @@ def texts(number):
     return [" ".join(rng.choices(WORDS, k=rng.randint(3, 12))) for _ in range(number)]
 
 
-def values(steps, rng=np.random.default_rng(0)):
-    return [f"{value:.3f}" for value in rng.normal(size=steps)]
+def values(steps):
+    return [f"{value:.3f}" for value in RNG.normal(size=steps)]
 
 
 def write(path, rows, separator=",", end="\n"):
@@ -158,7 +144,7 @@ def test_a_step_a_row(tmp_path):
     assert found(path) == ("long", "sequences", said)
     assert layout(path).reading["features"] == ["x", "y"]
     assert found(path, target="x")[:2] == ("series", "series")  # it varies within a case
-    numbers = [row[:4] + ["age" if row[0] == "case" else f"{int(row[0])}.5"] for row in STEPS]
+    numbers = [[*row[:4], "age" if row[0] == "case" else f"{int(row[0])}.5"] for row in STEPS]
     path = write(tmp_path / "numbers.csv", numbers)
     assert found(path) == ("long", "numbers", {"id": "case", "time": "when", "target": ["age"]})
 
