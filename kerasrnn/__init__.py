@@ -32,6 +32,7 @@ _HOMES = {
     "load_corpus": "data.corpora",
     "Sentences": "data.sentences",
     "load_sentences": "data.sentences",
+    "Texts": "data.texts",
     "Dataset": "data.sequences",
     "load_dataset": "data.sequences",
     "Series": "data.series",

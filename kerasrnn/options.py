@@ -75,9 +75,10 @@ DATA = {
     | _TABLE,
     "tagger": {
         "validation_split": 0.1,
-        "column": "upos",
+        "label": None,
         "min_frequency": 2,
         "max_vocabulary": None,
+        "encoding": None,
     },
     "generator": _TEXT | {"lines": False},
     "infiller": _TEXT,

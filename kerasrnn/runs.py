@@ -35,13 +35,14 @@ from kerasrnn.files import read_json, read_text, write_json, write_text
 if TYPE_CHECKING:
     from kerasrnn.text import Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 ROOT = Path("runs")
 _MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
 _TOO_LARGE = 1e100  # of a metric: no picture could show it
 _INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
-_RENAMED = {  # names of options in format 1, and what they are called now
+_RENAMED = {  # names of options in formats 1 and 2, and what they are called now
+    "column": "label",
     "unit": "level",
     "classic": "letters_only",
     "max_tokens": "max_corpus_tokens",
@@ -249,6 +250,8 @@ def _today(info):
 
     data = info["data"]
     said = data["options"] if isinstance(data.get("options"), dict) else {}
+    if said.get("column") == "upos":  # the default, whatever was read
+        said = {name: value for name, value in said.items() if name != "column"}
     data = {**renamed(data), "options": renamed(said)}
     return {**info, "data": data, "options": renamed(info["options"])}
 

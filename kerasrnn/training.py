@@ -374,7 +374,7 @@ def _compile(task, model, settings, data, steps):
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
     optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
-    loss, metrics = task.loss(settings, data), task.metrics(settings)
+    loss, metrics = task.loss(settings, data), task.metrics(data)
     _compile_one(model, optimizer, loss, metrics)
     fitted = task.training_model(model, settings)
     if fitted is not model:

@@ -158,7 +158,7 @@ def test_a_tagger_from_files_to_labels(workplace):
         rows = ["1\tI\tI\tPRON\tPRP", "2\tsaw\tsee\tVERB\tVBD", "3\tit\tit\tPRON\tPRP"]
         sentence = "# a comment\n" + "".join(row + "\t_" * 5 + "\n" for row in rows) + "\n"
         (workplace / "bank" / f"x-{part}.conllu").write_text(sentence * 20)
-    words = ["--quiet", "--learning-rate", "0.1", "--no-characters", "--column", "xpos"]
+    words = ["--quiet", "--learning-rate", "0.1", "--no-characters", "--label", "xpos"]
     result = invoke("train", "bank", *FAST, *words)
     assert "baseline" in result.stdout and "runs/bank-tagger-1" in result.stdout
     assert open_run("runs/bank-tagger-1").info["options"]["use_characters"] is False

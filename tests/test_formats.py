@@ -354,7 +354,7 @@ def test_lines_with_the_label_first_in_files_side_by_side(tmp_path, name):
         else:
             words = re.split("[ \t]", LINES[name].split("\n")[0], maxsplit=1)
             assert [labels[0], texts[0]] == words
-    texts, labels = labelled_texts.read_texts(tmp_path / f"{name}.test")
+    (texts, labels), _ = labelled_texts.read_texts(tmp_path / f"{name}.test", "lines")
     assert len(texts) == len(labels) == lines
 
 
@@ -400,8 +400,9 @@ def test_a_folder_for_each_class_in_a_folder_for_each_part(tmp_path):
     assert found.name == "aclImdb" and list(found.parts) == ["training", "test"]
     assert found.parts["training"].labels == ["neg"] * 3 + ["pos"] * 3
     assert found.parts["test"].texts[3] == "test pos 0 goes<br />\nmore of it"
-    assert labelled_texts.read_texts(folder)[0] == found.parts["test"].texts
-    texts, labels = labelled_texts.read_texts(folder / "test" / "pos")
+    read, names = labelled_texts.read_texts(folder, "folders")
+    assert read == found.parts["test"] and names[3] == "pos/0_5.txt"
+    (texts, labels), names = labelled_texts.read_texts(folder / "test" / "pos", "folders")
     assert texts[0] == "test pos 0 goes<br />\nmore of it" and labels is None
     (folder / "test" / "pos" / "0_5.txt").write_text("")
     with pytest.warns(UserWarning, match="1 empty texts of the test part left out"):
@@ -473,8 +474,13 @@ def test_a_defective_labelled_line_is_named(tmp_path, text, message):
 
 def test_lines_to_predict_may_have_labels_or_none(tmp_path):
     path = write(tmp_path, a_txt="pos good\n\nneg bad\n")
-    assert labelled_texts.read_texts(path) == (["pos good", "neg bad"], None)
-    assert labelled_texts.read_texts(path, ["neg", "pos", "other"]).labels == ["pos", "neg"]
+    read = labelled_texts.read_texts
+    assert read(path, "lines") == ((["pos good", "neg bad"], None), None)
+    assert read(path, "lines", ["neg", "pos", "other"])[0].labels == ["pos", "neg"]
+    assert read(path, "files", ["neg", "pos"])[0].labels is None
+    assert read(path, "folders") == ((["pos good\n\nneg bad"], None), ["a.txt"])
+    with pytest.raises(InputError, match="a.csv: a table for a model that was trained on texts"):
+        read(write(tmp_path, a_csv="a,b"), "lines")
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])

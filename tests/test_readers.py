@@ -155,7 +155,11 @@ def test_conllu_gives_words_and_the_column_asked_for(tmp_path, ending):
 @pytest.mark.parametrize(
     ("change", "column", "message"),
     [
-        (("", ""), "pos", "unknown column: found 'pos'; expected id or form or lemma or upos"),
+        (
+            ("", ""),
+            "pos",
+            "unknown label column: found 'pos'; expected id or form or lemma",
+        ),
         (("\tMD", ""), "upos", "a.conllu:3: not a line of CoNLL-U: found 9 columns; expected 10"),
         (("\tPART", "\t_"), "upos", "a.conllu:4: a token without a label \\(upos\\): found '_'"),
         (("\tPART", "\t "), "upos", "a.conllu:4: a token without a label"),

@@ -34,7 +34,7 @@ def test_no_runs_at_all(workplace):
 def test_a_run_says_what_it_holds(workplace):
     run = open_run(make().path)
     assert run.labels() == ("a", "b") and run.metrics() == {} and run.history() == {}
-    assert run.info["versions"]["keras"] and run.info["format"] == 2
+    assert run.info["versions"]["keras"] and run.info["format"] == 3
     rows = [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}]
     run.write_history(rows)
     assert run.history() == {"epoch": [1, 2], "loss": [2.5, 1.25]}
@@ -66,7 +66,7 @@ def test_an_existing_directory_is_never_touched(workplace):
         ("{", "broken JSON"),
         ("[]", "unexpected JSON: expected a dict"),
         ('{"format": "x"}', "not the run.json of a kerasrnn run"),
-        ('{"format": 99}', "found format 99; expected format 2; open it with the version"),
+        ('{"format": 99}', "found format 99; expected format 3; open it with the version"),
         ('{"format": 1, "task": "classifier"}', "without a proper created, data, options, seed"),
     ],
 )

@@ -109,8 +109,8 @@ def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="validation split out of range"):
         load_sentences("python", validation_split=1)
     (tmp_path / "a.conllu").write_text("1")
-    with pytest.raises(InputError, match="unknown column"):
-        load_sentences(tmp_path / "a.conllu", column="pos")
+    with pytest.raises(InputError, match="unknown label column"):
+        load_sentences(tmp_path / "a.conllu", label="pos")
     with pytest.raises(InputError, match="found a.conllu; expected a name with 'train'"):
         load_sentences(tmp_path)
 

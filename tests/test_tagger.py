@@ -97,7 +97,7 @@ def test_training_loss_ignores_padding(tagged):
     data, model = load_data(tagged), load_model(tagged.path)
     task, settings = task_of("tagger"), None  # on which neither loss nor metrics depend
     optimizer = make_optimizer(tagged.info["options"], 1)
-    _compile_one(model, optimizer, task.loss(settings, None), task.metrics(settings))
+    _compile_one(model, optimizer, task.loss(settings, None), task.metrics(data))
     x = sentence_inputs(data.test.tokens, data, True)
     y, weights = data.test.targets()
     x = {name: np.pad(ids, [(0, 0), (0, 9)] + [(0, 3)] * (ids.ndim - 2)) for name, ids in x.items()}

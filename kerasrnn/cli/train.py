@@ -62,7 +62,6 @@ _OPTIONS = {
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Encoding of text files  [utf-8]"),
         ("--validation-split", float, "Fraction held out to choose the best epoch"),
-        ("--column", str, "CoNLL-U column to predict"),
         ("--min-frequency", int, "Rarer tokens are unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),

@@ -8,18 +8,26 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from kerasrnn.data.kinds import NAMES
 from kerasrnn.data.layouts import Batch, read_rows
+from kerasrnn.data.readers import labelled_texts, sequence_folders
 from kerasrnn.data.readers.text_files import read_standard_input
 from kerasrnn.data.sequences import load_dataset, load_sequences
+from kerasrnn.data.texts import SEPARATOR
 
 _ROWS = 1024  # of arrays that are taken at a time
 
 
-def read_inputs(source: str, reading: Mapping, encoding: str | None = None) -> Iterator[Batch]:
+def read_inputs(
+    source: str,
+    reading: Mapping,
+    encoding: str | None = None,
+    labels: Sequence[str] = (),
+) -> Iterator[Batch]:
     """What a source holds for a model of sequences or texts, with the labels where it has them.
 
     Args:
@@ -27,12 +35,18 @@ def read_inputs(source: str, reading: Mapping, encoding: str | None = None) -> I
             for its test part, or ``-`` for such a file on standard input.
         reading: of the run, how its files are read.
         encoding: of text files, UTF-8 where it is None.
+        labels: those of the model, by which the label at the start of a line is known.
 
     Raises:
         InputError: no such file, or one of another kind.
     """
+    layout = reading.get("layout")
     with _as_file(source) as path:
-        if reading.get("layout"):
+        if layout in labelled_texts.LAYOUTS:
+            yield from _read_texts(Path(path), layout, labels, encoding)
+        elif layout == sequence_folders.LAYOUT:
+            yield from _read_tables(Path(path), reading["features"], encoding)
+        elif layout:
             from kerasrnn.data.readers.tables import open_table
 
             yield from read_rows(open_table(path, encoding=encoding), dict(reading))
@@ -63,6 +77,32 @@ def _read_arrays(source):
     for start in range(0, len(x), _ROWS):
         rows = slice(start, start + _ROWS)
         yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))
+
+
+def _read_texts(path, layout, labels, encoding):
+    """The texts of a file or folder, with the text or the name of its file as a column."""
+    from pyarrow import table
+
+    (texts, found), names = labelled_texts.read_texts(path, layout, labels, encoding)
+    if found and isinstance(found[0], list):
+        found = [*map(SEPARATOR.join, found)]
+    kept = table({"text": texts} if names is None else {"file": names})
+    for start in range(0, len(texts), _ROWS):
+        rows = slice(start, start + _ROWS)
+        some = None if found is None else found[rows]
+        yield Batch(texts[rows], labels=some, rows=kept.slice(start, _ROWS))
+
+
+def _read_tables(path, features, encoding):
+    """The sequences of a file or of the files of a folder, with the names of these as a column."""
+    from pyarrow import table
+
+    (x, y, lengths), names = sequence_folders.read_files(path, features, encoding)
+    kept = table({"file": names})
+    for start in range(0, len(x), _ROWS):
+        rows = slice(start, start + _ROWS)
+        some = [None if array is None else array[rows] for array in (x, lengths, y)]
+        yield Batch(*some, rows=kept.slice(start, _ROWS))
 
 
 def kept_columns(parts: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Sequence]]]:

@@ -19,11 +19,12 @@ from kerasrnn.data.readers import (
     idx,
     labelled_texts,
     numpy_arrays,
+    sequence_folders,
     text_files,
     ts,
     ucr,
 )
-from kerasrnn.data.readers.part_files import first_text, head_of, is_named, part_of
+from kerasrnn.data.readers.part_files import TABLES, first_text, head_of, is_named, part_of
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
@@ -35,7 +36,6 @@ NAMES = {  # of data that needs no path, and their kinds
     "time-machine": "text",
     "shakespeare": "text",
 }
-TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 _MOST = 0.95  # fraction of the lines that agree about the columns of a table
 _NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
 _ENTITY = re.compile(r"O|[BIESLU]-\S+")
@@ -95,13 +95,10 @@ FORMATS = (
     Format(
         *("NumPy's .npz or .npy", "*.np[yz]", "sequences"),
         *(numpy_arrays.read_dataset, numpy_arrays.read_inputs),
+        *("*.npy", numpy_arrays.read_folder),
     ),
     Format("CoNLL-U", "*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
-    Format(
-        *("CoNLL columns", "*.conll", "sentences"),
-        lambda path, column: conll.read_conll(path),
-        folder="*.conll",
-    ),
+    Format("CoNLL columns", "*.conll", "sentences", conll.read_conll, folder="*.conll"),
     Format(
         *("IDX", "*idx[13]-ubyte*", "sequences", None, idx.read_inputs),
         *("*idx[13]-ubyte*", idx.read_folder),
@@ -115,8 +112,17 @@ FORMATS = (
         read_folder=labelled_texts.read_dataset,
         holds=labelled_texts.find,
     ),
+    Format(
+        *("a table a sequence in folders by class", "*", "sequences", None),
+        read_folder=sequence_folders.read_dataset,
+        holds=sequence_folders.find,
+    ),
     *(Format("table", pattern, "table", None, folder=pattern) for pattern in TABLES),
-    Format("CoNLL columns", "*", "sentences", None, holds=_has_columns_of_labels),
+    Format(
+        *("CoNLL columns", "*", "sentences", conll.read_conll),
+        folder="*train*",
+        holds=_has_columns_of_labels,
+    ),
     Format("table", "*", "table", None, holds=_has_columns),
     Format("text", "*", "text", text_files.read_text, folder="**/*.txt"),
 )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.kinds import FORMATS, NAMES, check_exists, file_format
+from kerasrnn.data.kinds import NAMES, check_exists, file_format
 from kerasrnn.data.parts import (
     ThreeParts,
     pad,
@@ -23,17 +21,13 @@ from kerasrnn.data.parts import (
     warn_of_unseen_labels,
 )
 from kerasrnn.data.python_source import read_python
-from kerasrnn.data.readers.conll import read_conll
+from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.part_files import PARTS, files_of_parts, is_named, name_of, part_of
 from kerasrnn.errors import InputError, check_positive, check_split
 from kerasrnn.text import Tokens, Vocabulary, tokens_of
 
 TEST_SPLIT = 0.1  # cut from data that comes without a test part
 WORD_LENGTH = 24  # characters of a word that are read; the rest is cut off
-_PARTS = {  # as the names of files call them
-    "training": r"train|training",
-    "validation": r"dev|valid|validation|val|testa",
-    "test": r"test|testb",
-}
 _NAMES = tuple(name for name, kind in NAMES.items() if kind == "sentences")
 
 
@@ -134,7 +128,7 @@ class Sentences(ThreeParts):
             for part, p in parts.items()
             if p is not None
         }
-        options = _options(None, validation_split, min_frequency, max_vocabulary)
+        options = _options(validation_split, min_frequency, max_vocabulary)
         _cut_missing(parts, validation_split, name)
         return _encode(parts, level, name, (), name, options)
 
@@ -165,29 +159,33 @@ class Sentences(ThreeParts):
 
 def load_sentences(
     *source: str | os.PathLike,
-    column: str = "upos",
+    label: str | None = None,
     validation_split: float = 0.1,
     min_frequency: int = 2,
     max_vocabulary: int | None = None,
+    encoding: str | None = None,
 ) -> Sentences:
     """Load labelled sentences for a tagger, by name, or from files or a folder.
 
     ``python``: source files of Python's own standard library, each *character* labelled with
     the kind of its token (``token_kinds``); sequences are whole lines of about 1,000 characters,
     and each file is in one part only. A ``.conllu`` file is read as CoNLL-U (Universal
-    Dependencies), any other as CoNLL columns: the token first, the label last. Of a folder, or
-    of several files, those whose names say so are the training (``train``), validation
-    (``dev``, ``valid``) and test part (``test``). What no file holds is cut from the end of
-    the training part, so that one file is cut 80 / 10 / 10 in order.
+    Dependencies), any other as CoNLL columns, the token first. Of a folder, or of several
+    files, those whose names say so are the training (``train``), validation (``dev``,
+    ``valid``) and test part (``test``); so are those beside one file ``…train…`` whose names
+    differ in that word alone. What no file holds is cut from the end of the training part, so
+    that one file is cut 80 / 10 / 10 in order.
 
     Args:
         *source: one of these, or several files.
-        column: CoNLL-U column that is the label (``readers.conll.CONLLU_COLUMNS``).
+        label: the column that is the label: its number from 1, or a name of
+            ``readers.conll.CONLLU_COLUMNS``; by default upos of CoNLL-U, else the last.
         validation_split: fraction cut off for validation, in [0, 1), where the data has no such
             part; 0 for none.
         min_frequency: words and characters that occur less often in the training part are
             unknown, so that there are unknown ones to learn from.
         max_vocabulary: largest number of words in the vocabulary, the unknown one included.
+        encoding: of the files, UTF-8 where it is None.
 
     Raises:
         InputError: no such data, a defective file, fewer than two labels, or too few sentences.
@@ -195,19 +193,20 @@ def load_sentences(
     >>> load_sentences("python").labels[:3]
     ('comment', 'keyword', 'name')
     """
-    options = _options(column, validation_split, min_frequency, max_vocabulary)
+    options = _options(validation_split, min_frequency, max_vocabulary)
+    options |= {"label": label, "encoding": encoding}
     source = tuple(map(os.fspath, source))
     where = " ".join(source)
     if source == ("python",):
         parts = read_python({"test": TEST_SPLIT, "validation": validation_split})
         return _encode(parts, "char", "python", source, where, options)
     parts = {
-        part: [sentence for path in paths for sentence in _read(path, column)]
+        part: [sentence for path in paths for sentence in _read(path, label, encoding)]
         for part, paths in _find_files(source).items()
     }
     _cut_missing(parts, validation_split, where)
     path = Path(source[0]).resolve()
-    name = path.name if path.is_dir() else path.stem
+    name = path.name if path.is_dir() else name_of(path)
     return _encode(
         parts, "word", name, tuple(str(Path(s).resolve()) for s in source), where, options
     )
@@ -238,13 +237,12 @@ def pad_character_ids(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary
     return ids
 
 
-def _options(column, validation_split, min_frequency, max_vocabulary):
+def _options(validation_split, min_frequency, max_vocabulary):
     check_split(validation_split)
     check_positive(min_frequency=min_frequency)
     if max_vocabulary is not None:
         check_positive(max_vocabulary=max_vocabulary)
-    options = {} if column is None else {"column": column}
-    return options | {
+    return {
         "validation_split": validation_split,
         "min_frequency": min_frequency,
         "max_vocabulary": max_vocabulary,
@@ -263,12 +261,9 @@ def _unzip(sentence, where):
     return list(tokens), list(labels)
 
 
-def _read(path, column):
-    found = file_format(path)
-    if found is not None and found.kind == "sentences":
-        sentences = list(found.read(path, column))
-    else:
-        sentences = list(read_conll(path))
+def _read(path, label, encoding):
+    read = read_conllu if is_named(path, "*.conllu") else read_conll
+    sentences = list(read(path, label, encoding))
     if not sentences:
         raise InputError("no sentences in the file", where=path)
     return sentences
@@ -285,12 +280,10 @@ def _find_files(source):
         for name in source:
             check_exists(name, _NAMES)
         if len(paths) == 1:
-            return {"training": paths}
+            return {part: [path] for part, path in files_of_parts(paths[0]).items()}
     found = {}
     for path in paths:
-        part = next((part for part in _PARTS if _says(path.stem, _PARTS[part])), None)
-        if part is not None:
-            found.setdefault(part, []).append(path)
+        found.setdefault(part_of(path.name), []).append(path)
     if "training" not in found:
         raise InputError(
             "no file of the training part",
@@ -298,23 +291,19 @@ def _find_files(source):
             found=", ".join(path.name for path in paths) or "no .conllu, .conll or .txt file",
             expected="a name with 'train', such as train.conllu or train.txt",
         )
-    return {part: found[part] for part in _PARTS if part in found}
+    return {part: found[part] for part in PARTS if part in found}
 
 
 def _files_of(folder):
-    """The files of a folder in the first format of sentences that is there, or in columns."""
-    files = sorted(path for path in folder.iterdir() if not path.is_dir())
-    patterns = [[row.pattern] for row in FORMATS if row.kind == "sentences"]
-    patterns[-1].append("*.txt")  # CoNLL columns too, as its shared tasks name them
-    groups = [
-        [path for path in files if any(fnmatchcase(path.name, pattern) for pattern in group)]
-        for group in patterns
+    """The .conllu files of a folder; or else those in columns, by name or content."""
+    files = [path for path in sorted(folder.iterdir()) if not path.is_dir()]
+    trees = [path for path in files if is_named(path, "*.conllu")]
+    return trees or [
+        path
+        for path in files
+        if is_named(path, "*.conll", "*.txt")  # as shared tasks name them
+        or (part_of(path.name) and file_format(path).kind == "sentences")
     ]
-    return next(filter(None, groups), [])
-
-
-def _says(name, words):
-    return re.search(rf"(?<![a-z])({words})(?![a-z])", name.lower())
 
 
 def _cut_missing(parts, validation_split, where):

@@ -7,9 +7,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from kerasrnn.data import downloads
-from kerasrnn.data.kinds import NAMES, TABLES, check_exists, format_of, tables_of_parts
+from kerasrnn.data.kinds import NAMES, check_exists, format_of, tables_of_parts
 from kerasrnn.data.readers import Arrays, Sequences, TextParts, TimeSeries, idx
-from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, is_named, part_of
+from kerasrnn.data.readers.part_files import (
+    TABLES,
+    files_of_folder,
+    files_of_parts,
+    is_named,
+    part_of,
+)
 from kerasrnn.data.roles import Layout, Roles, find_layout
 from kerasrnn.data.table_parts import read_tables
 from kerasrnn.errors import InputError

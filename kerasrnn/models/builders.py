@@ -59,7 +59,8 @@ def build_classifier(
         pooling: ``"last"`` state of each direction, or ``"mean"`` or ``"max"`` over the steps.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
+        dropout: as there, and of tokens also before the first layer.
 
     Raises:
         InputError: an argument outside what is said above.
@@ -70,9 +71,12 @@ def build_classifier(
     """
     _check_classes(num_classes)
     check_choice("pooling", pooling, POOLINGS)
+    # of words that are seen a few times only, large initial values would stay noise
     inputs, layers = read_input(
-        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=0.1
     )
+    if vocabulary_size is not None and dropout:
+        layers.append(keras.layers.Dropout(dropout, name="dropout_0"))
     layers += recurrent_stack(
         units,
         cell=cell,

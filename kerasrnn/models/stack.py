@@ -107,7 +107,7 @@ def state_names(layer: keras.Layer) -> dict[str, int]:
     }
 
 
-def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing):
+def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=1.0):
     """The Input tensors, and the layers between them and the stack."""
     if (input_shape is None) == (vocabulary_size is None):
         raise InputError(
@@ -119,7 +119,7 @@ def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, mi
             raise InputError(
                 "lengths, missing and scaling are for float input; token id 0 is padding"
             )
-        return read_tokens(vocabulary_size, embedding_dim, mask_zero=True)
+        return read_tokens(vocabulary_size, embedding_dim, mask_zero=True, spread=spread)
     if len(input_shape) != 2 or not input_shape[1]:
         raise InputError("bad input_shape", found=input_shape, expected="(time or None, features)")
     x = keras.Input(input_shape, name="x")
@@ -132,7 +132,8 @@ def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, mi
     return inputs, layers
 
 
-def read_tokens(vocabulary_size, embedding_dim, mask_zero):
+def read_tokens(vocabulary_size, embedding_dim, mask_zero, spread=1.0):
+    """The Input tensor of token ids, and the embedding; spread: of its initial values."""
     if not isinstance(vocabulary_size, int) or vocabulary_size < 2:
         raise InputError("bad vocabulary_size", found=vocabulary_size, expected="2 or more")
     ids = keras.Input((None,), dtype="int32", name="tokens")
@@ -146,7 +147,7 @@ def read_tokens(vocabulary_size, embedding_dim, mask_zero):
     layer = keras.layers.Embedding(
         vocabulary_size,
         embedding_dim,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=spread),
         mask_zero=mask_zero,
         name="embedding",
     )

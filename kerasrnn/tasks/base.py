@@ -126,7 +126,7 @@ class Task:
         """The loss to train with; steps of weight 0, which are padding, count for nothing."""
         return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
 
-    def metrics(self, settings: Settings) -> list[str]:
+    def metrics(self, data) -> list[str]:
         """Metrics of Keras for ``fit``, whose targets are indices of labels."""
         return []
 

@@ -210,13 +210,13 @@ class ClassifierTask(base.Task):
             **settings.model,
         )
 
-    def loss(self, settings: base.Settings, data) -> keras.losses.Loss:
-        if settings.data.get("multi_label"):
+    def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
+        if data.several:
             return keras.losses.BinaryCrossentropy()
         return super().loss(settings, data)
 
-    def metrics(self, settings: base.Settings) -> list[str]:
-        return [] if settings.data.get("multi_label") else ["accuracy"]
+    def metrics(self, data: Dataset | Texts) -> list[str]:
+        return [] if data.several else ["accuracy"]
 
     def batches(self, data: Dataset | Texts, settings: base.Settings, seed: int):
         weights = _weights(data, settings.fit["class_weight"])
@@ -377,9 +377,9 @@ def _baselines(data):
 
 def _read(predictor, source, encoding):
     """The inputs of a file, a name, standard input or, where texts are read, a text itself."""
-    if predictor.reads_text and source != "-" and not os.path.isfile(source):
+    if predictor.reads_text and source != "-" and not os.path.exists(source):
         return iter([Batch([source])])
-    return read_inputs(source, predictor.reading, encoding)
+    return read_inputs(source, predictor.reading, encoding, predictor.labels)
 
 
 def _check_model(model, vocabulary):

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers, plotting
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
-from kerasrnn.data.readers.conll import read_conllu
+from kerasrnn.data.kinds import file_format
+from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.part_files import is_named
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
 from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences
 from kerasrnn.inference import text_ops
@@ -141,7 +143,7 @@ class TaggerTask(base.Task):
             **model,
         )
 
-    def metrics(self, settings: base.Settings) -> list[str]:
+    def metrics(self, data: Sentences) -> list[str]:
         return ["accuracy"]
 
     def batches(self, data: Sentences, settings: base.Settings, seed: int):
@@ -192,7 +194,9 @@ class TaggerTask(base.Task):
     def predictions(
         self, predictor: Tagger, inputs: Sequence[str], encoding: str | None
     ) -> base.Predictions:
-        blocks = enumerate(block for text in inputs for block in _tag_input(predictor, text))
+        blocks = enumerate(
+            block for text in inputs for block in _tag_input(predictor, text, encoding)
+        )
         show = predictor.tokens.show
 
         def columns(numbered):
@@ -250,16 +254,20 @@ def _tagger(model, data):
     return Tagger(model, data.labels, data.vocabulary, data.characters, data.level)
 
 
-def _tag_input(tagger, text):
-    """The labels of a file, of standard input for ``-``, or of the text itself."""
+def _tag_input(tagger, text, encoding):
+    """The labels of a file, of standard input for ``-``, or of the text itself.
+
+    The words of CoNLL columns are taken as they are.
+    """
     try:
         is_file = Path(text).is_file()
     except (OSError, ValueError):  # a text that cannot be the name of a file
         is_file = False
-    if is_file and text.endswith(".conllu"):
-        return tagger.tag([tokens for tokens, *_ in read_conllu(text, "form")])
+    if is_file and tagger.tokens.composed and file_format(text).kind == "sentences":
+        read = read_conllu if is_named(text, "*.conllu") else read_conll
+        return tagger.tag([tokens for tokens, *_ in read(text, "form", encoding)])
     if is_file:
-        return tagger.predict("".join(read_text(text)))
+        return tagger.predict("".join(read_text(text, encoding=encoding)))
     return tagger.predict(read_standard_input() if text == "-" else text)
 
 

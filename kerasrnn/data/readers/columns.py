@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?", "-")  # words of no value
-_EXPONENT = r"([eE][+-]?\d+)?$"
-_PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)" + _EXPONENT
-_GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?" + _EXPONENT
-_SWAP = str.maketrans(",.", ".,")
 
 
 class Notation(NamedTuple):
@@ -21,13 +18,18 @@ class Notation(NamedTuple):
     decimal: str = "."
     grouped: bool = False
 
-    def pattern(self, plain: str) -> str:
-        """A pattern for numbers with decimal points, as one for this notation."""
-        return (
-            plain
-            if self.decimal == "."
-            else plain.replace(",", "\0").replace(r"\.", ",").replace("\0", r"\.")
-        )
+    @property
+    def group(self) -> str:
+        """What stands between thousands."""
+        return "," if self.decimal == "." else "."
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for a number."""
+        whole, mark = r"\d+", re.escape(self.decimal)
+        if self.grouped:
+            whole = rf"(?:\d+|\d{{1,3}}(?:{re.escape(self.group)}\d{{3}})+)"
+        return rf"^[+-]?(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?$"
 
 
 def as_strings(array: pa.Array) -> pa.Array:
@@ -83,14 +85,12 @@ def _parsed(array, notation):
     text = pc.utf8_trim_whitespace(array)
     missing = is_missing(text)
     text = pc.if_else(missing, None, text)
-    good = pc.match_substring_regex(text, notation.pattern(_PLAIN))
-    if notation.grouped:
-        good = pc.or_(good, pc.match_substring_regex(text, notation.pattern(_GROUPED)))
+    good = pc.match_substring_regex(text, notation.pattern)
     bad = _first(~good.fill_null(True).to_numpy(zero_copy_only=False))
     if bad is not None:
         return np.full(len(array), np.nan), bad
     if notation.grouped:
-        text = pc.replace_substring(text, "," if notation.decimal == "." else ".", "")
+        text = pc.replace_substring(text, notation.group, "")
     if notation.decimal == ",":
         text = pc.replace_substring(text, ",", ".")
     values = text.cast(pa.float64()).to_numpy(zero_copy_only=False)

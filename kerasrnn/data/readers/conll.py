@@ -18,38 +18,46 @@ CONLLU_COLUMNS = (
 
 
 def read_conllu(
-    path: str | os.PathLike, column: str = "upos"
+    path: str | os.PathLike, label: str | None = None, encoding: str | None = None
 ) -> Iterator[tuple[list[str], list[str]]]:
     """The sentences of a CoNLL-U file: tokens and a label for each.
 
     Comments, the ranges of multiword tokens (``1-2``) and empty nodes (``1.1``) are left out.
     The format is that of Universal Dependencies, https://universaldependencies.org/format.html.
 
-    column: what is the label, one of ``CONLLU_COLUMNS``. ``_`` is no label, save in feats and
-    misc, where it says that there are none.
+    label: the column that is the label, one of ``CONLLU_COLUMNS`` or its number from 1; by
+    default upos. ``_`` is no label, save in feats and misc, where it says that there are none.
+    encoding: of the file, UTF-8 where it is None.
 
     Raises:
         InputError: unknown column, what ``read_text`` raises, or a line that is not CoNLL-U,
             has no label or is not numbered in turn.
     """
-    check_choice("column", column, CONLLU_COLUMNS)
-    return _sentences(_conllu_rows(path, column))
+    numbers = {str(number): name for number, name in enumerate(CONLLU_COLUMNS, 1)}
+    column = "upos" if label is None else numbers.get(str(label), str(label))
+    check_choice("label column", column, CONLLU_COLUMNS)
+    return _sentences(_conllu_rows(path, column, encoding))
 
 
-def read_conll(path: str | os.PathLike) -> Iterator[tuple[list[str], list[str]]]:
+def read_conll(
+    path: str | os.PathLike, label: str | None = None, encoding: str | None = None
+) -> Iterator[tuple[list[str], list[str]]]:
     """The sentences of a file of columns: tokens and a label for each.
 
-    The first column is the token, the last the label, as in the shared tasks of CoNLL 2000 to
-    2003. Blank lines and ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
+    The first column is the token, as in the shared tasks of CoNLL 2000 to 2003. Lines that are
+    blank or start with ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
     by tabs only if that alone gives a constant number of columns. A line that starts with
     ``"# "`` is a comment, unless it has as many columns as the others and a label that others
     have.
 
+    label: the number of the column that is the label, from 1, or ``"form"`` for the tokens; by
+    default the last, in which ``_`` is no label. encoding: as of ``read_conllu``.
+
     Raises:
-        InputError: what ``read_text`` raises, or a line that has no label or another number of
-            columns than most.
+        InputError: no such column, what ``read_text`` raises, or a line that has no label or
+            another number of columns than most.
     """
-    return _sentences(_conll_rows(path))
+    return _sentences(_conll_rows(path, label, encoding))
 
 
 def _sentences(rows):
@@ -60,9 +68,9 @@ def _sentences(rows):
             yield list(tokens), list(labels)
 
 
-def _conllu_rows(path, column):
+def _conllu_rows(path, column, encoding):
     index, turn = CONLLU_COLUMNS.index(column), 1
-    for number, line in read_lines(path):
+    for number, line in read_lines(path, encoding=encoding):
         if not line.strip():
             turn = 1
             yield None
@@ -92,9 +100,10 @@ def _conllu_rows(path, column):
             yield form, label
 
 
-def _conll_rows(path):
+def _conll_rows(path, label, encoding):
     lines = [
-        (number, "" if line.startswith("-DOCSTART-") else line) for number, line in read_lines(path)
+        (number, "" if line.startswith("-DOCSTART-") else line)
+        for number, line in read_lines(path, encoding=encoding)
     ]
     # First the lines that are no comment for certain: they tell the separator, the number of
     # columns and the labels, by which a line that starts with "# " is a token or a comment.
@@ -104,22 +113,38 @@ def _conll_rows(path):
     split = _separator([line for _, line in certain])
     rows = {number: split(line) for number, line in certain}
     width = statistics.mode(len(fields) for fields in rows.values())
+    index = _index(label, width, path)
     for number, fields in rows.items():
         where, found = f"{path}:{number}", _columns(len(fields))
-        if len(fields) < 2:
+        if len(fields) < 2 and label != "form":
             raise InputError(
                 "a line without a label", where=where, found=found, expected="a token and a label"
             )
         if len(fields) != width:
             raise InputError("a line unlike the others", where=where, found=found, expected=width)
-        _check_row(fields[0], fields[-1], False, where)
-    labels = {fields[-1] for fields in rows.values()}
+        _check_row(fields[0], fields[index], label is not None, where)
+    labels = {fields[index] for fields in rows.values()}
     for number, line in lines:
         fields = rows.get(number) or split(line)
         if not line.strip():
             yield None
-        elif number in rows or (len(fields) == width and fields[-1] in labels):
-            yield fields[0], fields[-1]
+        elif number in rows or (len(fields) == width and fields[index] in labels):
+            yield fields[0], fields[index]
+
+
+def _index(label, width, path):
+    """The index of the column that is the label."""
+    if label is None:
+        return -1
+    numbers = {str(number): number - 1 for number in range(1, width + 1)} | {"form": 0}
+    if str(label) not in numbers:
+        raise InputError(
+            "no such label column",
+            where=path,
+            found=repr(label),
+            expected=f"its number, up to {width}",
+        )
+    return numbers[str(label)]
 
 
 def _separator(lines):

@@ -20,6 +20,7 @@ from kerasrnn.errors import InputError
 LONGEST = 1 << 26  # bytes of a row
 _CHUNK = 1 << 22
 _HEAD = 1 << 20
+_EMPTY_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
 _ALL_LINE_ENDS = re.compile(rb"\r\n|\n|\r")
 
 
@@ -28,17 +29,22 @@ class Delimited:
 
     def __init__(self, path: Path, encoding: str | None, header: bool | None):
         self.path, self.encoding = path, encoding
-        head = _head(path, encoding)
-        self.dialect: Dialect = dialect_of(head, path, header)
+        head, whole = _head(path, encoding)
+        self.dialect: Dialect = dialect_of(head, whole, path, header)
         self.shape: Shape = shape_of(self.dialect.separator, self.dialect.quoted)
         self.header = self.dialect.header
         self.notation = self.dialect.notation
+        if next(self.shape.rows(head), None) is None:
+            next(self._chunks())  # says why there is no row
         self.columns = names_of(head, self.dialect, path)
         self.description = self.dialect.description + (f", {encoding}" if encoding else "")
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Batches of columns of strings; nothing in a field is null."""
+        """Batches of columns of strings; an empty field is null."""
+        gap = False
         for data, line in self._data():
+            if len(self.columns) == 1:
+                gap = self._check_empty(data, line, gap)
             if data.strip(b"\r\n"):
                 yield self._parse(data, line, columns)
 
@@ -114,14 +120,14 @@ class Delimited:
                 convert_options=csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()),
                     include_columns=chosen or names[:1],
+                    null_values=[""],
+                    strings_can_be_null=True,
                     check_utf8=False,
                 ),
             )
         except pa.ArrowInvalid as error:
             self._check_widths(data, line)
             raise InputError("a broken table", where=self.path, found=error) from error
-        if width == 1:
-            self._check_empty(data, line)
         batch = table.combine_chunks().to_batches()[0]
         return batch.select(chosen).rename_columns(list(columns))
 
@@ -136,18 +142,27 @@ class Delimited:
                     expected=f"{len(self.columns)}, separated by {self.dialect.separators}",
                 )
 
-    def _check_empty(self, data, line):
-        """Of one column an empty line is a missing value or nothing; at the end it is nothing."""
-        if match := re.search(rb"(?:^|[\r\n])(?:\r\n|\n|\r)(?=[^\r\n])", data):
-            raise InputError(
-                "an empty line in a table of one column",
-                where=f"{self.path}:{line + _line_ends(data[: match.start() + 1])}",
-                fix='write "" for a missing value',
-            )
+    def _check_empty(self, data, line, gap):
+        """Raise at an empty line with a row below, which of one column might be a missing value.
+
+        gap: whether empty lines stand before. Returns whether they stand at the end.
+        """
+        if not (gap or _EMPTY_LINE.search(data)):
+            return False
+        at = -1 if gap else 0
+        for start, end in self.shape.rows(data):
+            if start > at:
+                raise InputError(
+                    "an empty line in a table of one column",
+                    where=f"{self.path}:{line + _line_ends(data[: max(at, 0)])}",
+                    fix='write "" for a missing value',
+                )
+            at = end
+        return at < len(data)
 
 
 def _head(path, encoding):
-    """The first whole lines, UTF-8: at least two, and about a megabyte."""
+    """The first lines, UTF-8: at least two, and about a megabyte; and whether they are all."""
     head, size = [], _HEAD
     whole = False
     for piece in read_pieces(path, _HEAD, encoding=encoding):
@@ -156,13 +171,13 @@ def _head(path, encoding):
         if size <= 0 and sum(map(line_ends, head)) > 1:
             break
         if -size > LONGEST:
-            break
+            raise InputError("a row too long", where=f"{path}:1", found=f"{-size:,} bytes")
     else:
         whole = True
     head = b"".join(head)
     if not head.strip(b"\r\n"):
         raise InputError("an empty table", where=path)
-    return head + b"\n" if whole and not head.endswith(b"\n") else head
+    return (head + b"\n" if whole and not head.endswith(b"\n") else head), whole
 
 
 def _line_ends(data):

@@ -13,15 +13,20 @@ from kerasrnn.data.readers.columns import MISSING, Notation
 from kerasrnn.errors import InputError
 
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+_COLUMNS = 100_000
 _ROWS = 2000  # of the head that are looked at
 _NUMBER = re.compile(
     r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d{1,3}([.,]\d{3})+([.,]\d*)?"
 )
+_EMPTY_LINES = re.compile(rb"[\r\n]*+")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([T ].*)?")
 _NAME = re.compile(r"[^\W\d][\w .:/()%°#-]{0,39}")
 _DECIMAL = {  # a fraction that is no group of thousands, for each decimal mark
-    mark: re.compile(rf"[+-]?(\d*{mark}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}}){mark}\d+|{mark}\d+)")
-    for mark in (",", r"\.")
+    mark: re.compile(
+        rf"[+-]?((\d*{sign}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}})?{sign}\d+)([eE][+-]?\d+)?"
+        rf"|\d+{sign}\d*[eE][+-]?\d+)"
+    )
+    for mark, sign in {",": ",", ".": r"\."}.items()
 }
 _GROUPED = {  # thousands that are no fraction, for each decimal mark
     ".": re.compile(r"[+-]?\d{1,3}((,\d{3})+\.\d*|(,\d{3}){2,})"),
@@ -46,7 +51,8 @@ class Dialect(NamedTuple):
     def description(self) -> str:
         """In words."""
         decimal = ", decimal commas" if self.notation.decimal == "," else ""
-        return f"separated by {self.separators}{decimal}"
+        quotes = "" if self.quoted else ", quotes as they are"
+        return f"separated by {self.separators}{quotes}{decimal}"
 
 
 class Shape:
@@ -57,16 +63,16 @@ class Shape:
     def __init__(self, separator: str, quoted: bool):
         mark = re.escape(separator).encode()
         self.quoted = quoted
+        self._mark = separator.encode()
         inside = rb'"[^"]*+(?:""[^"]*+)*+"'
         bare = rb"[^" + mark + rb"\r\n]*+"
         field = bare
         if quoted:
-            field = rb"(?:" + inside + rb"(?=[" + mark + rb'\r\n])|(?!")' + bare + rb")"
-        end = rb"(?:\n|\r(?:\n|(?!\Z)))"
-        row = rb"(?:" + field + mark + rb")*+" + field
-        self._field = re.compile(rb"(" + field + rb")(?:" + mark + rb"|(?=[\r\n]))")
-        self._row = re.compile(row + end)
-        self._rows = re.compile(rb"(?:" + row + end + rb")*+")
+            field = rb"(?:" + inside + rb"(?=[" + mark + rb'\r\n]|\Z)|(?!")' + bare + rb")"
+        row = rb"(?:" + field + mark + rb")*+" + field + rb"(?:\n|\r(?:\n|(?!\Z)))"
+        self._field = re.compile(field)
+        self._row = re.compile(row)
+        self._rows = re.compile(rb"(?:" + row + rb")*+")
         self._begun = re.compile(rb"(?:" + field + mark + rb")*+")
         self._inside = re.compile(inside)
 
@@ -78,27 +84,29 @@ class Shape:
 
     def rows(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Start and end of each row that is no empty line."""
-        at = 0
+        at = _EMPTY_LINES.match(data).end()
         while match := self._row.match(data, at):
-            if data[at : match.end()].strip(b"\r\n"):
-                yield at, match.end()
-            at = match.end()
+            yield at, match.end()
+            at = _EMPTY_LINES.match(data, match.end()).end()
 
     def fields(self, row: bytes) -> list[str]:
         """The fields of a row with its line end."""
-        at, found = 0, []
-        while match := self._field.match(row, at):
-            found.append(match[1])
-            if match.end() == at and at == len(row.rstrip(b"\r\n")):
-                break
-            at = match.end()
-            if at < len(row) and row[at : at + 1] in b"\r\n" and match.end() == match.end(1):
-                break
-        return [self._text(field) for field in found]
+        row = row.rstrip(b"\r\n")
+        if not (self.quoted and b'"' in row):
+            return row.decode().split(self._mark.decode())
+        found, at = [], 0
+        while at <= len(row):
+            field = self._field.match(row, at)[0]
+            at += len(field) + 1
+            if field.startswith(b'"'):
+                field = field[1:-1].replace(b'""', b'"')
+            found.append(field.decode())
+        return found
 
     def width(self, row: bytes) -> int:
         """The number of fields of a row."""
-        return len(self.fields(row))
+        plain = not (self.quoted and b'"' in row)
+        return row.count(self._mark) + 1 if plain else len(self.fields(row))
 
     def fault(self, rest: bytes) -> tuple[int, str] | None:
         """Where bytes that begin no whole row have a defect, and which; None if they are cut."""
@@ -110,11 +118,6 @@ class Shape:
             return at, self.UNCLOSED
         return at, "text after closing quotes"
 
-    def _text(self, field):
-        if self.quoted and field.startswith(b'"'):
-            field = field[1:-1].replace(b'""', b'"')
-        return field.decode()
-
 
 @cache
 def shape_of(separator: str, quoted: bool) -> Shape:
@@ -122,22 +125,21 @@ def shape_of(separator: str, quoted: bool) -> Shape:
     return Shape(separator, quoted)
 
 
-def dialect_of(head: bytes, path: Path, header: bool | None) -> Dialect:
-    """The dialect of a table that begins with ``head``.
+def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dialect:
+    """The dialect of a table that begins with ``head``, or is all of it (``whole``).
 
     The separator is that which cuts most rows into as many fields, two or more: of equals the
     tab, then the semicolon, the bar, the comma. Quotes mean nothing only where they cannot be
     those of fields. A header is a first row of names over columns of numbers or dates, or of
     names unlike what is below.
     """
-    tabs = path.name.removesuffix(".gz").endswith((".tsv", ".tab"))
-    scores = {}
-    for separator in _SEPARATORS:
-        for quoted in (True, False):
-            scores[separator, quoted] = _score(head, separator, quoted)
+    scores = {(mark, True): _score(head, whole, shape_of(mark, True)) for mark in _SEPARATORS}
+    if not any(sound for sound, _ in scores.values()) and _literal_quotes(head):
+        scores = {(mark, False): _score(head, whole, shape_of(mark, False)) for mark in _SEPARATORS}
     best = max(scores, key=scores.get)
-    if scores[best][0] == 0:
-        best = ("\t" if tabs else ",", True)
+    if scores[best][1] == 0:
+        tabs = path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
+        best = ("\t" if tabs else ",", best[1])
     rows = _first_rows(head, shape_of(*best))
     if header is None:
         header = has_header(rows)
@@ -150,8 +152,9 @@ def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
     Raises ``InputError`` where two columns have one name.
     """
     rows = _first_rows(head, shape_of(dialect.separator, dialect.quoted))
-    if not rows:
-        raise InputError("a row too long", where=f"{path}:1")
+    if len(rows[0]) > _COLUMNS:
+        found = f"{len(rows[0]):,} columns"
+        raise InputError("too many columns", where=path, found=found, expected=f"{_COLUMNS:,}")
     names = [name.strip() if dialect.header else "" for name in rows[0]]
     names = [name or str(place) for place, name in enumerate(names, 1)]
     if len(set(names)) < len(names):
@@ -206,31 +209,24 @@ def _unlike(name, values):
     return repeated or (len(name.split()) == 1 and words >= 4)
 
 
-def _score(head, separator, quoted):
-    """How well a dialect fits; more is better, and 0 first where it does not."""
-    shape = shape_of(separator, quoted)
+def _score(head, whole, shape):
+    """Whether quotes are sound, and the fraction of rows with the usual number of fields.
+
+    The fraction is 0 where that number is one, or is that of less than half of the rows.
+    """
+    fault = shape.fault(head[shape.end(head) :])
+    sound = fault is None or (not whole and fault[1] == shape.UNCLOSED)
     widths = [shape.width(head[start:end]) for start, end in _spans(head, shape)]
-    if not widths:
-        return (0, 0, 0)
-    width = statistics.mode(widths)
-    part = widths.count(width) / len(widths)
-    if width == 1 or part < 0.5 or (not quoted and not _literal_quotes(head, separator)):
-        return (0, 0, 0)
-    whole = not quoted or shape.fault(head[shape.end(head) :]) is None
-    return (1 + (part == 1 and whole), quoted, part)
+    width = statistics.mode(widths or [1])
+    part = widths.count(width) / len(widths) if width > 1 else 0
+    return sound, part if part >= 0.5 else 0
 
 
-def _literal_quotes(head, separator):
-    """Whether most fields that begin with a quote do not end with one."""
-    shape = shape_of(separator, False)
-    quoted = [
-        field
-        for start, end in _spans(head, shape)
-        for field in shape.fields(head[start:end])
-        if field.startswith('"')
-    ]
-    closed = sum(len(field) > 1 and field.endswith('"') for field in quoted)
-    return closed < len(quoted) / 2
+def _literal_quotes(head):
+    """Whether most quotes at the beginning of a field have none at its end, whatever cuts it."""
+    begun = len(re.findall(rb'(?:^|(?<=[\t;|,\r\n]))"', head))
+    ended = len(re.findall(rb'"(?=[\t;|,\r\n])', head))
+    return ended < begun / 2
 
 
 def _spans(head, shape):
@@ -247,8 +243,7 @@ def _notation(rows):
     marks = {
         mark
         for mark in (",", ".")
-        if any(map(_DECIMAL[r"\." if mark == "." else mark].fullmatch, fields))
-        or any(map(_GROUPED[mark].fullmatch, fields))
+        if any(map(_DECIMAL[mark].fullmatch, fields)) or any(map(_GROUPED[mark].fullmatch, fields))
     }
     decimal = "," if marks == {","} else "."
     return Notation(decimal, any(map(_GROUPED[decimal].fullmatch, fields)))

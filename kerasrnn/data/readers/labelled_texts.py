@@ -11,6 +11,7 @@ from pathlib import Path
 from kerasrnn.data.readers import LabelledTexts, TextParts
 from kerasrnn.data.readers.folders import class_folders, entries, part_folders, warn_of_unlabelled
 from kerasrnn.data.readers.part_files import (
+    TABLES,
     files_of_parts,
     head_of,
     is_named,
@@ -24,7 +25,8 @@ _PREFIX = "__label__"  # of fastText
 _LABEL = re.compile(r"-?\d{1,4}|[^\W\d_]([\w:/&.+-]*\w)?")
 _MOST_WORDS = 3  # of a line in a file that stands for a class, by the median
 _FEWEST_LINES = 4
-_TABULAR = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet", "*.np[yz]")
+LAYOUTS = ("lines", "folders", "files")
+_NO_TEXTS = (*TABLES, "*.np[yz]")
 
 
 def find(path: Path) -> str | None:
@@ -49,7 +51,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> TextParts:
 
     Beside a file whose name says ``train`` those of other parts belong to it. Labels are
     strings, or lists of strings where a line of fastText's has several. Texts that are empty
-    are left out, which is said, as is a folder ``unsup``.
+    are left out, which is said, as is a folder ``unsup``. ``reading`` has the layout.
 
     encoding: of the files, UTF-8 where it is None.
 
@@ -58,7 +60,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> TextParts:
     """
     if not path.is_dir():
         found = {part: _read_lines(file, encoding) for part, file in files_of_parts(path).items()}
-        return TextParts(name_of(path), _checked(found))
+        return TextParts(name_of(path), _checked(found), {"layout": "lines"})
     folders = part_folders(path)
     layout = _layout(folders["training"])
     if layout is None:
@@ -70,38 +72,59 @@ def read_dataset(path: Path, encoding: str | None = None) -> TextParts:
     if layout == "lines" and len(folders) == 1:
         return read_dataset(_line_file(folders["training"]), encoding)
     found = {part: _read_folder(folder, layout, encoding) for part, folder in folders.items()}
-    return TextParts(path.resolve().name, _checked(found))
+    return TextParts(path.resolve().name, _checked(found), {"layout": layout})
 
 
 def read_texts(
-    path: Path, labels: Collection[str] = (), encoding: str | None = None
-) -> LabelledTexts:
-    """The texts of a file or folder, to predict or to score: all of them, in one list.
+    path: Path, layout: str, labels: Collection[str] = (), encoding: str | None = None
+) -> tuple[LabelledTexts, list[str] | None]:
+    """The texts of a file or folder, to predict or to score, with None where they have no labels.
 
-    A file is read as lines with the label first where they are such, or where each begins with
-    one of ``labels``, those of the model; otherwise each line is a text that has no label. A
-    folder with a ``test`` part stands for it; a folder of text files without classes holds a
-    text a file.
+    Args:
+        path: a file of lines, with a label first or without; or a folder, with a ``test`` part
+            or folders of classes or without. A file holds one text where a file is a text.
+        layout: what ``find`` said of the data that was trained on.
+        labels: those of the model; lines that all begin with one of them have them.
+        encoding: of the files, UTF-8 where it is None.
 
-    Returns the texts, with None as labels where there are none. Raises ``InputError`` for a
-    file or folder that holds no texts.
+    Returns:
+        The texts, and of texts in a file each the names of these.
+
+    Raises:
+        InputError: a file or folder that holds no texts.
     """
-    if not path.is_dir():
-        lines = [(number, line) for number, line in read_lines(path, encoding=encoding)]
-        lines = [(number, line) for number, line in lines if line.strip()]
-        first = {_cut(line)[0] for _, line in lines}
-        if _has_labelled_lines(path) or (labels and first <= set(labels)):
-            return _read_lines(path, encoding)
-        return LabelledTexts([line for _, line in lines], None)
-    folders = part_folders(path)
+    if path.is_dir():
+        return _read_folder_of_texts(path, encoding)
+    if is_named(path, *_NO_TEXTS):
+        raise InputError(
+            "a table for a model that was trained on texts outside tables",
+            where=path,
+            fix="give a text a line, a folder of texts, or the text itself",
+        )
+    if layout == "folders":
+        return LabelledTexts([_read_file(path, encoding)], None), [path.name]
+    lines = [line for _, line in read_lines(path, encoding=encoding) if line.strip()]
+    first = {_cut(line)[0] for line in lines}
+    if layout == "lines" and (_has_labelled_lines(path) or (lines and first <= {*labels})):
+        return _read_lines(path, encoding), None
+    return LabelledTexts(lines, None), None
+
+
+def _read_folder_of_texts(folder, encoding):
+    folders = part_folders(folder)
     folder = folders.get("test", folders["training"])
     layout = _layout(folder)
+    if layout == "folders":
+        files = [file for inner in class_folders(folder).values() for file in _text_files(inner)]
+        names = [str(file.relative_to(folder)) for file in files]
+        return _read_folder(folder, layout, encoding), names
     if layout is not None:
-        return _read_folder(folder, layout, encoding)
+        return _read_folder(folder, layout, encoding), None
     files = _text_files(folder)
     if not files:
-        raise InputError("no texts in the folder", where=path)
-    return LabelledTexts([_read_file(file, encoding) for file in files], None)
+        raise InputError("no texts in the folder", where=folder)
+    texts = [_read_file(file, encoding) for file in files]
+    return LabelledTexts(texts, None), [file.name for file in files]
 
 
 def _layout(folder):
@@ -132,7 +155,7 @@ def _line_file(folder):
 
 def _text_files(folder):
     """The files of a folder that hold a text each: .txt, or without a suffix."""
-    files = [file for file in entries(folder) if not is_named(file, *_TABULAR)]
+    files = [file for file in entries(folder) if not is_named(file, *_NO_TEXTS)]
     texts = [file for file in files if is_named(file, "*.txt", "*.text")]
     return texts or [file for file in files if not re.search(r"\.\D", file.name)]
 
@@ -145,7 +168,7 @@ def _has_short_lines(path):
 def _has_labelled_lines(path):
     """Whether each line of a file's head is one of few labels and a text."""
     lines = head_of(path)
-    if is_named(path, *_TABULAR) or len(lines) < _FEWEST_LINES:
+    if is_named(path, *_NO_TEXTS) or len(lines) < _FEWEST_LINES:
         return False
     if sum(line.startswith(_PREFIX) for line in lines) > 0.9 * len(lines):
         return True

@@ -20,6 +20,7 @@ PARTS = {  # as the names of files and folders call them
     "validation": r"dev|valid|validation|val|testa",
     "test": r"test|testb",
 }
+TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 _WORDS = {part: re.compile(rf"(?<![a-z])({words})(?![a-z])") for part, words in PARTS.items()}
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,8}")
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.data.readers.folders import class_folders, entries, part_folders
-from kerasrnn.data.readers.part_files import is_named, pad_sequences, read_parts
+from kerasrnn.data.readers.part_files import TABLES, is_named, pad_sequences, read_parts
 from kerasrnn.errors import InputError
 
-PATTERNS = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
+LAYOUT = "tables"
 
 
 def find(path: Path) -> bool:
@@ -31,7 +31,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
     """The sequences of a folder that ``find`` knows, labelled by the names of their folders.
 
     Features are the columns of numbers of the first file, by name; times and row numbers are left
-    out, which is said. ``reading`` has them as ``"features"``.
+    out, which is said. ``reading`` has the ``LAYOUT`` and these ``"features"``.
 
     Raises ``InputError`` for a file that is no table, lacks a feature or has a value that is no
     number.
@@ -42,7 +42,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
         raise InputError("no folders of tables by class", where=path)
     features = _features(first[0], encoding)
     found = read_parts(folders, lambda folder: _read_classes(folder, features, encoding))
-    found.reading = {"layout": "files", "features": features}
+    found.reading = {"layout": LAYOUT, "features": features}
     return found
 
 
@@ -68,7 +68,7 @@ def read_files(
 
 
 def _tables(folder):
-    return [file for file in entries(folder) if is_named(file, *PATTERNS)]
+    return [file for file in entries(folder) if is_named(file, *TABLES)]
 
 
 def _features(path, encoding):

@@ -1,0 +1,102 @@
+"""Tables written batch by batch: CSV, TSV, JSON Lines and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+
+from kerasrnn.errors import InputError
+from kerasrnn.files import atomic
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+@contextmanager
+def table_writer(
+    path: str | os.PathLike, columns: Mapping[str, pa.DataType | str]
+) -> Iterator[Callable[[Mapping[str, Sequence]], None]]:
+    """Yield a function that appends a batch of rows to a new table.
+
+    path: its suffix, one of ``FORMATS``, says the format. columns: names and Arrow types, such
+    as ``"string"``, ``"double"``, ``"int64"``, ``"timestamp[us]"`` or ``"list<string>"``. A
+    batch is a list or array for each of them. NaN is written as no value in CSV and JSON. The
+    file is there only once all is written.
+
+    Raises ``InputError`` for another suffix, or a place that cannot be written.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/labels.csv"
+    >>> with table_writer(path, {"id": "int64", "label": "string"}) as write:
+    ...     write({"id": [1, 2], "label": ["up", 'so "so"']})
+    >>> print(open(path).read().strip())
+    id,label
+    1,up
+    2,"so ""so"\""
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(
+            "no format of tables", found=repr(os.fspath(path)), expected=" or ".join(FORMATS)
+        )
+    schema = pa.schema([pa.field(name, kind) for name, kind in columns.items()])
+    opened = {".parquet": _parquet, ".jsonl": _json_lines}.get(suffix, _delimited)
+    with atomic(path) as temporary, opened(temporary, schema) as append:
+
+        def write(batch):
+            arrays = [pa.array(batch[field.name], field.type) for field in schema]
+            append(pa.record_batch(arrays, schema=schema))
+
+        yield write
+
+
+@contextmanager
+def _parquet(path, schema):
+    from pyarrow.parquet import ParquetWriter
+
+    with ParquetWriter(path, schema) as writer:
+        yield writer.write_batch
+
+
+@contextmanager
+def _delimited(path, schema):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        # That line end makes csv quote both of its characters; the file gets the second alone.
+        lines = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
+        writer = csv.writer(lines, delimiter=separator, lineterminator="\r\n")
+        writer.writerow(schema.names)
+        yield lambda batch: writer.writerows(
+            zip(*(map(_cell, column) for column in _plain(batch)), strict=True)
+        )
+
+
+@contextmanager
+def _json_lines(path, schema):
+    with open(path, "w", encoding="utf-8") as file:
+        yield lambda batch: file.writelines(
+            json.dumps(dict(zip(schema.names, row, strict=True)), ensure_ascii=False) + "\n"
+            for row in zip(*_plain(batch), strict=True)
+        )
+
+
+def _plain(batch):
+    """The columns as lists of what JSON knows."""
+    for column in batch.columns:
+        if pa.types.is_temporal(column.type):
+            column = column.cast(pa.string())
+        values = column.to_pylist()
+        if pa.types.is_floating(column.type):
+            values = [None if value is None or math.isnan(value) else value for value in values]
+        yield values
+
+
+def _cell(value):
+    return "|".join(map(str, value)) if isinstance(value, list) else value
