@@ -201,17 +201,16 @@ def words_of(name: str) -> set[str]:
 
 
 def numbered(columns: dict[str, Column], numbers: list[str]) -> list[str]:
-    """The longest run of columns of numbers whose names count on: t0, t1, … or 0, 1, …"""
+    """The most columns of numbers whose names count on, in that order: t0, t1, … or 0, 1, …"""
     runs, last = [[]], None
-    for name in columns:
+    found = []
+    for name, column in columns.items():
         match = re.fullmatch(r"(.*?)0*(\d+)", name)
-        this = match and (match[1], int(match[2]))
-        fits = name in numbers or columns[name].kind in ("constant", "empty", "row")
-        if not this or not fits:
-            last = None
-            continue
-        if last is None or this != (last[0], last[1] + 1):
+        if match and (name in numbers or column.kind in ("constant", "empty", "row")):
+            found.append((match[1], int(match[2]), name))
+    for prefix, number, name in sorted(found):
+        if last != (prefix, number - 1):
             runs.append([])
         runs[-1].append(name)
-        last = this
+        last = (prefix, number)
     return max(runs, key=len)
