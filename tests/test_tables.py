@@ -78,7 +78,10 @@ def test_only_the_columns_asked_for_are_read_in_their_order(write):
         ("3,so it was\n1,and then\n", ("1", "2")),  # the class first, without a header
         ('"3","Wall St.","so it was"\n"1","Oil","and then"\n', ("1", "2", "3")),
         ("1.5,2\n3,4\n", ("1", "2")),
-        (",0,1,2\n0,.5,.5,.5\n1,.5,.5,.5\n", ("1", "0", "1 ", "2")),  # as pandas writes an array
+        (
+            ",0,1,2\n0,.5,.5,.5\n1,.5,.5,.5\n",
+            ("column 1", "0", "1", "2"),
+        ),  # as pandas writes an array
         ("label,1,2,3\nup,.5,.5,.5\n", ("label", "1", "2", "3")),
         (",a\n0,1\n", ("1", "a")),
         ("Smith,English\nBrown,English\nMurphy,Irish\nKelly,Irish\n", ("1", "2")),
@@ -87,10 +90,6 @@ def test_only_the_columns_asked_for_are_read_in_their_order(write):
     ],
 )
 def test_a_header_is_found_where_one_is(write, text, names):
-    if "1 " in names:
-        with pytest.raises(InputError, match="two columns of one name: found '1'"):
-            open_table(write(text))
-        return
     assert open_table(write(text)).columns == names
 
 
@@ -174,6 +173,7 @@ def test_missing_values_are_nan(write):
         (["1,234.5", "1,234", "2"], [1234.5, 1234, 2]),
         (["1.5", "2.25", "3"], [1.5, 2.25, 3]),
         (["1.234", "2.5", "3"], [1.234, 2.5, 3]),
+        (["1,234.5", "1,234", "-12,345,678"], [1234.5, 1234, -12345678]),
     ],
 )
 def test_decimal_commas_and_thousands_are_found(write, cells, expected):
