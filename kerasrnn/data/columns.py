@@ -14,6 +14,7 @@ from kerasrnn.errors import InputError
 _ROWS = 10_000  # that are looked at
 _CELLS = 4_000_000  # that are looked at, at most
 _SHOWN = 1000  # distinct values of a column that are kept
+_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Column:
     missing: int = 0
     words: float = 0.0
     values: tuple[str, ...] = ()
+
+    @property
+    def may_be_step(self) -> bool:
+        """Whether it could be a step of a series a row: of numbers, one number or none."""
+        if self.kind == "constant":
+            return _NUMBER.fullmatch(self.values[0].strip()) is not None
+        return self.kind in ("number", "whole", "row", "empty")
 
 
 class Head:
@@ -184,13 +192,12 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
 
 
-def numbered(columns: dict[str, Column], numbers: list[str]) -> list[str]:
+def numbered(columns: dict[str, Column]) -> list[str]:
     """The most columns of numbers whose names count on, in that order: t0, t1, … or 0, 1, …"""
-    runs, last = [[]], None
-    found = []
+    found, runs, last = [], [[]], None
     for name, column in columns.items():
         match = re.fullmatch(r"(.*?)0*(\d+)", name)
-        if match and (name in numbers or column.kind in ("constant", "empty", "row")):
+        if match and column.may_be_step:
             found.append((match[1], int(match[2]), name))
     for prefix, number, name in sorted(found):
         if last != (prefix, number - 1):
