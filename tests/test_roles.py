@@ -123,6 +123,14 @@ def test_without_a_header_the_class_is_first_or_last(tmp_path, first):
     assert found(path) == ("wide", "sequences", {"label": "1" if first else "9"})
 
 
+def test_a_step_that_never_changes_is_a_step(tmp_path):
+    rows = [["label", *(f"pixel{i}" for i in range(9))]]
+    rows += [[str(i % 3), "0", *values(7), "0"] for i in range(30)]
+    named, bare = write(tmp_path / "a.csv", rows), write(tmp_path / "b.csv", rows[1:])
+    assert layout(named).reading["features"] == rows[0][1:]
+    assert layout(bare).reading["features"] == [str(i) for i in range(2, 11)]
+
+
 def test_semicolons_and_decimal_commas(tmp_path):
     rows = [[cell.replace(".", ",") for cell in row] for row in WIDE]
     path = write(tmp_path / "a.csv", rows, ";")
@@ -233,7 +241,7 @@ def test_whole_numbers_are_labels_where_they_are_few_and_asked_about_otherwise(t
 def test_features_are_lists_or_ranges(tmp_path):
     rows = [["a", "b", "c", "d", "kind"], *([*values(4), "xy"[i % 2]] for i in range(20))]
     path = write(tmp_path / "a.csv", rows)
-    with pytest.raises(InputError, match="a table that could mean anything"):
+    with pytest.raises(InputError, match="many things.*--label COLUMN --features a:d`"):
         find_layout(open_table(path))
     for features in ("b,c,d", "b:d"):
         reading = layout(path, features=features)
