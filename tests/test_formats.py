@@ -527,5 +527,5 @@ def test_a_folder_of_tables_for_each_class(tmp_path):
     with pytest.raises(InputError, match="3.csv: no such column: found 'b'"):
         sequence_folders.read_dataset(folder)
     (folder / "train" / "wave" / "3.csv").write_text("time,a,b\n0,1,2\n1,x,2\n")
-    with pytest.raises(InputError, match="3.csv:3: column 'a': found 'x'"):
+    with pytest.raises(InputError, match="3.csv:3: no number in column 'a': found 'x'"):
         sequence_folders.read_dataset(folder)
