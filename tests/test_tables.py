@@ -85,13 +85,18 @@ def test_only_the_columns_asked_for_are_read_in_their_order(write):
         ),  # as pandas writes an array
         ("label,1,2,3\nup,.5,.5,.5\n", ("label", "1", "2", "3")),
         (",a\n0,1\n", ("1", "a")),
+        ("0,1,2\n.5,.25,1.0\n", ("0", "1", "2")),
+        ("1,2,3\n5,1,9\n", ("1", "2", "3")),
+        ("up,1,2,3\ndown,5,1,9\nup,1,1,1\n", ("1", "2", "3", "4")),
         ("Smith,English\nBrown,English\nMurphy,Irish\nKelly,Irish\n", ("1", "2")),
         ("Datum;Wert\n01.02.2020;1,5\n", ("Datum", "Wert")),
         ("a\n", ("a",)),
     ],
 )
 def test_a_header_is_found_where_one_is(write, text, names):
-    assert open_table(write(text)).columns == names
+    table = open_table(write(text))
+    assert table.columns == names
+    assert table.head().num_rows == text.count("\n") - table.header
 
 
 def test_a_header_may_be_said_to_be_there_or_not(write):
@@ -294,7 +299,7 @@ def test_text_of_any_encoding_is_read_packed_or_not(write):
         for packed in (data, gzip.compress(data)):
             lines = [line for _, line in read_lines(write(packed), encoding=encoding)]
             assert lines == ["ça…va", "œuf", "", "fin"]
-    assert [*read_lines(write(text))][0] == (1, "ça\u0085va")
+    assert next(iter(read_lines(write(text)))) == (1, "ça\u0085va")
 
 
 def test_text_that_unpacks_beyond_the_memory_is_refused(write, monkeypatch):
