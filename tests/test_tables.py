@@ -404,13 +404,20 @@ def test_parquet_keeps_types_and_refuses_nested_columns_by_name(tmp_path):
             "price": pa.array(["1.50", None, "2.00"]).cast(pa.decimal128(5, 2)),
             "a.b": [1.5, math.inf, 2],
             "list": [[1], [2], []],
+            "bytes": pa.array([b"up", b"\xc3\xa9", None]),
+            "nan": [math.nan, 1e300, 3],
+            "nothing": pa.nulls(3),
         }
     )
     parquet.write_table(table, path)
     found = open_table(path)
-    assert found.columns == ("word", "when", "day", "price", "a.b") and found.nested == ("list",)
+    assert found.columns == tuple(name for name in table.column_names if name != "list")
+    assert found.nested == ("list",)
     head = found.head()
     assert found.strings(head, "word") == ["up", None, "up"]
+    assert found.strings(head, "bytes") == ["up", "é", None]
+    assert found.strings(head, "nan") == [None, "1e+300", "3"]
+    assert np.isnan(found.numbers(head, "nothing")).all()
     assert found.numbers(head, "price")[[0, 2]].tolist() == [1.5, 2]
     assert times(found, "when") == ["1970-01-01T00:00:00", "1970-01-01T00:00:00", "NaT"]
     assert times(found, "day") == ["1970-01-01T00:00:00", "1970-01-02T00:00:00", "NaT"]
