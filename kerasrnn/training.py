@@ -175,12 +175,14 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
 
     Returns:
         ``{"validation": {"loss", …}, "test": {…}, "baseline": {…}}`` with those parts that
-        there are. Of a classifier each has "loss", "accuracy", "macro_f1", the baseline
-        predicts the label frequencies of the training part, and "labels" holds {"precision",
-        "recall", "f1", "support"} of each. Of a generator each has "loss", "perplexity" and
-        "bits_per_character" (or "bits_per_word") over the whole validation text, the baseline
-        is the best n-gram model, and "ngrams" holds the losses of all; of an infiller the same
-        over masked tokens, beside the frequencies of tokens. A tagger is scored as a
+        there are. Of a classifier each has "loss", "accuracy", "macro_f1" (and "micro_f1" where
+        there may be several labels) and "calibration_error"; "baseline" holds those of several
+        by name: of the label frequencies of the training part, of TF-IDF with logistic
+        regression for texts and of the nearest neighbour for sequences; and "labels" holds
+        {"precision", "recall", "f1", "support"} of each. Of a generator each has "loss",
+        "perplexity" and "bits_per_character" (or "bits_per_word") over the whole validation
+        text, the baseline is the best n-gram model, and "ngrams" holds the losses of all; of an
+        infiller the same over masked tokens, beside the frequencies of tokens. A tagger is scored as a
         classifier is, beside the most frequent label of each token, with "entity_f1" and
         "entities" where its labels say where entities begin and end.
 
@@ -259,6 +261,11 @@ class _Recorder(keras.callbacks.Callback):
         self.sample_every = settings.fit.get("sample_every", 0)
         self.line = not quiet and not sys.stderr.isatty()
         self.rows, self.best = [], math.inf
+
+    def on_train_begin(self, logs=None):
+        if self.task.keeps_start and self.validate:
+            _save(self.trained, self.run, "best.keras")
+            self.best = self.validate()["loss"]
 
     def on_epoch_begin(self, epoch, logs=None):
         if isinstance(self.model, CarriedState):

@@ -35,13 +35,13 @@ class _List(click.ParamType):
 # and what they are; for {} the choices are put in.
 _OPTIONS = {
     "Model": (
-        ("--units", _List(int, "64,32"), "Layer width"),
+        ("--units", _List(int, "64,32"), "Width"),
         ("--layers", int, "Layers  [one for each of --units]"),
         ("--stacked", bool, "Two layers, the same as --layers 2"),
         ("--cell", options.CELLS, "Recurrent cell: {}"),
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
-        ("--dropout", float, "Dropout rate after each recurrent layer"),
+        ("--dropout", float, "Dropout rate of each layer"),
         ("--pooling", options.POOLINGS, "Pool the steps: {}"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -49,16 +49,16 @@ _OPTIONS = {
         ("--functional", bool, "A functional model, not a Sequential"),
     ),
     "Training": (
-        ("--epochs", int, "Training passes"),
+        ("--epochs", int, "Passes"),
         ("--batch-size", int, "Sequences per step"),
         ("--optimizer", options.OPTIMIZERS, "{}"),
-        ("--learning-rate", float, "Learning rate"),
+        ("--learning-rate", float, "Step size"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
     ),
     "Data": (
-        ("--task", options.TASKS, "{}  [by DATA]"),
+        ("--task", options.TASKS, "One of those above  [by DATA]"),
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Encoding of text files  [utf-8]"),
         ("--validation-split", float, "Fraction held out to choose the best epoch"),
@@ -74,7 +74,7 @@ _OPTIONS = {
         ("--backtest", int, "Origins of a backtest"),
     ),
     "Text": (
-        ("--level", options.LEVELS, "Kind of token: {}"),
+        ("--level", options.LEVELS, "Tokens: {}"),
         ("--max-length", int, "Tokens that are read of each text"),
         ("--multi-label", "TEXT", "What separates the labels of a text"),
         ("--lines", bool, "Lines are independent, such as names"),

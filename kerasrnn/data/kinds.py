@@ -202,7 +202,7 @@ def folder_format(folder: Path) -> Format:
         if row.read_folder and not row.folder and row.holds(folder):
             return row
         files = folder.glob(row.folder) if row.folder else ()
-        if any(path.is_file() and (row.holds is None or row.holds(path)) for path in files):
+        if any(not path.is_dir() and (row.holds is None or row.holds(path)) for path in files):
             return row
     if tables_of_parts(folder):
         return next(row for row in FORMATS if row.kind == "table")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -15,8 +16,9 @@ from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Rows, TextParts, TimeSeries
 from kerasrnn.data.sequences import Dataset, dataset_of
-from kerasrnn.data.series import Series, SeriesBatches, WindowFormat
+from kerasrnn.data.series import Series
 from kerasrnn.data.sources import read_by_options, source_of
+from kerasrnn.data.windows import SeriesBatches, WindowFormat
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs
@@ -28,7 +30,13 @@ from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier import scaling
 from kerasrnn.tasks.linear_forecast import fit_linear
-from kerasrnn.tasks.regression_report import measure, report_numbers, report_series, unit_of
+from kerasrnn.tasks.regression_report import (
+    measure,
+    report_numbers,
+    report_series,
+    score,
+    unit_of,
+)
 
 _FILE = "targets.json"
 _MOST_WINDOWS = 1 << 12  # of an epoch
@@ -186,13 +194,14 @@ class RegressorTask(base.Task):
     kinds = ("numbers", "series")
     summary = "Numbers for each sequence, or the next values of a series."
     predictor = Regressor
+    keeps_start = True
 
     def load(self, *source: str, **options) -> Dataset | Series:
         if len(source) != 1:
             raise InputError("several data sets for a regressor", found=" ".join(source))
         found = read_by_options(*source, self.name, options)
         if isinstance(found, TimeSeries):
-            defaults = tables(self.name)[0]
+            defaults = tables(self.name, "series")[0]
             return Series.from_rows(found, source_of(*source), *source, defaults | options)
         if isinstance(found, TextParts) or not found.targets:
             raise InputError(
@@ -264,6 +273,12 @@ class RegressorTask(base.Task):
             return base.beside(kept, **_named(predictor, found))
 
         return base.Predictions(answers(), lambda answer: base.rows(columns(answer)), columns)
+
+    def score(
+        self, predictor: Regressor, source: str, folder: Path | None, encoding: str | None
+    ) -> dict:
+        parts = read_inputs(source, predictor.reading, encoding)
+        return score(predictor, parts, source, folder)
 
     def servable(self, predictor: Regressor) -> Servable:
         """``x`` (and ``lengths``, or ``known``) → ``prediction``."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from kerasrnn.data.readers.columns import MISSING, Notation
@@ -40,7 +43,16 @@ class JsonLines:
         """Batches of columns; a key that an object has not is null."""
         types = {column: self._types[column] for column in columns}
         objects = self._objects()
+        known = {*self._types}
         while rows := list(itertools.islice(objects, _ROWS)):
+            for line, row in rows:
+                if not row.keys() <= known:
+                    late = next(key for key in row if key not in known)
+                    known.add(late)
+                    place = f"{self.path}:{line}"
+                    warnings.warn(
+                        f"{place}: the key {late!r} is left out, as it comes late", stacklevel=2
+                    )
             arrays = [_array(rows, key, kind, self.path) for key, kind in types.items()]
             yield pa.record_batch(arrays, names=list(types))
 
@@ -93,8 +105,9 @@ class JsonLines:
             yield line, value
             line += text.count("\n", at, end)
             at, first = end, False
-        if rest := text[at + 1 :].strip(" \t\r\n"):
-            self._broken(line, rest, "nothing after ']'")
+        rest = _SPACE.match(text, at + 1).end()
+        if rest < len(text):
+            self._broken(line + text.count("\n", at, rest), text[rest:], "nothing after ']'")
 
     def _broken(self, line, text, expected):
         found = repr(text[:40]) if text else "the end of the file"
@@ -189,13 +202,16 @@ def _array(rows, key, kind, path):
     """A column; rows: the number of the line and the object of each."""
     values = [row.get(key) for _, row in rows]
     try:
-        return pa.array(values, kind)
+        array = pa.array(values, kind)
+        if kind != pa.float64() or not np.isinf(array.to_numpy(zero_copy_only=False)).any():
+            return array
     except (pa.ArrowException, UnicodeError, OverflowError, TypeError, ValueError):
-        values = [
-            _value(value, kind, f"{path}:{line}", key)
-            for (line, _), value in zip(rows, values, strict=True)
-        ]
-        return pa.array(values, kind)
+        pass
+    values = [
+        _value(value, kind, f"{path}:{line}", key)
+        for (line, _), value in zip(rows, values, strict=True)
+    ]
+    return pa.array(values, kind)
 
 
 def _value(value, kind, where, key):
@@ -210,14 +226,18 @@ def _value(value, kind, where, key):
         return text
     if isinstance(value, str) and value.strip() in MISSING:
         return None
-    exact = number and ((kind == pa.float64() and abs(value) <= _EXACT) or isinstance(value, float))
-    if kind == pa.int64():
-        exact = number and value == int(value) and abs(value) < 2**63
-    if value is None or exact or (isinstance(value, bool) and kind == pa.bool_()):
+    fits = value is None or (kind == pa.bool_() and isinstance(value, bool))
+    if number and kind == pa.float64():
+        fits = math.isfinite(value) and (isinstance(value, float) or abs(value) <= _EXACT)
+    elif number and kind == pa.int64():
+        fits = math.isfinite(value) and value == int(value) and abs(value) < 2**63
+    if fits:
         return value
     raise InputError(
         f"a value of {key!r} unlike those before",
         where=where,
         found=json.dumps(value)[:40],
-        expected={pa.bool_(): "true or false", pa.int64(): "a whole number"}.get(kind, "a number"),
+        expected={pa.bool_(): "true or false", pa.int64(): "a whole number"}.get(
+            kind, "a finite number"
+        ),
     )
