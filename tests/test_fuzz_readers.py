@@ -29,12 +29,11 @@ def test_a_reader_survives_damaged_files(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", fuzz_readers.READERS)
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
 @pytest.mark.parametrize("what", dict(fuzz_readers.LARGE))
 def test_a_reader_survives_large_files(name, what):
-    fuzz_readers.check(
-        fuzz_readers.READERS[name], fuzz_readers.Valid(dict(fuzz_readers.LARGE)[what]())
-    )
+    data = dict(fuzz_readers.LARGE)[what]()
+    fuzz_readers.check(fuzz_readers.READERS[name], fuzz_readers.Valid(data))
 
 
 def test_a_wrong_result_and_another_error_are_found(tmp_path):

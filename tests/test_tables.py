@@ -119,6 +119,7 @@ def test_quotes_of_a_tsv_may_mean_themselves(write):
         ('a,b\n1,2\n3,"x\n4,5\n', "a.csv:3: quotes that never close"),
         ('a,b\n1,"x"y\n', 'a.csv:2: text after closing quotes: found \'"x"y'),
         ('a,b\n1,"x\n2,"y"\n', "a.csv:2: text after closing quotes"),
+        ('a;b\n1;x\n2;"x"y\n', "a.csv:3: text after closing quotes"),
         ("a\n1\n\n2\n", 'a.csv:3: an empty line in a table of one column; write ""'),
         ("", "a.csv: an empty table"),
         ("a,b\n1,\0\n", "a.csv:2: not a text file: found a zero byte at offset 6"),

@@ -140,7 +140,7 @@ def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dia
     dates, or of names unlike what is below.
     """
     scores = {(mark, True): _score(head, whole, shape_of(mark, True)) for mark in _SEPARATORS}
-    best = max(scores, key=scores.get)
+    best = max(scores, key=lambda mark: (all(scores[mark]), scores[mark][1] > 0, scores[mark]))
     if not scores[best][0] and _literal_quotes(head):
         best = ("\t", False)
     elif scores[best][1] == 0:

@@ -100,9 +100,10 @@ class Table:
         the line for what is no such time, and where day and month cannot be told apart.
         """
         if column not in self._clocks:
-            head = self._array(self.head(), column)
-            self._clocks[column] = clock_of(head, self._source.notation)
-        clock, array = self._clocks[column], self._array(rows, column)
+            for head in self.batches([column]):
+                self._clocks[column] = clock_of(head.column(0), self._source.notation)
+                break
+        clock, array = self._clocks.get(column, Clock("")), self._array(rows, column)
         if clock.kind == "numbers":
             return self.numbers(rows, column, first_row)
         if clock.kind in ("open", ""):
