@@ -197,15 +197,28 @@ def file_format(path: str | os.PathLike) -> Format:
 
 
 def folder_format(folder: Path) -> Format:
-    """The format of a folder by what is in it; by default that of MNIST."""
+    """The format of a folder by what is in it; by default that of MNIST.
+
+    Raises ``InputError`` where there are only folders in it, which may hold a data set each.
+    """
     for row in FORMATS:
         if row.read_folder and not row.folder and row.holds(folder):
             return row
         files = folder.glob(row.folder) if row.folder else ()
+        if row.kind == "text":  # of all that ends in .txt, prose
+            files = (path for path in files if file_format(path).kind in ("text", "texts"))
         if any(not path.is_dir() and (row.holds is None or row.holds(path)) for path in files):
             return row
     if tables_of_parts(folder):
         return next(row for row in FORMATS if row.kind == "table")
+    inner = [path.name for path in sorted(folder.iterdir()) if path.is_dir()]
+    if inner:
+        raise InputError(
+            "no data in the folder itself",
+            where=folder,
+            found=f"the folders {', '.join(inner[:20])}",
+            fix="give one of these",
+        )
     return next(row for row in FORMATS if row.read_folder is idx.read_folder)
 
 
