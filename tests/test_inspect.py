@@ -55,7 +55,8 @@ def test_every_reading_that_is_possible_is_said(tmp_path):
     assert facts["readings"] == ["the next values of x", "the next values of y"]
     assert [words.split()[-1] for words in facts["train"]] == ["x", "y"]
     facts = inspect_source(path, roles=Roles(target="y"))
-    assert facts["task"] == "regressor" and facts["rows"] == 8
+    assert facts["task"] == "regressor" and (facts["series"], facts["rows"]) == (8, 80)
+    assert facts["times"] == ["2020-01-01T00:00:00.000000", "2020-01-01T00:09:00.000000"]
     assert facts["lengths"] == {"min": 10, "median": 10, "max": 10, "of": "rows"}
 
 
@@ -65,7 +66,7 @@ def test_every_reading_that_is_possible_is_said(tmp_path):
         ("digits", {"task": "classifier", "rows": 1797}),
         ("python", {"task": "tagger"}),
         ("english", {"task": "generator"}),
-        ("forecast/airline-passengers.csv", {"task": "regressor", "rows": 1}),
+        ("forecast/airline-passengers.csv", {"task": "regressor", "rows": 144}),
         ("forecast/daily-min-temperatures.csv", {"task": "regressor"}),
         ("text/timemachine.txt", {"task": "generator"}),
         ("textclass/names", {"task": "classifier", "rows": 20_074}),
@@ -98,8 +99,8 @@ def test_what_is_printed(tmp_path):
     path = write(tmp_path / "wide.csv", WIDE)
     lines = invoke("inspect", path).stdout.splitlines()
     said = dict(line.split(maxsplit=1) for line in lines if line[0] != " ")
-    assert said["format"] == "separated by commas" and said["rows"] == "30"
-    assert said["lengths"] == "8 to 8 steps, median 8" and said["missing"] == "none"
+    assert said["format"] == "CSV, separated by commas" and said["rows"] == "30"
+    assert said["lengths"] == "8 steps" and said["missing"] == "none"
     assert said["classes"] == "0 10, 1 10, 2 10"
     assert said["parts"] == "training 21, validation 3, test 6"
     assert said["train"] == f"kerasrnn train {path} --label label"

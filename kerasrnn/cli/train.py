@@ -42,7 +42,7 @@ _OPTIONS = {
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
-        ("--pooling", options.POOLINGS, "Pool the steps: {}"),
+        ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
         ("--tied", bool, "Share weights of embedding and output"),
@@ -50,7 +50,7 @@ _OPTIONS = {
     ),
     "Training": (
         ("--epochs", int, "Passes"),
-        ("--batch-size", int, "Sequences per step"),
+        ("--batch-size", int, "Batch"),
         ("--optimizer", options.OPTIMIZERS, "{}"),
         ("--learning-rate", float, "Step size"),
         ("--schedule", options.SCHEDULES, "{}"),
@@ -60,9 +60,9 @@ _OPTIONS = {
     "Data": (
         ("--task", options.TASKS, "One of those above  [by DATA]"),
         ("--test", "PATH", "Test part in another file"),
-        ("--encoding", "NAME", "Encoding of text files  [utf-8]"),
+        ("--encoding", "NAME", "Text encoding  [utf-8]"),
         ("--validation-split", float, "Fraction held out to choose the best epoch"),
-        ("--min-frequency", int, "Rarer tokens are unknown"),
+        ("--min-frequency", int, "Rarer is unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
     "Columns (classifier, regressor)": tuple((f"--{name}", *row) for name, *row in options.ROLES),
@@ -74,7 +74,7 @@ _OPTIONS = {
         ("--backtest", int, "Origins of a backtest"),
     ),
     "Text": (
-        ("--level", options.LEVELS, "Tokens: {}"),
+        ("--level", options.LEVELS, "{}"),
         ("--max-length", int, "Tokens that are read of each text"),
         ("--multi-label", "TEXT", "What separates the labels of a text"),
         ("--lines", bool, "Lines are independent, such as names"),
