@@ -65,12 +65,7 @@ DATA = {
     "regressor": {
         "validation_split": 0.1,
         "seed": 0,
-        "horizon": None,
-        "window": None,
-        "season": None,
-        "backtest": 0,
         "target": None,
-        "known": None,
     }
     | _TABLE,
     "tagger": {
@@ -109,7 +104,12 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
         },
         {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
         {"epochs": 10, "batch_size": 64, "schedule": "cosine"},
-    )
+    ),
+    "series": (
+        {"horizon": None, "window": None, "season": None, "known": None, "backtest": 0},
+        {"units": 32},
+        {"epochs": 10, "batch_size": 64, "learning_rate": 0.001},
+    ),
 }
 GENERATION = {  # of ``kerasrnn generate``
     "max_length": 500,

@@ -262,6 +262,11 @@ class _Recorder(keras.callbacks.Callback):
         self.line = not quiet and not sys.stderr.isatty()
         self.rows, self.best = [], math.inf
 
+    def on_train_begin(self, logs=None):
+        if self.task.keeps_start and self.validate:
+            _save(self.trained, self.run, "best.keras")
+            self.best = self.validate()["loss"]
+
     def on_epoch_begin(self, epoch, logs=None):
         if isinstance(self.model, CarriedState):
             self.model.reset()

@@ -3,139 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from kerasrnn.data import times as time
 from kerasrnn.data.parts import ThreeParts
 from kerasrnn.data.readers import Rows, TimeSeries
+from kerasrnn.data.windows import WindowFormat, Windows, cut_windows
 from kerasrnn.errors import InputError, check_positive, check_split
 
 TEST_SPLIT = 0.2  # of the rows of each series, its last
 _HORIZONS = 4  # of a window, by default
 _MOST_OF_ROWS = 3  # a window is a third of the training rows at most, by default
-
-
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """Windows of one part, sliced where they are asked for.
-
-    values: float32 (rows, columns) of all series, one after the other. origins: int64 (n,), the
-    row of the first value to predict of each window. begins: int64 (n,), the first row of its
-    series. window, horizon: rows before and from there.
-    known, targets: the columns known in advance, and those to predict.
-    """
-
-    values: np.ndarray
-    origins: np.ndarray
-    begins: np.ndarray
-    window: int
-    horizon: int
-    known: tuple[int, ...]
-    targets: tuple[int, ...]
-
-    def __len__(self):
-        return len(self.origins)
-
-    def take(self, indices) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Inputs and targets of windows: x (n, window, columns), known (n, horizon, known) where
-        there are such columns, and y (n, horizon, targets).
-        """
-        starts = self.origins[indices][:, None]
-        future = self.values[starts + np.arange(self.horizon)]
-        inputs = {"x": self.values[starts + np.arange(-self.window, 0)]}
-        if self.known:
-            inputs["known"] = future[:, :, self.known]
-        return inputs, future[:, :, self.targets]
-
-    def before(self, distance: int) -> np.ndarray:
-        """The targets so many rows before those to predict, (n, horizon, targets).
-
-        The rows of a season before, of several seasons where one is shorter than the horizon. The
-        last row seen where the series does not go back so far.
-        """
-        steps = np.arange(self.horizon)
-        rows = self.origins[:, None] + steps - distance * (steps // distance + 1)
-        rows = np.where(rows < self.begins[:, None], self.origins[:, None] - 1, rows)
-        return self.values[rows][:, :, self.targets]
-
-
-class WindowFormat(NamedTuple):
-    """How windows are made of the rows of a series, for a model that was trained on such.
-
-    columns: of the rows, without those of the calendar. ``targets``, …, ``step`` as of ``Series``.
-    """
-
-    columns: tuple[str, ...]
-    targets: tuple[str, ...]
-    known: tuple[str, ...]
-    calendar: tuple[str, ...]
-    window: int
-    horizon: int
-    step: time.Step | None
-
-    def to_json(self) -> dict:
-        """As JSON has it."""
-        return self._asdict() | {"step": self.step and list(self.step)}
-
-    @classmethod
-    def from_json(cls, said: dict) -> WindowFormat:
-        """Of what ``to_json`` gave. Raises TypeError for something else."""
-        said = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
-        return cls(**said | {"step": said["step"] and time.Step(*said["step"])})
-
-    def last_window(self, rows: Rows) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-        """The inputs (1, …) of a model for what follows some rows, and its times (horizon,).
-
-        Where columns are known in advance, the rows to predict are the last ones, and have no
-        targets. Raises ``InputError`` where rows are too few, or have no times but need such.
-        """
-        values, times = time.regular(rows.values, rows.times, "the series")
-        if values.shape[1] != len(self.columns):
-            raise InputError(
-                "rows that do not fit the model",
-                found=f"{values.shape[1]} columns",
-                expected=", ".join(self.columns),
-            )
-        own = [self.columns.index(name) for name in self.known if name in self.columns]
-        targets = [self.columns.index(name) for name in self.targets]
-        future = values[len(values) :]
-        if own:
-            ahead = int(np.isnan(values[::-1, targets]).all(1).cumprod().sum())
-            values, future = values[: len(values) - ahead], values[len(values) - ahead :]
-            self._check_known(future[: self.horizon, own])
-        if len(values) < self.window or (self.calendar and times is None):
-            raise InputError(
-                "rows too few for a forecast" if times is not None else "rows without times",
-                found=f"{len(values)}",
-                expected=f"at least {self.window}" + " with times" * bool(self.calendar),
-            )
-        known = np.zeros((self.horizon, 0)) if not own else future[: self.horizon, own]
-        after = None
-        if times is not None:
-            times = times[: len(values)]
-            after = (self.step or time.step_of(times)).after(times[-1], self.horizon)
-        window = carry_forward(values)[-self.window :]
-        if self.calendar:
-            window = np.c_[window, time.calendar(times[-self.window :], self.calendar)]
-            known = np.c_[known, time.calendar(after, self.calendar)]
-        inputs = {"x": window[None].astype("float32")}
-        return inputs | ({"known": known[None].astype("float32")} if known.size else {}), after
-
-    def _check_known(self, known):
-        if len(known) < self.horizon or np.isnan(known).any():
-            raise InputError(
-                "a forecast needs what is known in advance",
-                found=f"{int((~np.isnan(known).any(1)).sum())} rows of it",
-                expected=f"{self.horizon} rows with {', '.join(self.known)}, after the last value "
-                f"of {', '.join(self.targets)}",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +56,7 @@ class Series(ThreeParts):
     reading: dict = field(default_factory=dict)
 
     task = "regressor"
+    kind = "series"
 
     @classmethod
     def from_arrays(
@@ -254,11 +137,21 @@ class Series(ThreeParts):
         known = (*found.known, *time.calendar_columns(calendar))
         bounds = _bounds(rows, cuts, options["validation_split"], horizon)
         sizes = (window, horizon, tuple(map(columns.index, known)), tuple(targets))
-        parts = _windows(rows, bounds, calendar, sizes, where)
+        parts = cut_windows(rows, bounds, calendar, sizes)
+        for part in ("training", "test"):
+            if not len(parts[part]):
+                raise InputError(
+                    f"series too short for a window of its {part} part",
+                    where=where,
+                    found=f"{number:,} rows",
+                    expected=f"a window of {window} and a horizon of {horizon} rows in it",
+                    fix="choose a smaller --horizon or --window",
+                )
         return cls(
             *(found.name, source, columns, found.targets, known, horizon, window, season, step),
             *(calendar, _naive_error(rows, bounds, targets, season)),
-            *(parts["training"], parts.get("validation"), parts["test"]),
+            *(parts["training"], parts["validation"] if len(parts["validation"]) else None),
+            parts["test"],
             *(options, found.reading),
         )
 
@@ -267,7 +160,7 @@ class Series(ThreeParts):
         columns = self.columns[: len(self.columns) - 2 * len(self.calendar)]
         return WindowFormat(
             *(columns, self.targets, self.known, self.calendar),
-            *(self.window, self.horizon, self.step),
+            *(self.window, self.horizon, self.step, self.season, tuple(self.scale.tolist())),
         )
 
     def __str__(self):
@@ -287,51 +180,6 @@ class Series(ThreeParts):
             digest.update(f"{part.window} {part.horizon}".encode())
             digest.update(np.ascontiguousarray(part.origins))
         return digest.hexdigest()
-
-
-class SeriesBatches(keras.utils.PyDataset):
-    """Batches of windows, in an order fixed by (seed, epoch); so many in an epoch at most.
-
-    Windows that overlap have little new to say: of many an epoch takes other ones each time.
-    """
-
-    tokens = None  # there are none to count
-
-    def __init__(self, part: Windows, batch_size: int, seed: int, most_windows: int):
-        super().__init__()
-        self.part, self.batch_size, self.seed = part, batch_size, seed
-        self.number = min(len(part), most_windows)
-        self.epoch = -1
-        self.on_epoch_end()
-
-    def __len__(self):
-        return math.ceil(self.number / self.batch_size)
-
-    def __getitem__(self, index):
-        start = index * self.batch_size
-        inputs, y = self.part.take(self.order[start : start + self.batch_size])
-        return (inputs if len(inputs) > 1 else inputs["x"]), y
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        rng = np.random.default_rng([self.seed, self.epoch])
-        self.order = rng.permutation(len(self.part))[: self.number]
-
-
-def carry_forward(values: np.ndarray) -> np.ndarray:
-    """Values (rows, columns) with the last known one in place of each that is missing.
-
-    So no value depends on a later one. Before the first known value stands 0.
-
-    >>> carry_forward(np.array([[np.nan], [2.0], [np.nan]])).ravel().tolist()
-    [0.0, 2.0, 2.0]
-    """
-    missing = np.isnan(values)
-    if not missing.any():
-        return values
-    rows = np.where(missing, 0, np.arange(len(values))[:, None])
-    filled = np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
-    return np.nan_to_num(filled, nan=0.0)
 
 
 def _check(found, where, options):
@@ -414,42 +262,6 @@ def _bounds(rows, cuts, validation_split, horizon):
         held = min(max(int(validation_split * test), 2 * horizon), test // 4)
         bounds.append((test - (held if validation_split else 0), test))
     return bounds
-
-
-def _windows(rows, bounds, calendar, sizes, where):
-    """The windows of each part: those all of whose targets lie in it, none of them missing."""
-    window, horizon, _, targets = sizes
-    origins = {"training": [], "validation": [], "test": []}
-    values, start = [], 0
-    for one, (validation, test) in zip(rows, bounds, strict=True):
-        ends = {"training": validation, "validation": test, "test": len(one.values)}
-        whole = np.cumsum(np.r_[0, np.isnan(one.values[:, targets]).any(1)])
-        first = window
-        for part, end in ends.items():
-            found = np.arange(first, end - horizon + 1)
-            found = found[whole[found + horizon] == whole[found]]
-            origins[part].append(np.stack([start + found, np.full(len(found), start)]))
-            first = max(window, end)
-        columns = carry_forward(one.values)
-        if calendar:
-            columns = np.concatenate([columns, time.calendar(one.times, calendar)], axis=1)
-        values.append(columns.astype("float32"))
-        start += len(columns)
-    values = np.concatenate(values) if len(values) > 1 else values[0]
-    parts = {
-        part: Windows(values, *np.concatenate(found, axis=1), *sizes)
-        for part, found in origins.items()
-    }
-    for part in ("training", "test"):
-        if not len(parts[part]):
-            raise InputError(
-                f"series too short for a window of its {part} part",
-                where=where,
-                found=f"{max(len(one.values) for one in rows):,} rows",
-                expected=f"a window of {window} and a horizon of {horizon} rows in it",
-                fix="choose a smaller --horizon or --window",
-            )
-    return {part: found for part, found in parts.items() if len(found)}
 
 
 def _naive_error(rows, bounds, targets, season):

@@ -84,13 +84,15 @@ class Task:
     """What sets one task apart; each method is called by one place of the package.
 
     name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
-    sentence for the model card. predictor: its ``Predictor``.
+    sentence for the model card. predictor: its ``Predictor``. keeps_start: whether the model may
+    be at its best as it is built.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
+    keeps_start: ClassVar[bool] = False
 
     def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:
         """The options given, and defaults for the others.

@@ -9,7 +9,9 @@ import numpy as np
 from kerasrnn import layers, plotting, regression
 from kerasrnn.data.parts import real_steps
 from kerasrnn.data.sequences import Dataset
-from kerasrnn.data.series import Series, Windows
+from kerasrnn.data.series import Series
+from kerasrnn.data.windows import Windows
+from kerasrnn.errors import InputError
 
 _WINDOWS = 1024  # that are taken at a time
 _MOST_FLAT = 2048  # values of a sequence up to which the ridge regression sees all of them
@@ -28,7 +30,14 @@ def unit_of(data: Dataset | Series) -> np.ndarray:
 
 def measure(regressor, data: Dataset | Series, part) -> dict[str, float]:
     """The loss of a part, and the metrics of what is predicted for it."""
-    return _metrics(regressor, data, *_predictions(regressor, part))
+    return _measured(regressor, data, *_predictions(regressor, part))
+
+
+def _measured(regressor, data, y, found):
+    scale = data.scale if isinstance(data, Series) else None
+    loss = layers.ScaledError(unit_of(data).tolist(), regressor.quantiles)
+    metrics = regression.regression_metrics(y, _middle(regressor, found), scale)
+    return {"loss": float(loss(y, found))} | metrics
 
 
 def report_numbers(regressor, data: Dataset, folder: Path) -> dict:
@@ -37,14 +46,16 @@ def report_numbers(regressor, data: Dataset, folder: Path) -> dict:
     mean = np.broadcast_to(data.train.y.mean(0), y.shape)
     ridge = regression.ridge(_summary(data.train), data.train.y)
     baselines = {"mean": mean, "ridge": ridge(_summary(data.test))}
-    return _report(regressor, data, y, found, baselines, folder)
+    metrics = _report(regressor, None, y, found, baselines, folder)
+    return metrics | {"test": _measured(regressor, data, y, found)}
 
 
 def report_series(regressor, data: Series, folder: Path) -> dict:
     """What metrics.json holds of a forecast; draws predicted.png and forecast.png."""
     y, found = _predictions(regressor, data.test)
     baselines = forecast_baselines(data)
-    metrics = _report(regressor, data, y, found, baselines, folder)
+    metrics = _report(regressor, data.scale, y, found, baselines, folder)
+    metrics["test"] = _measured(regressor, data, y, found)
     if data.options.get("backtest"):
         metrics["backtest"] = _backtest(data, y, _middle(regressor, found))
     window = data.test.origins[-1] + np.arange(-2 * data.window, data.horizon)
@@ -64,6 +75,36 @@ def report_series(regressor, data: Series, folder: Path) -> dict:
     return metrics
 
 
+def score(regressor, parts, source: str, folder: Path | None) -> dict:
+    """The metrics of a regressor on other data, beside forecasts that need no training.
+
+    parts: ``layouts.Batch``es, with numbers to predict, or of series. folder: for a picture.
+    Raises ``InputError`` where there is nothing to score by.
+    """
+    format, baselines, scale = regressor.format, {}, None
+    parts = list(parts)
+    if format is not None:
+        windows = format.windows([rows for part in parts for rows in part.inputs])
+        y, found = _predictions(regressor, windows)
+        baselines, scale = _naive(windows, format.season), np.array(format.scale)
+    elif any(part.labels is None for part in parts):
+        raise InputError(
+            "no numbers to score by", where=source, expected=", ".join(regressor.targets)
+        )
+    else:
+        y = np.concatenate([part.labels for part in parts])
+        found = np.concatenate([regressor.predict(part.inputs, part.lengths) for part in parts])
+        real = ~np.isnan(y).any(-1)
+        y, found = y[real], found[real]
+    return _report(regressor, scale, y, found, baselines, folder)
+
+
+def _naive(windows, season):
+    """Forecasts that need no training, by name."""
+    found = {"last value": windows.before(1)}
+    return found | ({"seasonal naive": windows.before(season)} if season else {})
+
+
 def forecast_baselines(data: Series) -> dict[str, np.ndarray]:
     """What simple forecasts give for the test windows, by name, each (n, horizon, targets).
 
@@ -76,10 +117,8 @@ def forecast_baselines(data: Series) -> dict[str, np.ndarray]:
     ridge = regression.ridge(_flat(data, inputs), y, data.horizon)
     found = {
         "mean": np.broadcast_to(y.mean((0, 1)), (len(test), *y.shape[1:])),
-        "last value": test.before(1),
+        **_naive(test, data.season),
     }
-    if data.season:
-        found["seasonal naive"] = test.before(data.season)
     pieces = (_flat(data, inputs) for inputs, _ in _in_pieces(test))
     return found | {"ridge": np.concatenate([ridge(piece) for piece in pieces])}
 
@@ -113,18 +152,11 @@ def _middle(regressor, found):
     return found[..., int(np.abs(np.array(regressor.quantiles) - 0.5).argmin())]
 
 
-def _metrics(regressor, data, y, found):
-    scale = getattr(data, "scale", None)
-    loss = layers.ScaledError(unit_of(data).tolist(), regressor.quantiles)
-    metrics = regression.regression_metrics(y, _middle(regressor, found), scale)
-    return {"loss": float(loss(y, found))} | metrics
-
-
-def _report(regressor, data, y, found, baselines, folder):
-    scale = getattr(data, "scale", None)
+def _report(regressor, scale, y, found, baselines, folder):
+    """Metrics of predictions, of their quantiles and of each target; draws predicted.png."""
     middle = _middle(regressor, found)
     metrics = {
-        "test": _metrics(regressor, data, y, found),
+        "test": regression.regression_metrics(y, middle, scale),
         "baseline": {
             name: regression.regression_metrics(y, other, scale)
             for name, other in baselines.items()
@@ -132,22 +164,27 @@ def _report(regressor, data, y, found, baselines, folder):
     }
     if regressor.quantiles:
         metrics["quantiles"] = regression.quantile_report(y, found, regressor.quantiles)
-    if len(data.targets) > 1:
+    if len(regressor.targets) > 1:
         metrics["targets"] = {
             name: regression.regression_metrics(
                 y[..., [index]], middle[..., [index]], None if scale is None else scale[[index]]
             )
-            for index, name in enumerate(data.targets)
+            for index, name in enumerate(regressor.targets)
         }
+    if folder is not None:
+        _draw(regressor, y, middle, folder)
+    return metrics
+
+
+def _draw(regressor, y, middle, folder):
     plotting.save(
         folder / "predicted.png",
         lambda *axes: [
             plotting.plot_predicted(y[..., index], middle[..., index], ax, name=name)
-            for index, (ax, name) in enumerate(zip(axes, data.targets, strict=False))
+            for index, (ax, name) in enumerate(zip(axes, regressor.targets, strict=False))
         ],
-        panels=min(len(data.targets), 4),
+        panels=min(len(regressor.targets), 4),
     )
-    return metrics
 
 
 def _backtest(data, y, found):
