@@ -18,6 +18,7 @@ from sklearn.metrics import (
 )
 
 _MOST_NGRAMS = 200_000  # of a text baseline
+_MOST_TOKENS = 10_000_000  # that it learns from, about a minute's
 _MOST_VALUES = 1 << 26  # of sequences among which the nearest is looked for
 _MOST_PRODUCTS = 1e12  # of values with each other, about a minute's
 
@@ -103,13 +104,25 @@ def baseline_metrics(y_train, y_test, num_classes) -> dict[str, float]:
 
 
 def text_baseline(
-    train_texts: Iterable[str], y_train, texts: Iterable[str], y_test, num_labels: int, level: str
-) -> dict[str, float]:
+    train_texts: Iterable[str],
+    y_train,
+    texts: Iterable[str],
+    y_test,
+    *,
+    num_labels: int,
+    level: str,
+    num_tokens: int,
+) -> dict:
     """The metrics of logistic regression on TF-IDF of n-grams, by scikit-learn.
 
     Texts are tokens joined by spaces, of which words and pairs of words are counted; or of
-    level ``"char"`` characters, of which runs of up to five within words are.
+    level ``"char"`` characters, of which runs of up to five within words are. ``{"skipped":
+    reason}`` where it would take much longer than a minute.
+
+    num_tokens: those of the training part.
     """
+    if num_tokens > _MOST_TOKENS:
+        return {"skipped": f"{num_tokens:,} tokens are too many to count"}
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier

@@ -33,7 +33,7 @@ def run_files(folder):
         (["train", "-o", "runs"], "runs exists already"),
         (["train", "-o", ""], "Invalid value for '-o' / '--output': an empty path"),
         (["train", "broken.npz"], "broken.npz: not an .npz or .npy file"),
-        (["train", "table.csv"], "table.csv: not prose: found a table (.csv)"),
+        (["train", "table.csv"], "table.csv: texts without a column that could be"),
         (["evaluate", "nowhere"], "no run at nowhere"),
         (["evaluate", "foreign"], "foreign is not a run"),
         (["plot", "--metric", "f1"], "no 'f1' in the history"),

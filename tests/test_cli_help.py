@@ -50,11 +50,11 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
         (line,) = [line for line in lines if line.startswith(f"  {name} ")]
         return line.split(maxsplit=2)[2]
 
-    assert said("--units") == "Layer width  [50; tagger, infiller 128; generator 256]"
-    assert said("--pooling") == "(classifier) Pool the steps: last, mean or max  [last]"
-    assert said("--column") == "(tagger) CoNLL-U column to predict  [upos]"
+    assert said("--batch-size") == "Batch  [32; generator, infiller, texts, series 64]"
+    assert said("--target") == "(regressor) Numbers to predict"
+    assert said("--time") == "Times of the rows"
     assert said("--schedule") == "constant, cosine or plateau  [constant; others cosine]"
-    assert said("--sequence-length") == "Tokens per training sequence  [64]"
+    assert said("--sequence-length") == "(generator, infiller) Tokens per training sequence  [64]"
 
 
 def test_the_list_of_verbs_cuts_no_sentence():

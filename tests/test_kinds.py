@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import kerasrnn
 from kerasrnn import InputError, load_corpus, load_dataset, load_sentences
-from kerasrnn.data.kinds import check_is_prose, kind_of
+from kerasrnn.data.kinds import check_is_prose, file_format, format_of, kind_of
+from kerasrnn.data.roles import Roles
 from kerasrnn.data.sequences import load_sequences
 
 
@@ -51,49 +52,54 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "found"),
+    ("name", "content", "kind"),
     [
-        ("a.tsv", "pos\tgood\n", "a table \\(.tsv\\)"),
-        ("a.csv", "no table", "a table \\(.csv\\)"),
-        (
-            "a.txt",
-            "\n".join("\t".join(row) for row in ROWS),
-            "a table of 2 columns .* by tabs",
-        ),
-        (
-            "a.txt",
-            "\n".join(",".join(row) for row in ROWS),
-            "a table of 2 columns .* by commas",
-        ),
-        (
-            "a.txt",
-            "\n".join(f'{a};"{b}; {b}";1' for a, b in ROWS),
-            "a table of 3 columns .* by semicolons",
-        ),
-        ("a.txt", 'id,text\n1,"one\ntwo"\n2,"three"\n', "a table of 2 columns .* by commas"),
-        ("a.txt", "1, 2.5, -3e4\n" * 9, "a table of numbers"),
-        ("a.dat", "  1.5   2\n  -.5   3\n 1e-4 0\n", "a table of numbers"),
-        ("a.json", json.dumps(OBJECTS), "JSON; add --task generator"),
-        ("a.txt", json.dumps(OBJECTS * 2000, indent=1), "JSON; add"),
-        ("a.txt", "[[1, 2], [3, 4]]", "JSON; add"),
-        ("a.txt", '["one", "two"]', "JSON; add"),
-        ("a.jsonl", "\n".join(map(json.dumps, OBJECTS)), "JSON; add"),
-        (
-            "a.txt",
-            columns("EU/B-ORG rejects/O", "calls/O"),
-            "CoNLL columns; add --task tagger",
-        ),
-        ("a.txt", columns(*["The/DT dog/NN barks/VBZ ./."] * 9), "CoNLL columns"),
-        ("a.txt", columns(*["the/at dog/nn", "barks/vbz"]).replace(" ", "\t"), "CoNLL columns"),
-        ("a.txt", CONLLU, "columns of CoNLL-U"),
+        ("a.tsv", "pos\tgood\n", "table"),
+        ("a.csv", "no table", "table"),
+        ("a.parquet", "", "table"),
+        ("a.txt", "\n".join("\t".join(row) for row in ROWS), "table"),
+        ("a.txt", "\n".join(",".join(row) for row in ROWS), "table"),
+        ("a.txt", "\n".join(f'{a};"{b}; {b}";1' for a, b in ROWS), "table"),
+        ("a.txt", 'id,text\n1,"one\ntwo"\n2,"three"\n', "table"),
+        ("a.txt", "1, 2.5, -3e4\n" * 9, "table"),
+        ("a.dat", "  1.5   2\n  -.5   3\n 1e-4 0\n", "table"),
+        ("a.json", json.dumps(OBJECTS), "table"),
+        ("a.jsonl", "\n".join(map(json.dumps, OBJECTS)), "table"),
+        ("a_TRAIN.txt", "1  2.5 3\n2  1.5 2\n", "sequences"),
+        ("a_TRAIN.tsv", "1\t2.5\t3\n2\t1.5\t2\n", "sequences"),
+        ("a.txt", columns("EU/B-ORG rejects/O", "calls/O"), "sentences"),
+        ("a.txt", columns(*["The/DT dog/NN barks/VBZ ./."] * 9), "sentences"),
+        ("a.txt", columns(*["the/at dog/nn", "barks/vbz"]).replace(" ", "\t"), "sentences"),
+        ("a.txt", CONLLU, "sentences"),
+        ("a.train", "1 a fine film\n0 dull and long\n" * 9, "texts"),
     ],
 )
-def test_what_is_no_prose_is_named_and_read_when_asked_for(tmp_path, name, content, found):
+def test_what_is_no_prose_is_told_by_its_content_and_is_text_when_asked_for(
+    tmp_path, name, content, kind
+):
     path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(InputError, match=f"{name}: not prose: found {found}"):
-        kind_of(path)
-    assert len(load_corpus(path).train)
+    assert file_format(path).kind == kind
+    assert not content or len(load_corpus(path).train)
+
+
+@pytest.mark.parametrize("content", ["[[1, 2], [3, 4]]", '["one", "two"]', '{"a": 1}'])
+def test_json_that_is_no_table_is_no_prose_either(tmp_path, content):
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(InputError, match="a.txt: not prose: found JSON.* add --task generator"):
+        kind_of(tmp_path / "a.txt")
+
+
+def test_the_columns_of_a_table_say_its_kind(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("when,x\n" + "".join(f"2020-01-{i:02},{i * i % 7}.5\n" for i in range(1, 29)))
+    assert kind_of(path) == "series"
+    path.write_text("text,kind\n" + "".join(f"one {i},{'ab'[i % 2]}\n" for i in range(20)))
+    assert kind_of(path) == "texts"
+    rows = "".join(f"{i % 3},{i},{i * 1.5},{i * 2},{i * 3}\n" for i in range(20))
+    path.write_text("y,t0,t1,t2,t3\n" + rows)
+    assert kind_of(path) == "sequences"
+    assert kind_of(path, roles=Roles(target="y")) == "numbers"
 
 
 PROSE = {
@@ -131,12 +137,22 @@ def test_real_texts_are_prose(text_folder):
         assert kind_of(path) == "text"
 
 
-def test_real_tables_are_none(text_folder):
+def test_real_files_and_folders_are_what_they_are(text_folder):
     shared = text_folder.parent
-    tables = [*(shared / "forecast").glob("*.csv"), *(shared / "timeseries").rglob("*.txt")]
-    for path in [*tables, *(shared / "tagging").rglob("*.annotated")]:
-        with pytest.raises(InputError, match="not prose"):
-            kind_of(path)
+    for pattern, kind in (
+        ("forecast/*.csv", "table"),
+        ("timeseries/*", "sequences"),
+        ("timeseries/*/*_TRAIN.*", "sequences"),
+        ("textclass/[nst]*[!E]", "texts"),
+        ("textclass/*/*.*train", "texts"),
+        ("tagging/*", "sentences"),
+        ("tagging/*/*.annotated", "sentences"),
+        ("text", "text"),
+    ):
+        paths = [*shared.glob(pattern)]
+        assert paths and {path: format_of(path).kind for path in paths} == dict.fromkeys(
+            paths, kind
+        )
 
 
 words = st.text("abcdefghijklmnopqrstuvwxyzäé'-", min_size=1, max_size=9)
@@ -149,7 +165,7 @@ commas = st.lists(verses, min_size=1, max_size=3).map(", ".join)
 def test_random_verses_are_prose(tmp_path, lines):
     path = tmp_path / "a.txt"
     path.write_text("\n".join(line + end for line, end in lines))
-    check_is_prose(path)
+    assert kind_of(path) == "text"
 
 
 @pytest.mark.parametrize("link", [False, True])

@@ -59,12 +59,16 @@ def _rows(facts):
     if columns := facts.get("columns"):
         yield "columns", _table(columns)
     if "rows" in facts:
-        yield "rows", [f"{facts['rows']:,}"]
+        series = facts.get("series", 1)
+        yield "rows", [f"{facts['rows']:,}" + (f" of {series:,} series" if series > 1 else "")]
     if "reading" in facts:
         yield "reading", [facts["reading"]]
     if lengths := facts.get("lengths"):
         low, middle, high, of = lengths.values()
-        yield "lengths", [f"{low:,} to {high:,} {of}, median {middle:,}"]
+        between = f"{low:,} to {high:,} {of}, median {middle:,}"
+        yield "lengths", [between if low < high else f"{high:,} {of}"]
+    if times := facts.get("times"):
+        yield "times", [" to ".join(time.replace("T00:00:00.000000", "") for time in times)]
     if classes := facts.get("classes"):
         shown = [f"{label} {number:,}" for label, number in [*classes.items()][:_MOST]]
         more = f", … ({len(classes):,} in all)" * (len(classes) > _MOST)

@@ -70,6 +70,7 @@ def _texts(predictions) -> Iterator[str]:
 def _write(output, predictions, as_json):
     """Write a table, a text, or for the suffix of a picture the picture."""
     from kerasrnn import plotting
+    from kerasrnn.data import writers
     from kerasrnn.files import write_pieces
 
     suffix = output.suffix.lower()
@@ -79,6 +80,8 @@ def _write(output, predictions, as_json):
             raise InputError("no picture of these predictions", found=output.name, fix=fix)
         batches = list(predictions.batches)
         plotting.save(output, lambda ax: predictions.draw(batches, ax))
+    elif suffix in writers.FORMATS and predictions.columns and not as_json:
+        writers.write_table(output, map(predictions.columns, predictions.batches))
     else:
         write_pieces(output, _json(predictions) if as_json else _texts(predictions))
 

@@ -14,6 +14,7 @@ from kerasrnn.errors import InputError
 _ROWS = 10_000  # that are looked at
 _CELLS = 4_000_000  # that are looked at, at most
 _SHOWN = 1000  # distinct values of a column that are kept
+_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ class Column:
     kind: ``"text"``, ``"category"`` (strings that repeat), ``"id"`` (strings that do not),
     ``"number"``, ``"whole"`` (numbers), ``"row"`` (the number of the row), ``"time"``,
     ``"constant"`` or ``"empty"``. distinct: how many values. missing: how many are. words: the
-    mean number in a value. values: some of the distinct ones.
-
+    mean number in a value. values: some of the distinct ones; of numbers none.
     """
 
     name: str
@@ -33,6 +33,13 @@ class Column:
     missing: int = 0
     words: float = 0.0
     values: tuple[str, ...] = ()
+
+    @property
+    def may_be_step(self) -> bool:
+        """Whether it could be a step of a series a row: of numbers, one number or none."""
+        if self.kind == "constant":
+            return _NUMBER.fullmatch(self.values[0].strip()) is not None
+        return self.kind in ("number", "whole", "row", "empty")
 
 
 class Head:
@@ -75,32 +82,21 @@ class Head:
         import pyarrow
 
         left = [name for name, found in self.columns.items() if found.distinct < 2]
-        first = 0
         for batch in self.table.batches(left) if left else ():
             for name in list(left):
-                seen = {*self.table.strings(batch, name)} - {None}
-                if seen - {*self.columns[name].values}:
-                    parts = [
-                        table.column(name).combine_chunks()
-                        for table in (self.head, pyarrow.Table.from_batches([batch]))
-                    ]
-                    both = pyarrow.table(
-                        {
-                            name: pyarrow.concat_arrays(
-                                [
-                                    part.chunk(0) if hasattr(part, "chunk") else part
-                                    for part in parts
-                                ]
-                            )
-                        }
-                    )
+                known = {None, "", *self.columns[name].values}
+                if {*self.table.strings(batch, name)} - known:
+                    chunks = [*self.head.column(name).chunks, batch.column(name)]
+                    both = pyarrow.table({name: pyarrow.chunked_array(chunks)})
                     self.columns[name] = self._column(both, name)
                     left.remove(name)
-            first += batch.num_rows
             if not left:
                 return
 
     def _column(self, part, name):
+        numbers = self._numbers(part, name)
+        if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > 1:
+            return _number_column(name, numbers)
         strings = self.table.strings(part, name)
         counts = Counter(value for value in strings if value is not None and value.strip())
         missing, distinct = part.num_rows - counts.total(), len(counts)
@@ -108,14 +104,10 @@ class Head:
         if distinct < 2:
             kind = "constant" if distinct else "empty"
             return Column(name, kind, distinct, missing, values=values)
-        numbers = self._numbers(part, name)
-        if numbers is not None:
-            return _number_column(name, numbers, values)
         if self._is_time(part, name):
             return Column(name, "time", distinct, missing, values=values)
         words = sum(len(value.split()) * n for value, n in counts.items()) / counts.total()
-        kind = _string_kind(counts, words)
-        return Column(name, kind, distinct, missing, words, values)
+        return Column(name, _string_kind(counts, words), distinct, missing, words, values)
 
     def _numbers(self, part, name):
         try:
@@ -153,15 +145,15 @@ def codes_of(values: list) -> np.ndarray:
     return np.array([codes.setdefault(value, len(codes)) for value in values], "int64")
 
 
-def _number_column(name, numbers, values):
+def _number_column(name, numbers):
     real = numbers[np.isfinite(numbers)]
     missing, distinct = len(numbers) - len(real), len(np.unique(real))
     if not np.array_equal(real, np.round(real)):
-        return Column(name, "number", distinct, missing, values=values)
-    rows = len(numbers) > 2 and real[0] in (0, 1) and len(real) == len(numbers)
+        return Column(name, "number", distinct, missing)
+    rows = len(numbers) > 2 and real[0] in (0, 1) and not missing
     if rows and np.array_equal(np.diff(real), np.ones(len(real) - 1)):
-        return Column(name, "row", distinct, values=values)
-    return Column(name, "whole", distinct, missing, 0.0, values)
+        return Column(name, "row", distinct)
+    return Column(name, "whole", distinct, missing)
 
 
 def _string_kind(counts, words):
@@ -200,18 +192,16 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
 
 
-def numbered(columns: dict[str, Column], numbers: list[str]) -> list[str]:
-    """The longest run of columns of numbers whose names count on: t0, t1, … or 0, 1, …"""
-    runs, last = [[]], None
-    for name in columns:
+def numbered(columns: dict[str, Column]) -> list[str]:
+    """The most columns of numbers whose names count on, in that order: t0, t1, … or 0, 1, …"""
+    found, runs, last = [], [[]], None
+    for name, column in columns.items():
         match = re.fullmatch(r"(.*?)0*(\d+)", name)
-        this = match and (match[1], int(match[2]))
-        fits = name in numbers or columns[name].kind in ("constant", "empty", "row")
-        if not this or not fits:
-            last = None
-            continue
-        if last is None or this != (last[0], last[1] + 1):
+        if match and column.may_be_step:
+            found.append((match[1], int(match[2]), name))
+    for prefix, number, name in sorted(found):
+        if last != (prefix, number - 1):
             runs.append([])
         runs[-1].append(name)
-        last = this
+        last = (prefix, number)
     return max(runs, key=len)

@@ -151,7 +151,7 @@ class _Tally:
             Counter(),
             array("q"),
         )
-        self.numbers, self.texts = [], False
+        self.numbers, self.times, self.texts = [], [], False
 
     def add(self, batch):
         inputs, lengths, labels = batch[:3]
@@ -163,9 +163,10 @@ class _Tally:
             self.missing += sum(not text.strip() for text in inputs)
             self.keys.extend(map(hash, inputs))
         elif isinstance(inputs, list):  # series
-            for rows in inputs:
-                self.lengths[len(rows.values)] += 1
-                self.missing += int(np.isnan(rows.values).sum())
+            self.lengths.update(len(rows.values) for rows in inputs)
+            self.missing += sum(int(np.isnan(rows.values).sum()) for rows in inputs)
+            times = [rows.times for rows in inputs if rows.times is not None]
+            self.times += [time for own in times for time in (own[0], own[-1])]
         else:
             x = np.asarray(inputs, "float32")
             steps = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
@@ -194,7 +195,14 @@ def _described(tallies, series=False):
         "lengths": _range(counted, of),
         "missing": sum(tally.missing for tally in tallies.values()),
     }
-    if not series and "test" not in tallies:
+    if series:
+        times = [time for tally in tallies.values() for time in tally.times]
+        facts |= {"series": facts["rows"], "rows": sum(n * k for n, k in total.items())}
+        facts["times"] = [str(min(times)), str(max(times))] if times else []
+        facts["sizes"] = {
+            part: sum(n * k for n, k in tally.lengths.items()) for part, tally in tallies.items()
+        }
+    if "test" not in tallies:
         facts["sizes"] = _cut_sizes(facts["sizes"])
     if classes:
         facts["classes"] = dict(classes.most_common())

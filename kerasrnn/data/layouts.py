@@ -254,7 +254,7 @@ def _labels(table, batch, reading, first):
     labels = _strings(table, batch, reading, "label")
     if labels is None:
         return None
-    return [label and _label(label.strip()) for label in labels]
+    return [_label((label or "").strip()) for label in labels]
 
 
 def _label(text):

@@ -12,6 +12,7 @@ from kerasrnn.data.columns import Column, Head, check_column, numbered, words_of
 from kerasrnn.errors import InputError
 
 _FEWEST_STEPS = 4  # numbered columns that make a series a row
+_STEPS_A_NUMBER = 4  # of these for each other column of numbers, at least
 _MOST_CLASSES = 60  # of labels that are numbers; the UCR archive has as many
 _SURE_CLASSES = 10  # up to which whole numbers are labels without being asked about
 _MOST_COMMANDS = 4  # spelled out where several readings are possible
@@ -248,13 +249,15 @@ class _Finder:
     def _wide(self):
         """The readings of a row as a series, with its label or numbers."""
         said, names = self.said, list(self.columns)
-        steps = said.features or numbered(self.columns, self.numbers)
+        steps = said.features or numbered(self.columns)
         if self.head.table.header or said.features:
             rest = [name for name in names if name not in steps]
         else:  # the label is the column that is no number, or the first or the last
-            steps = self.numbers
+            steps = [name for name in names if self.columns[name].may_be_step]
             rest = self._of("category") or list(dict.fromkeys((names[0], names[-1])))
-        if len(steps) < (1 if said.features else _FEWEST_STEPS):
+        others = [name for name in rest if name in self.numbers]
+        few = 1 if said.features else max(_FEWEST_STEPS, _STEPS_A_NUMBER * len(others))
+        if len(steps) < few:
             return []
         found = []
         for role in self._asked(rest, self.head.rows):
@@ -387,11 +390,11 @@ def _no_reading(head, said):
     """The error where no reading is possible."""
     path, columns = head.table.path, head.columns
     texts = [name for name, column in columns.items() if column.kind == "text"]
+    command = shlex.join(["kerasrnn", "train", str(path)])
     shown = [f"{name} ({_WORDS[column.kind]})" for name, column in [*columns.items()][:12]]
     found = ", ".join(shown) + (", …" if len(columns) > 12 else "")
     if (texts or said.text) and not said.target:
         text = shlex.quote(said.text or texts[0])
-        command = shlex.join(["kerasrnn", "train", str(path)])
         return InputError(
             "texts without a column that could be their label",
             where=path,
@@ -399,11 +402,20 @@ def _no_reading(head, said):
             fix=f"name it: `{command} --text {text} --label COLUMN`; or learn to write such "
             f"lines: `{command} --task generator`",
         )
+    numbers = [name for name, column in columns.items() if column.kind in ("number", "whole")]
+    labels = [name for name, column in columns.items() if column.kind == "category"]
+    ways = [f"`{command} --time COLUMN --target {shlex.quote(n)}`" for n in numbers[-1:]]
+    ways += [f"`{command} --id COLUMN`, where a row is a step of a sequence"] * bool(numbers)
+    if len(numbers) > 1:
+        label = shlex.quote(next((n for n in labels + numbers if n.lower() in _LABELS), "COLUMN"))
+        steps = [name for name in numbers if name != label]
+        ways.append(
+            f"`{command} --label {label} --features {shlex.quote(f'{steps[0]}:{steps[-1]}')}`, "
+            "where a row is a sequence"
+        )
     return InputError(
-        "a table that could mean anything",
+        "a table that could mean many things",
         where=path,
         found=found,
-        expected="texts with a label; a series a row with a label (--label) or number (--target); "
-        "a step a row with --id; or a series to forecast (--time, --target)",
-        fix="name the columns",
+        fix=f"say what its columns are: {'; or '.join(ways)}" if ways else None,
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerasrnn.errors import InputError
 
-_IN_MEMORY = 1 << 28  # bytes of an array that are kept in memory
+_IN_MEMORY = 1 << 26  # bytes of an array that are kept in memory
 _CHUNK = 1 << 24  # bytes that are read at a time
 
 

@@ -6,8 +6,9 @@ import csv
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,6 +56,28 @@ def table_writer(
             append(pa.record_batch(arrays, schema=schema))
 
         yield write
+
+
+def write_table(path: str | os.PathLike, batches: Iterable[Mapping[str, Sequence]]):
+    """Write batches of columns as a new table; the first one tells their types.
+
+    Raises ``InputError`` as ``table_writer`` does, for no batch at all, and for a value that is
+    unlike those of the first batch.
+    """
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        raise InputError("no rows to write", where=path)
+    types = {name: pa.array(values).type for name, values in first.items()}
+    types = {n: pa.string() if pa.types.is_null(kind) else kind for n, kind in types.items()}
+    with table_writer(path, types) as write:
+        try:
+            for batch in chain([first], batches):
+                write(batch)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise InputError(
+                "a column whose later values are of another kind", where=path, found=str(error)
+            ) from error
 
 
 @contextmanager

@@ -371,7 +371,8 @@ def _baselines(data):
         return found | {"1-nearest neighbour": nearest}
     separator = data.tokens.separator
     texts, asked = (part.texts(data.vocabulary, separator) for part in (train, test))
-    regression = evaluation.text_baseline(texts, train.y, asked, test.y, number, data.level)
+    sizes = {"num_labels": number, "level": data.level, "num_tokens": len(train.x)}
+    regression = evaluation.text_baseline(texts, train.y, asked, test.y, **sizes)
     return found | {"TF-IDF, logistic regression": regression}
 
 

@@ -80,6 +80,8 @@ def _parsed(array, notation):
             pass
         else:
             odd = ~np.isfinite(values)
+            if not odd.any():
+                return values, None
             odd[odd] = ~is_missing(array.filter(pa.array(odd))).to_numpy(zero_copy_only=False)
             return values, _first(odd)
     text = pc.utf8_trim_whitespace(array)

@@ -13,7 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv
 
-from kerasrnn.data.readers.dialects import Dialect, Shape, dialect_of, names_of, shape_of
+from kerasrnn.data.readers.dialects import (
+    Dialect,
+    Shape,
+    dialect_of,
+    first_rows,
+    is_number,
+    names_of,
+    shape_of,
+)
 from kerasrnn.data.readers.text_files import line_ends, read_pieces
 from kerasrnn.errors import InputError
 
@@ -21,7 +29,6 @@ LONGEST = 1 << 26  # bytes of a row
 _CHUNK = 1 << 22
 _HEAD = 1 << 20
 _EMPTY_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
-_ALL_LINE_ENDS = re.compile(rb"\r\n|\n|\r")
 
 
 class Delimited:
@@ -37,7 +44,7 @@ class Delimited:
         if next(self.shape.rows(head), None) is None:
             next(self._chunks())  # says why there is no row
         self.columns = names_of(head, self.dialect, path)
-        self.description = self.dialect.description + (f", {encoding}" if encoding else "")
+        self.description = ", ".join(filter(None, (self.dialect.description, encoding)))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of columns of strings; an empty field is null."""
@@ -45,7 +52,7 @@ class Delimited:
         for data, line in self._data():
             if len(self.columns) == 1:
                 gap = self._check_empty(data, line, gap)
-            if data.strip(b"\r\n"):
+            if next(self.shape.rows(data), None):
                 yield self._parse(data, line, columns)
 
     def line(self, row: int) -> str:
@@ -161,6 +168,23 @@ class Delimited:
         return at < len(data)
 
 
+def is_delimited(path: Path) -> bool:
+    """Whether the first rows of a file have one number of fields, two or more, and are no prose.
+
+    Raises ``InputError`` where it is no text.
+    """
+    head, whole = _head(path, None)
+    dialect = dialect_of(head, whole, path, None)
+    rows = first_rows(head, shape_of(dialect.separator, dialect.quoted))
+    widths = {len(row) for row in rows}
+    if len(rows) < 3 - (dialect.separator == "\t") or len(widths) > 1 or widths == {1}:
+        return False
+    if _EMPTY_LINE.search(head.strip(b"\r\n")):  # those of CoNLL stand between sentences
+        return False
+    after = [field for row in rows for field in row[1:]]
+    return any(is_number(field) for field in after) or not all(f[:1] == " " for f in after)
+
+
 def _head(path, encoding):
     """The first lines, UTF-8: at least two, and about a megabyte; and whether they are all."""
     head, size = [], _HEAD
@@ -181,4 +205,6 @@ def _head(path, encoding):
 
 
 def _line_ends(data):
-    return len(_ALL_LINE_ENDS.findall(data))
+    """The number of line ends, of any kind."""
+    old = data.count(b"\r")
+    return data.count(b"\n") + (old - data.count(b"\r\n") if old else 0)

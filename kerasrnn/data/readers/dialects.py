@@ -18,6 +18,11 @@ _ROWS = 2000  # of the head that are looked at
 _NUMBER = re.compile(
     r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d{1,3}([.,]\d{3})+([.,]\d*)?"
 )
+_USUAL = {  # names of columns that are seldom values
+    *("text", "label", "class", "target", "sentence", "category", "sentiment", "title", "review"),
+    *("id", "date", "time", "timestamp", "datetime", "value", "y", "x", "name", "author", "labels"),
+}
+_IN_QUOTES = re.compile('"([^"]|"")*"')
 _EMPTY_LINES = re.compile(rb"[\r\n]*+")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([T ].*)?")
 _NAME = re.compile(r"[^\W\d][\w .:/()%°#-]{0,39}")
@@ -52,7 +57,8 @@ class Dialect(NamedTuple):
         """In words."""
         decimal = ", decimal commas" if self.notation.decimal == "," else ""
         quotes = "" if self.quoted else ", quotes as they are"
-        return f"separated by {self.separators}{quotes}{decimal}"
+        kind = "TSV" if self.separator == "\t" else "CSV"
+        return f"{kind}, separated by {self.separators}{quotes}{decimal}"
 
 
 class Shape:
@@ -129,18 +135,18 @@ def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dia
     """The dialect of a table that begins with ``head``, or is all of it (``whole``).
 
     The separator is that which cuts most rows into as many fields, two or more: of equals the
-    tab, then the semicolon, the bar, the comma. Quotes mean nothing only where they cannot be
-    those of fields. A header is a first row of names over columns of numbers or dates, or of
-    names unlike what is below.
+    tab, then the semicolon, the bar, the comma. Quotes mean nothing only between tabs, where
+    they cannot be those of fields. A header is a first row of names over columns of numbers or
+    dates, or of names unlike what is below.
     """
     scores = {(mark, True): _score(head, whole, shape_of(mark, True)) for mark in _SEPARATORS}
-    if not any(sound for sound, _ in scores.values()) and _literal_quotes(head):
-        scores = {(mark, False): _score(head, whole, shape_of(mark, False)) for mark in _SEPARATORS}
-    best = max(scores, key=scores.get)
-    if scores[best][1] == 0:
+    best = max(scores, key=lambda mark: (all(scores[mark]), scores[mark][1] > 0, scores[mark]))
+    if not scores[best][0] and _literal_quotes(head):
+        best = ("\t", False)
+    elif scores[best][1] == 0:
         tabs = path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
-        best = ("\t" if tabs else ",", best[1])
-    rows = _first_rows(head, shape_of(*best))
+        best = ("\t" if tabs else ",", True)
+    rows = first_rows(head, shape_of(*best))
     if header is None:
         header = has_header(rows)
     return Dialect(*best, header, _notation(rows[header:]))
@@ -151,12 +157,16 @@ def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
 
     Raises ``InputError`` where two columns have one name.
     """
-    rows = _first_rows(head, shape_of(dialect.separator, dialect.quoted))
-    if len(rows[0]) > _COLUMNS:
-        found = f"{len(rows[0]):,} columns"
+    shape = shape_of(dialect.separator, dialect.quoted)
+    start, end = next(shape.rows(head))
+    first = shape.fields(head[start:end])
+    if len(first) > _COLUMNS:
+        found = f"{len(first):,} columns"
         raise InputError("too many columns", where=path, found=found, expected=f"{_COLUMNS:,}")
-    names = [name.strip() if dialect.header else "" for name in rows[0]]
-    names = [name or str(place) for place, name in enumerate(names, 1)]
+    names = [name.strip() if dialect.header else "" for name in first]
+    for place, name in enumerate(names, 1):
+        if not name:
+            names[place - 1] = f"column {place}" if str(place) in names else str(place)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError("two columns of one name", where=path, found=repr(twice))
@@ -181,7 +191,8 @@ def has_header(rows: list[list[str]]) -> bool:
         return False
     if any(name in values for name, values in columns if name):
         return False
-    return any(_unlike(name, values) for name, values in columns if name)
+    usual = any(name.lower() in _USUAL for name in first)
+    return usual or any(_unlike(name, values) for name, values in columns if name)
 
 
 def _named(name, values):
@@ -198,6 +209,15 @@ def _counts(row):
         return False
     numbers = [int(field) for field in numbers]
     return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is a number, whatever its decimal mark.
+
+    >>> is_number("1.234,5"), is_number(" -2e3"), is_number("1-2")
+    (True, True, False)
+    """
+    return _NUMBER.fullmatch(field.strip()) is not None
 
 
 def _unlike(name, values):
@@ -223,27 +243,31 @@ def _score(head, whole, shape):
 
 
 def _literal_quotes(head):
-    """Whether most quotes at the beginning of a field have none at its end, whatever cuts it."""
-    begun = len(re.findall(rb'(?:^|(?<=[\t;|,\r\n]))"', head))
-    ended = len(re.findall(rb'"(?=[\t;|,\r\n])', head))
-    return ended < begun / 2
+    """Whether tabs separate, and most fields that begin with a quote are in no quotes."""
+    rows = first_rows(head, shape_of("\t", False))
+    quoted = [field for row in rows for field in row if field.startswith('"')]
+    sound = sum(_IN_QUOTES.fullmatch(field) is not None for field in quoted)
+    return len({len(row) for row in rows}) == 1 < len(rows[0]) and sound < len(quoted) / 2
 
 
 def _spans(head, shape):
     return [span for span, _ in zip(shape.rows(head), range(_ROWS), strict=False)]
 
 
-def _first_rows(head, shape):
+def first_rows(head: bytes, shape: Shape) -> list[list[str]]:
+    """The fields of the rows that tell the dialect."""
     return [shape.fields(head[start:end]) for start, end in _spans(head, shape)]
 
 
 def _notation(rows):
     """How numbers are written; ``.`` is the decimal mark unless only ``,`` can be."""
     fields = [field.strip() for row in rows for field in row if "," in field or "." in field]
-    marks = {
-        mark
-        for mark in (",", ".")
-        if any(map(_DECIMAL[mark].fullmatch, fields)) or any(map(_GROUPED[mark].fullmatch, fields))
-    }
+    marks = {mark for mark in (",", ".") if any(_has_decimal(field, mark) for field in fields)}
     decimal = "," if marks == {","} else "."
     return Notation(decimal, any(map(_GROUPED[decimal].fullmatch, fields)))
+
+
+def _has_decimal(field, mark):
+    """Whether a mark in a field can only be that of a fraction."""
+    grouped = mark in field and _GROUPED[mark].fullmatch(field)
+    return bool(grouped or _DECIMAL[mark].fullmatch(field))

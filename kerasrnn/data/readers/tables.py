@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,14 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from kerasrnn.data.readers.columns import as_strings, to_numbers
-from kerasrnn.data.readers.delimited import Delimited
+from kerasrnn.data.readers.delimited import Delimited, is_delimited
 from kerasrnn.data.readers.json_lines import JsonLines
 from kerasrnn.data.readers.parquet import Parquet
 from kerasrnn.data.readers.times import Clock, clock_of, to_times
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
-_JSON = (".jsonl", ".ndjson", ".json", ".jsonlines")
+_JSON = (".jsonl", ".ndjson", ".json")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,]\d{3})+")
+_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 
 
 class Table:
@@ -84,8 +87,10 @@ class Table:
         array = self._array(rows, column)
         values, bad = to_numbers(array, self._source.notation)
         if bad is not None:
-            decimal = self._source.notation.decimal
-            self._refuse(array, column, bad, first_row, f"a number with decimal {decimal!r}")
+            what, value = f"no number in column {column!r}", str(array[bad].as_py())
+            expected = f"a finite number with the decimal mark {self._source.notation.decimal!r}"
+            fix = "write thousands without separators" if _THOUSANDS.fullmatch(value) else None
+            self._refuse(what, value, first_row + bad, expected, fix)
         return values
 
     def times(self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0) -> np.ndarray:
@@ -95,20 +100,21 @@ class Table:
         the line for what is no such time, and where day and month cannot be told apart.
         """
         if column not in self._clocks:
-            head = self._array(self.head(), column)
-            self._clocks[column] = clock_of(head, self._source.notation)
-        clock, array = self._clocks[column], self._array(rows, column)
+            for head in self.batches([column]):
+                self._clocks[column] = clock_of(head.column(0), self._source.notation)
+                break
+        clock, array = self._clocks.get(column, Clock("")), self._array(rows, column)
         if clock.kind == "numbers":
             return self.numbers(rows, column, first_row)
-        iso = "ISO 8601, such as 2020-01-31 13:00"
         if clock.kind in ("open", ""):
             what = "times whose day may be the month" if clock.kind else "no times"
-            raise InputError(
-                f"{what} in column {column!r}", where=self.line(first_row), expected=iso
-            )
+            value = next((word for word in array.to_pylist() if word), "")
+            expected = "ISO 8601, such as 2020-01-31 13:00"
+            self._refuse(f"{what} in column {column!r}", str(value), first_row, expected)
         times, bad = to_times(array, clock)
         if bad is not None:
-            self._refuse(array, column, bad, first_row, "a time written as those before")
+            what, value = f"no such time in column {column!r}", str(array[bad].as_py())
+            self._refuse(what, value, first_row + bad, "all times of the column written alike")
         return times
 
     def _array(self, rows, column):
@@ -129,10 +135,9 @@ class Table:
                 fix=f"did you mean {close[0]!r}?" if close else None,
             )
 
-    def _refuse(self, array, column, bad, first_row, expected):
-        found = repr(str(array[bad].as_py())[:40])
-        where = self.line(first_row + bad)
-        raise InputError(f"column {column!r}", where=where, found=found, expected=expected)
+    def _refuse(self, what, value, row, expected, fix=None):
+        where, found = self.line(row), repr(value[:40])
+        raise InputError(what, where=where, found=found, expected=expected, fix=fix)
 
 
 def open_table(
@@ -147,22 +152,40 @@ def open_table(
     Raises ``InputError`` where the file is no table, with its line.
     """
     path = Path(path)
-    check_regular(path)
-    bare = Path(path.name.removesuffix(".gz"))
-    with open(path, "rb") as file:
-        magic = file.read(4)
-    if bare.suffix.lower() == ".parquet" or magic == b"PAR1":
+    suffix = _suffix(path)
+    if suffix == ".parquet" or _begins(path) == b"PAR1":
         source = Parquet(path)
-    elif bare.suffix.lower() in _JSON:
+    elif suffix in _JSON:
         source = JsonLines(path, encoding)
     else:
         source = Delimited(path, encoding, header)
-    return Table(source, bare.stem)
+    return Table(source, Path(path.name.removesuffix(".gz")).stem)
 
 
 def is_table(path: str | os.PathLike) -> bool:
-    """Whether a file looks like a table that ``open_table`` reads."""
+    """Whether a file is a table by its suffix, or looks like one; for ``.json`` the latter."""
+    path = Path(path)
+    suffix = _suffix(path)
+    if suffix in _SUFFIXES and path.is_file():
+        return True
     try:
-        return len(open_table(path).columns) > 1
+        if _begins(path) == b"PAR1":
+            return True
+        if suffix == ".json":
+            return len(JsonLines(path, None).columns) > 0
+        return is_delimited(path)
     except InputError:
         return False
+
+
+def _suffix(path):
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _begins(path):
+    check_regular(path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(4)
+    except OSError as error:
+        raise InputError(f"cannot read {path}", found=error.strerror) from error

@@ -48,7 +48,7 @@ def clock_of(array: pa.Array, notation: Notation) -> Clock:
         return Clock("open")
     if fits:
         zones = _parse(text, fits[0])[1]
-        return Clock(fits[0], bool(zones.any()))
+        return Clock(fits[0], bool(zones.mean() > 0.5))
     if to_numbers(text, notation)[1] is None:
         return Clock("numbers")
     # A defect among times: the format that most have tells which it is.
@@ -94,23 +94,23 @@ def _count(text, kind):
 def _parse(text, kind):
     """Times, whether each has a zone, and the first row that is none, or None."""
     parts = pc.extract_regex(text, _DATES[kind] + _CLOCK)
-    valid = parts.is_valid().to_numpy(zero_copy_only=False)
-    if not valid.all():
-        return None, None, int((~valid).argmax())
+    valid = parts.is_valid()
+
+    def word(name):
+        return pc.if_else(valid, parts.field(name), "")
 
     def part(name, default=0):
-        words = parts.field(name)
-        words = pc.if_else(pc.equal(words, ""), str(default), words)
+        words = pc.if_else(pc.equal(word(name), ""), str(default), word(name))
         return words.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
     year, month, day = part("y"), part("m"), part("d", 1)
     hour, minute, second = part("H"), part("M"), part("S")
-    micro = pc.utf8_slice_codeunits(pc.utf8_rpad(parts.field("f"), 6, "0"), 0, 6)
+    micro = pc.utf8_slice_codeunits(pc.utf8_rpad(word("f"), 6, "0"), 0, 6)
     micro = micro.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    half = pc.utf8_lower(parts.field("p"))
-    zones = pc.utf8_ltrim_whitespace(parts.field("z"))
+    half = pc.utf8_lower(word("p"))
+    zones = pc.utf8_ltrim_whitespace(word("z"))
     pm, am = (pc.equal(half, word).to_numpy(zero_copy_only=False) for word in ("pm", "am"))
-    bad = (pm | am) & ((hour < 1) | (hour > 12))
+    bad = ~valid.to_numpy(zero_copy_only=False) | (pm | am) & ((hour < 1) | (hour > 12))
     hour = np.where(pm & (hour < 12), hour + 12, np.where(am & (hour == 12), 0, hour))
     bad |= (year < 1) | (month < 1) | (month > 12) | (day < 1) | (minute > 59) | (second > 59)
     bad |= (hour > 24) | ((hour == 24) & (minute + second + micro > 0))

@@ -1,0 +1,135 @@
+"""``kerasrnn inspect``: what is said of files, folders and data sets, without TensorFlow."""
+
+import json
+
+import pytest
+from conftest import invoke, refused
+from test_cli_help import modules_of
+from test_roles import REVIEWS, STEPS, WIDE, write
+
+from kerasrnn.data.inspection import inspect_source
+from kerasrnn.data.roles import Roles
+
+
+def test_a_table_of_texts(tmp_path):
+    rows = [[*row, "a" if i % 7 else ""] for i, row in enumerate(REVIEWS)]
+    rows[0][2] = "note"
+    path = write(tmp_path / "reviews.csv", rows)
+    facts = inspect_source(path)
+    assert facts["columns"] == [
+        {"name": "review", "kind": "text", "role": "text"},
+        {"name": "sentiment", "kind": "category", "role": "label"},
+        {"name": "note", "kind": "constant", "role": ""},
+    ]
+    assert facts["classes"] == {"nnn": 20, "ppp": 20} and facts["rows"] == 40
+    assert facts["lengths"]["of"] == "words" and facts["missing"] == 0
+    assert facts["sizes"] == {"training": 28, "validation": 4, "test": 8}
+    assert facts["task"] == "classifier" and facts["warnings"] == []
+    assert facts["train"] == [f"kerasrnn train {path} --text review --label sentiment"]
+
+
+def test_parts_missing_values_and_duplicates(tmp_path):
+    rows = [
+        ["?" if (i, k) == (3, 2) else cell for k, cell in enumerate(row)]
+        for i, row in enumerate(WIDE)
+    ]
+    path = write(tmp_path / "X_TRAIN.csv", rows)
+    write(tmp_path / "X_TEST.csv", [WIDE[0], *WIDE[-3:], ["", *WIDE[9][1:]]])
+    facts = inspect_source(path)
+    assert facts["sizes"] == {"training": 30, "test": 4} and facts["missing"] == 1
+    assert facts["duplicates"] == {"test": 4} and facts["unlabelled"] == 1
+    assert facts["lengths"] == {"min": 8, "median": 8, "max": 8, "of": "steps"}
+
+
+def test_sequences_of_several_rows_and_their_gaps(tmp_path):
+    path = write(tmp_path / "steps.csv", [row for row in STEPS if row[1][14:16] != "03"])
+    facts = inspect_source(path)
+    assert facts["rows"] == 8 and facts["lengths"]["max"] == 10 and facts["missing"] == 16
+    assert "8 rows are missing between the times" in facts["warnings"][0]
+    assert facts["train"][0].endswith("--id case --time when --label activity")
+
+
+def test_every_reading_that_is_possible_is_said(tmp_path):
+    path = write(tmp_path / "a.csv", [row[:4] for row in STEPS])
+    facts = inspect_source(path)
+    assert facts["readings"] == ["the next values of x", "the next values of y"]
+    assert [words.split()[-1] for words in facts["train"]] == ["x", "y"]
+    facts = inspect_source(path, roles=Roles(target="y"))
+    assert facts["task"] == "regressor" and (facts["series"], facts["rows"]) == (8, 80)
+    assert facts["times"] == ["2020-01-01T00:00:00.000000", "2020-01-01T00:09:00.000000"]
+    assert facts["lengths"] == {"min": 10, "median": 10, "max": 10, "of": "rows"}
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("digits", {"task": "classifier", "rows": 1797}),
+        ("python", {"task": "tagger"}),
+        ("english", {"task": "generator"}),
+        ("forecast/airline-passengers.csv", {"task": "regressor", "rows": 144}),
+        ("forecast/daily-min-temperatures.csv", {"task": "regressor"}),
+        ("text/timemachine.txt", {"task": "generator"}),
+        ("textclass/names", {"task": "classifier", "rows": 20_074}),
+        ("textclass/sst", {"sizes": {"training": 6920, "validation": 872, "test": 1821}}),
+        ("textclass/sst/stsa.binary.train", {"rows": 9613}),
+        ("tagging/wnut17/wnut17train.conll", {"task": "tagger"}),
+        ("timeseries/CBF", {"sizes": {"training": 30, "test": 900}}),
+        ("timeseries/Coffee/Coffee_TRAIN.txt", {"classes": {"0": 29, "1": 27}}),
+        ("timeseries/JapaneseVowels", {"lengths": {"min": 7, "median": 15, "max": 29}}),
+    ],
+)
+def test_real_data(text_folder, name, facts):
+    source = text_folder.parent / name if "/" in name else name
+    found = inspect_source(source)
+    assert found["train"] == [f"kerasrnn train {source}" + found["train"][0].split(str(source))[1]]
+    for key, value in facts.items():
+        same = value.items() <= found[key].items() if isinstance(value, dict) else None
+        assert found[key] == value or same, found
+
+
+def test_the_command_trains(tmp_path, workplace):
+    path = write(tmp_path / "wide.csv", WIDE)
+    (command,) = inspect_source(path)["train"]
+    words = command.split()[1:]
+    result = invoke(*words, "--epochs", "1", "--units", "2", "--json")
+    assert json.loads(result.stdout)["run"]
+
+
+def test_what_is_printed(tmp_path):
+    path = write(tmp_path / "wide.csv", WIDE)
+    lines = invoke("inspect", path).stdout.splitlines()
+    said = dict(line.split(maxsplit=1) for line in lines if line[0] != " ")
+    assert said["format"] == "CSV, separated by commas" and said["rows"] == "30"
+    assert said["lengths"] == "8 steps" and said["missing"] == "none"
+    assert said["classes"] == "0 10, 1 10, 2 10"
+    assert said["parts"] == "training 21, validation 3, test 6"
+    assert said["train"] == f"kerasrnn train {path} --label label"
+    assert json.loads(invoke("inspect", path, "--json").stdout)["task"] == "classifier"
+
+
+def test_bad_input_is_one_line(tmp_path):
+    path = write(tmp_path / "reviews.csv", REVIEWS)
+    said = refused("inspect", path, "--label", "sentimnet")
+    assert "--label: no such column: found 'sentimnet'" in said
+    assert said.endswith("did you mean 'sentiment'?")
+    assert "no such file or folder" in refused("inspect", "absent.csv")
+
+
+def test_it_imports_no_tensorflow(tmp_path):
+    path = write(tmp_path / "reviews.csv", REVIEWS)
+    assert not modules_of("inspect", path) & {"tensorflow", "keras", "matplotlib"}
+
+
+def test_the_memory_does_not_grow_with_the_table(tmp_path):
+    import tracemalloc
+
+    row, peaks = ",".join(["1", *["0.123"] * 60]), []
+    head = ",".join(["y", *(f"t{i}" for i in range(60))])
+    for rows in (15_000, 45_000):
+        path = tmp_path / "wide.csv"
+        path.write_text(f"{head}\n" + f"{row}\n" * rows + f"2{row[1:]}\n" * rows)
+        tracemalloc.start()
+        assert inspect_source(path)["classes"] == {"1": rows, "2": rows}
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]

@@ -1,0 +1,362 @@
+"""What the columns of a table are for: found, said, or asked."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kerasrnn import InputError
+from kerasrnn.data.readers.tables import open_table
+from kerasrnn.data.roles import Roles, find_layout
+from kerasrnn.data.sources import read_source
+
+WORDS = ["the", "good", "bad", "film", "long", "very", "plot", "was", "with", "of", "dull"]
+RNG = np.random.default_rng(0)
+
+
+def texts(number):
+    rng = random.Random(0)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(3, 12))) for _ in range(number)]
+
+
+def values(steps):
+    return [f"{value:.3f}" for value in RNG.normal(size=steps)]
+
+
+def write(path, rows, separator=",", end="\n"):
+    """A table of rows of strings."""
+    path.write_bytes(end.join([*map(separator.join, rows), ""]).encode())
+    return path
+
+
+def layout(path, task=None, **roles):
+    return find_layout(open_table(path), Roles(**roles), task)
+
+
+def found(path, task=None, **roles):
+    """The layout, kind and roles but for the features."""
+    reading = layout(path, task, **roles)
+    said = {k: v for k, v in reading.reading.items() if k not in ("layout", "features")}
+    return reading.layout, reading.kind, said
+
+
+REVIEWS = [["review", "sentiment"], *([t, "np"[i % 2] * 3] for i, t in enumerate(texts(40)))]
+WIDE = [["label", *(f"t{i}" for i in range(8))], *([str(i % 3), *values(8)] for i in range(30))]
+STEPS = [
+    ["case", "when", "x", "y", "activity"],
+    *(
+        [str(i), f"2020-01-01 00:{k:02}:00", *values(2), ("walk", "run")[i % 2]]
+        for i in range(8)
+        for k in range(10)
+    ),
+]
+
+
+def test_texts_and_their_label(tmp_path):
+    path = write(tmp_path / "reviews.csv", REVIEWS)
+    assert found(path) == ("texts", "texts", {"text": "review", "label": "sentiment"})
+    assert layout(path).command("r.csv") == ("kerasrnn train r.csv --text review --label sentiment")
+
+
+def test_short_names_and_windows_line_ends(tmp_path):
+    names = ["".join(random.Random(i).choices("abcdefg", k=6)) for i in range(60)]
+    rows = [["name", "country"], *([name, "ab"[i % 2] * 2] for i, name in enumerate(names))]
+    path = write(tmp_path / "names.tsv", rows, "\t", "\r\n")
+    assert found(path) == ("texts", "texts", {"text": "name", "label": "country"})
+
+
+def test_texts_of_json_lines_with_other_columns(tmp_path):
+    import json
+
+    path = tmp_path / "a.jsonl"
+    lines = [
+        {"id": f"r{i}", "stars": i % 5, "text": text, "label": "ab"[i % 2], "source": "web"}
+        for i, text in enumerate(texts(60))
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert found(path) == ("texts", "texts", {"text": "text", "label": "label"})
+    ignored = layout(path).ignored()
+    assert ignored["id"] == "ids that do not repeat" and ignored["source"] == "the same everywhere"
+
+
+def test_a_column_says_the_part_and_row_numbers_are_passed_over(tmp_path):
+    rows = [["number", "text", "label", "split"]]
+    rows += [
+        [str(i), text, str(i % 2), ("train", "test", "dev")[i % 5 % 3]]
+        for i, text in enumerate(texts(50))
+    ]
+    path = write(tmp_path / "a.csv", rows)
+    assert found(path)[2] == {"text": "text", "label": "label", "split": "split"}
+    assert layout(path).ignored() == {"number": "row numbers"}
+    parts = read_source(path).parts
+    assert {part: len(rows.texts) for part, rows in parts.items()} == {
+        "training": 20,
+        "test": 20,
+        "validation": 10,
+    }
+
+
+def test_a_label_that_is_sorted_is_found_beyond_the_first_rows(tmp_path):
+    rows = [
+        ["text", "label"],
+        *([t, "neg"] for t in texts(11_000)),
+        *([t, "pos"] for t in texts(9)),
+    ]
+    assert found(write(tmp_path / "a.csv", rows))[2] == {"text": "text", "label": "label"}
+
+
+def test_a_series_a_row(tmp_path):
+    path = write(tmp_path / "wide.csv", WIDE)
+    assert found(path) == ("wide", "sequences", {"label": "label"})
+    assert layout(path).reading["features"] == [f"t{i}" for i in range(8)]
+    x, y, _ = read_source(path).parts["training"]
+    assert x.shape == (30, 8, 1) and y.tolist()[:4] == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_without_a_header_the_class_is_first_or_last(tmp_path, first):
+    rows = [[str(i % 3), *values(8)] for i in range(30)]
+    rows = rows if first else [[*row[1:], row[0]] for row in rows]
+    path = write(tmp_path / "a.csv", rows)
+    assert found(path) == ("wide", "sequences", {"label": "1" if first else "9"})
+
+
+def test_a_step_that_never_changes_is_a_step(tmp_path):
+    rows = [["label", *(f"pixel{i}" for i in range(9))]]
+    rows += [[str(i % 3), "0", *values(7), "0"] for i in range(30)]
+    named, bare = write(tmp_path / "a.csv", rows), write(tmp_path / "b.csv", rows[1:])
+    assert layout(named).reading["features"] == rows[0][1:]
+    assert layout(bare).reading["features"] == [str(i) for i in range(2, 11)]
+
+
+def test_semicolons_and_decimal_commas(tmp_path):
+    rows = [[cell.replace(".", ",") for cell in row] for row in WIDE]
+    path = write(tmp_path / "a.csv", rows, ";")
+    plain = read_source(write(tmp_path / "b.csv", WIDE)).parts["training"]
+    assert found(path)[2] == {"label": "label"}
+    assert np.array_equal(read_source(path).parts["training"].x, plain.x)
+
+
+def test_a_number_to_predict_of_each_row(tmp_path):
+    rows = [[*row[1:], "y" if row[0] == "label" else values(1)[0]] for row in WIDE]
+    path = write(tmp_path / "a.csv", rows)
+    assert found(path) == ("wide", "numbers", {"target": ["y"]})
+    assert read_source(path).targets == ("y",)
+
+
+def test_a_step_a_row(tmp_path):
+    path = write(tmp_path / "steps.csv", STEPS)
+    said = {"id": "case", "time": "when", "label": "activity"}
+    assert found(path) == ("long", "sequences", said)
+    assert layout(path).reading["features"] == ["x", "y"]
+    assert found(path, target="x")[:2] == ("series", "series")  # it varies within a case
+    numbers = [[*row[:4], "age" if row[0] == "case" else f"{int(row[0])}.5"] for row in STEPS]
+    path = write(tmp_path / "numbers.csv", numbers)
+    assert found(path) == ("long", "numbers", {"id": "case", "time": "when", "target": ["age"]})
+
+
+def test_rows_of_an_id_in_any_order_are_the_same_sequences(tmp_path):
+    arrays = read_source(write(tmp_path / "a.csv", STEPS)).parts["training"]
+    head, *rows = STEPS
+    random.Random(0).shuffle(rows)
+    first = {row[0]: None for row in rows}
+    order = [[*dict.fromkeys(row[0] for row in STEPS[1:])].index(id) for id in first]
+    mixed = read_source(write(tmp_path / "b.csv", [head, *rows])).parts["training"]
+    assert np.array_equal(mixed.x, arrays.x[order]) and (mixed.y == arrays.y[order]).all()
+
+
+def test_gaps_of_sensor_data_become_missing_rows(tmp_path):
+    kept = [row for row in STEPS if row[1][14:16] not in ("03", "09") or row[0] == "1"]
+    path = write(tmp_path / "gaps.csv", kept)
+    with pytest.warns(UserWarning, match="7 rows are missing between the times of 'when'"):
+        x, _, lengths = read_source(path).parts["training"]
+    assert lengths.tolist() == [9, 10, *[9] * 6]
+    assert np.isnan(x[0, 3]).all() and not np.isnan(x[1]).any() and (x[0, 9] == 0).all()
+
+
+def test_two_rows_of_one_time_and_two_labels_of_one_id_name_the_line(tmp_path):
+    with pytest.raises(InputError, match="a.csv:82: two rows of one time and id: found 3 2020"):
+        read_source(write(tmp_path / "a.csv", [*STEPS, STEPS[35]]))
+    other = [*STEPS[:40], [*STEPS[40][:4], "jump"], *STEPS[41:]]
+    path = write(tmp_path / "b.csv", other)
+    roles = Roles(id="case", time="when", label="activity")
+    with pytest.raises(InputError, match="b.csv:41: an id with two values of its label: found run"):
+        read_source(path, roles=roles)
+
+
+def test_a_series_to_forecast(tmp_path):
+    rows = [
+        ["Month", "Passengers"],
+        *([f"19{60 + i // 12}-{i % 12 + 1:02}", str(112 + i * i % 89)] for i in range(60)),
+    ]
+    path = write(tmp_path / "a.csv", rows)
+    assert found(path) == ("series", "series", {"time": "Month", "target": ["Passengers"]})
+    series = read_source(path)
+    assert series.series[0].values.shape == (60, 1)
+    assert str(series.series[0].times[1])[:10] == "1960-02-01"
+    numbers = write(tmp_path / "b.csv", [[value] for value in values(40)])
+    assert found(numbers) == ("series", "series", {"target": ["1"]})
+
+
+def test_several_series_ask_for_the_target(tmp_path):
+    head, *rows = ([*row[:4]] for row in STEPS)
+    path = write(tmp_path / "a.csv", [head, *rows])
+    with pytest.raises(InputError, match="several readings") as caught:
+        find_layout(open_table(path))
+    for name in ("x", "y"):
+        assert f"`kerasrnn train {path} --id case --time when --target {name}`" in str(caught.value)
+    series = read_source(path, roles=Roles(target="y"))
+    assert len(series.series) == 8 and series.columns == ("x", "y") and series.targets == ("y",)
+
+
+def test_where_two_readings_are_possible_both_commands_are_spelled_out(tmp_path):
+    rows = [["day", "text", "rating"]]
+    rows += [[f"2020-01-{i + 1:02}", t, str(i % 5)] for i, t in enumerate(texts(30))]
+    path = write(tmp_path / "two words.csv", rows)
+    with pytest.raises(InputError, match="several readings are possible") as caught:
+        find_layout(open_table(path))
+    assert f"`kerasrnn train '{path}' --text text --label rating`" in str(caught.value)
+    assert f"`kerasrnn train '{path}' --time day --target rating`" in str(caught.value)
+    assert found(path, "classifier")[1] == "texts"
+    assert found(path, "regressor")[1] == "series"
+    assert found(path, text="text")[1] == "texts"
+    assert found(path, target="rating")[1] == "series"
+
+
+def test_whole_numbers_are_labels_where_they_are_few_and_asked_about_otherwise(tmp_path):
+    def table(name, number, title="group"):
+        rows = [[*WIDE[0][1:], title], *([*values(8), str(i % number)] for i in range(150))]
+        return write(tmp_path / name, rows)
+
+    assert found(table("a.csv", 10))[2] == {"label": "group"}
+    assert found(table("b.csv", 20, "class"))[2] == {"label": "class"}
+    path = table("c.csv", 20)
+    with pytest.raises(InputError, match=r"--label group` or `kerasrnn train .* --target group`"):
+        find_layout(open_table(path))
+    assert found(path, "regressor")[2] == {"target": ["group"]}
+
+
+def test_features_are_lists_or_ranges(tmp_path):
+    rows = [["a", "b", "c", "d", "kind"], *([*values(4), "xy"[i % 2]] for i in range(20))]
+    path = write(tmp_path / "a.csv", rows)
+    with pytest.raises(InputError, match="many things.*--label COLUMN --features a:d`"):
+        find_layout(open_table(path))
+    for features in ("b,c,d", "b:d"):
+        reading = layout(path, features=features)
+        assert reading.reading == {
+            "layout": "wide",
+            "features": ["b", "c", "d"],
+            "label": "kind",
+        }
+        assert reading.command("a.csv").endswith("--label kind --features b,c,d")
+
+
+def test_texts_without_a_label_are_asked_about(tmp_path):
+    path = write(tmp_path / "a.csv", [["line"], *([text] for text in texts(20))])
+    with pytest.raises(InputError, match="--text line --label COLUMN`; or .* --task generator"):
+        find_layout(open_table(path))
+
+
+def test_what_no_task_does_is_named(tmp_path):
+    path = write(tmp_path / "a.csv", REVIEWS)
+    for roles, message in (
+        ({"text": "review", "target": "sentiment"}, "numbers to predict from texts"),
+        ({"label": "sentiment", "target": "sentiment"}, "either --label, .* or --target"),
+    ):
+        with pytest.raises(InputError, match=message):
+            find_layout(open_table(path), Roles(**roles))
+
+
+def test_groups_stay_in_one_part(tmp_path):
+    from kerasrnn.data.sequences import load_dataset
+
+    rows = [[*WIDE[0], "person"]]
+    rows += [[f"{i % 2}", *[f"{i // 4}"] * 8, f"p{i // 4}"] for i in range(80)]
+    data = load_dataset(write(tmp_path / "a.csv", rows), roles=Roles(group="person"))
+    people = [set(np.unique(part.x)) for part in data.parts().values()]
+    assert sum(map(len, people)) == 20 == len(set.union(*people))
+    assert data.options == {"validation_split": 0.1, "seed": 0, "group": "person"}
+
+
+def test_parts_lie_beside_each_other_or_are_named(tmp_path):
+    write(tmp_path / "X_TRAIN.csv", WIDE)
+    write(tmp_path / "X_TEST.csv", [WIDE[0], *WIDE[-4:]])
+    other = write(tmp_path / "later.csv", [WIDE[0], *WIDE[-9:]])
+    (tmp_path / "folder" / "train").mkdir(parents=True)
+    (tmp_path / "folder" / "test").mkdir()
+    write(tmp_path / "folder" / "train" / "a.csv", WIDE)
+    write(tmp_path / "folder" / "test" / "b.csv", [WIDE[0], *WIDE[-5:]])
+
+    def sizes(source, **options):
+        return [len(part.x) for part in read_source(source, **options).parts.values()]
+
+    assert sizes(tmp_path / "X_TRAIN.csv") == [30, 4]
+    assert sizes(tmp_path / "folder") == [30, 5]
+    assert sizes(tmp_path / "X_TRAIN.csv", test=other) == [30, 9]
+
+
+def test_a_column_that_the_test_part_lacks_is_named_with_its_neighbour(tmp_path):
+    write(tmp_path / "X_TRAIN.csv", WIDE)
+    head = [name.replace("t3", "t33") for name in WIDE[0]]
+    write(tmp_path / "X_TEST.csv", [head, *WIDE[-4:]])
+    with pytest.raises(InputError, match=r"the test part: no such column: found 't3'.*'t33'"):
+        read_source(tmp_path / "X_TRAIN.csv")
+
+
+def test_rows_without_a_label_are_left_out(tmp_path):
+    rows = [*WIDE[:20], *(["", *row[1:]] for row in WIDE[20:])]
+    with pytest.warns(UserWarning, match="11 without a label or target are left out"):
+        data = read_source(write(tmp_path / "a.csv", rows), roles=Roles(label="label"))
+    assert len(data.parts["training"].x) == 19
+
+
+def test_the_end_of_a_row_may_be_missing(tmp_path):
+    rows = [row[:5] + [""] * 4 if i % 2 else row for i, row in enumerate(WIDE)]
+    x, _, lengths = read_source(write(tmp_path / "a.csv", rows)).parts["training"]
+    assert lengths.tolist()[:2] == [4, 8] and not np.isnan(x).any()
+
+
+TABLES = {"texts": REVIEWS, "wide": WIDE, "long": STEPS}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(TABLES)), st.randoms(use_true_random=False))
+def test_shuffled_columns_have_the_same_roles(tmp_path, name, rng):
+    rows = TABLES[name]
+    order = list(range(len(rows[0])))
+    rng.shuffle(order)
+    path = write(tmp_path / f"{name}.csv", rows)
+    mixed = write(tmp_path / "mixed.csv", [[row[i] for i in order] for row in rows])
+    assert found(mixed) == found(path)
+    features = [layout(p).reading.get("features", []) for p in (mixed, path)]
+    assert set(features[0]) == set(features[1])
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(TABLES)), st.data())
+def test_a_missing_column_is_named(tmp_path, name, data):
+    rows = TABLES[name]
+    write(tmp_path / "A_TRAIN.csv", rows)
+    column = data.draw(st.sampled_from(rows[0]))
+    index = rows[0].index(column)
+    left = [[cell for i, cell in enumerate(row) if i != index] for row in rows]
+    write(tmp_path / "A_TEST.csv", left)
+    with pytest.raises(InputError) as caught:
+        read_source(tmp_path / "A_TRAIN.csv")
+    assert f"no such column: found '{column}'" in str(caught.value)
+
+
+@given(st.text(min_size=1, max_size=8))
+def test_an_unknown_column_is_named_with_all_there_are(name):
+    columns = ("review", "sentiment")
+    if name in columns:
+        return
+    with pytest.raises(InputError, match="no such column"):
+        Roles(text=name).resolve(columns, "a.csv")
+
+
+def test_a_misspelt_column_has_its_neighbour():
+    with pytest.raises(InputError, match="expected one of review, label; did you mean 'review'?"):
+        Roles(text="Reveiw").resolve(("review", "label"), "a.csv")
