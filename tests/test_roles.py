@@ -360,3 +360,25 @@ def test_an_unknown_column_is_named_with_all_there_are(name):
 def test_a_misspelt_column_has_its_neighbour():
     with pytest.raises(InputError, match="expected one of review, label; did you mean 'review'?"):
         Roles(text="Reveiw").resolve(("review", "label"), "a.csv")
+
+
+cells = st.sampled_from(["", "a", "b c d", "1", "2", "3.5", "-1e3", "2020-01-01", "NaN", "?", "x1"])
+names = st.sampled_from(["id", "time", "label", "y", "text", "t0", "t1", "t2", "t3", "split", "é"])
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(names, min_size=1, max_size=6, unique=True), st.data())
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_any_table_is_read_or_refused_with_a_reason(tmp_path, head, data):
+    from kerasrnn.data.inspection import inspect_source
+
+    row = st.lists(cells, min_size=len(head), max_size=len(head))
+    columns = [data.draw(st.lists(cells, min_size=1, max_size=3)) for _ in head]
+    some = [[data.draw(st.sampled_from(column)) for column in columns] for _ in range(12)]
+    path = write(tmp_path / "a.csv", [head, *some, *data.draw(st.lists(row, max_size=3))])
+    roles = Roles(**{"label": head[-1]} if data.draw(st.booleans()) else {})
+    for read in (read_source, inspect_source):
+        try:
+            read(path, roles=roles)
+        except InputError as error:
+            assert str(error).startswith(str(path))
