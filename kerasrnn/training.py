@@ -182,9 +182,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
         {"precision", "recall", "f1", "support"} of each. Of a generator each has "loss",
         "perplexity" and "bits_per_character" (or "bits_per_word") over the whole validation
         text, the baseline is the best n-gram model, and "ngrams" holds the losses of all; of an
-        infiller the same over masked tokens, beside the frequencies of tokens. A tagger is scored as a
-        classifier is, beside the most frequent label of each token, with "entity_f1" and
-        "entities" where its labels say where entities begin and end.
+        infiller the same over masked tokens, beside the frequencies of tokens. A tagger is
+        scored as a classifier is, beside the most frequent label of each token, with "entity_f1"
+        and "entities" where its labels say where entities begin and end.
 
     Raises:
         InputError: the data is not what the run was trained on, or the model is damaged.

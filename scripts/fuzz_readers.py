@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+from fuzz_formats import FORMATS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -199,6 +200,10 @@ READERS = {
         Reader("numbers", "a.csv", numeric(), numbers),
         Reader("jsonl", "a.jsonl", objects(), cells),
         Reader("parquet", "a.parquet", parquet(), cells),
+        *(
+            Reader(name, file, valid.map(lambda pair: Valid(*pair)), read)
+            for name, file, valid, read in FORMATS
+        ),
     )
 }
 
@@ -287,6 +292,7 @@ def check(reader: Reader, valid: Valid) -> bool:
     with tempfile.TemporaryDirectory() as folder, _alarm(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / reader.file
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(valid.data)
         try:
             found = reader.read(path)

@@ -52,6 +52,11 @@ def textclass_folder():
 
 
 @pytest.fixture
+def wnut_folder():
+    return shared_data("tagging/wnut17")
+
+
+@pytest.fixture
 def timeseries_folder():
     return shared_data("timeseries")
 

@@ -1,6 +1,7 @@
 """Formats of published data sets, as they are published: files are written in their layouts."""
 
 import gzip
+import json
 import re
 
 import keras
@@ -8,11 +9,23 @@ import numpy as np
 import pytest
 from factories import write_ts
 
-from kerasrnn import Classifier, InputError, export, load_dataset, load_export, train
+from kerasrnn import (
+    Classifier,
+    InputError,
+    export,
+    load_dataset,
+    load_export,
+    load_sentences,
+    open_run,
+    train,
+)
+from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, sequence_folders, ts, ucr
+from kerasrnn.data.readers.conll import read_conllu
 from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, name_of, part_of
-from kerasrnn.data.sequences import Dataset
+from kerasrnn.data.sequences import Dataset, read_sequences
 from kerasrnn.layers import FillMissing
+from kerasrnn.runs import create_run
 
 nan = np.nan
 
@@ -163,7 +176,7 @@ def test_an_arff_file_of_several_dimensions(tmp_path):
     assert arff.read_arff(write(tmp_path, b_arff=text)).y.tolist() == [1.5, -2]
     text = PLAIN.replace(",2\n", ",?\n").replace(",10\n", ",?\n").replace(",1\n", ",?\n")
     path = write(tmp_path, c_arff=text)
-    assert arff.read_inputs(path)[0].shape == (3, 2, 1)
+    assert arff.read_arff(path).x.shape == (3, 2, 1)
     with pytest.raises(InputError, match="an .arff file without labels"):
         arff.read_dataset(path)
 
@@ -527,5 +540,70 @@ def test_a_folder_of_tables_for_each_class(tmp_path):
     with pytest.raises(InputError, match="3.csv: no such column: found 'b'"):
         sequence_folders.read_dataset(folder)
     (folder / "train" / "wave" / "3.csv").write_text("time,a,b\n0,1,2\n1,x,2\n")
-    with pytest.raises(InputError, match="3.csv:3: column 'a': found 'x'"):
+    with pytest.raises(InputError, match="3.csv:3: no number in column 'a': found 'x'"):
         sequence_folders.read_dataset(folder)
+
+
+def test_numbers_to_predict_are_told_from_the_head_of_a_file(tmp_path):
+    header = "@univariate true\n@equalLength true\n@targetLabel true\n@data\n"
+    path = write_ts(tmp_path, "1,2:0.5\n3,4:2\n", header)
+    assert kind_of(path) == "numbers" and read_sequences(str(path)).y.tolist() == [0.5, 2]
+    path = write(tmp_path, a_arff=PLAIN.replace("{1, 2,10}", "numeric"))
+    assert kind_of(path) == "numbers"
+    assert kind_of(write(tmp_path, b_arff=PLAIN)) == "sequences"
+    for y, kind, read in (([0.5, 1], "numbers", [0.5, 1.0]), ([2.0, 1], "sequences", [2, 1])):
+        folder = tmp_path / kind
+        folder.mkdir()
+        np.save(folder / "x_train.npy", np.zeros((2, 3)))
+        np.save(folder / "y_train.npy", y)
+        np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=y)
+        assert {kind_of(folder), kind_of(tmp_path / "a.npz")} == {kind}
+        assert str(read_sequences(str(tmp_path / "a.npz")).y.tolist()) == str(read)
+
+
+CONLL2003 = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n. . O O\n\n" * 5
+
+
+def test_the_label_of_columns_is_chosen_by_number_or_name(tmp_path, ewt_folder):
+    path = write(tmp_path / "conll", train_txt=CONLL2003, valid_txt=CONLL2003, test_txt=CONLL2003)
+    assert kind_of(path) == kind_of(path.parent) == "sentences"
+    for source in (path, path.parent):
+        data = load_sentences(source)
+        assert data.sizes() == {"training": 10, "validation": 10, "test": 10}
+        assert data.labels == ("B-ORG", "O") and data.name == "conll"
+    assert load_sentences(path, label="2").labels == (".", "NNP", "VBZ")
+    with pytest.raises(InputError, match="no such label column: found 'pos'; expected its number"):
+        load_sentences(path, label="pos")
+    with pytest.raises(InputError, match="no such label column: found '5'; .* up to 4"):
+        load_sentences(path, label="5")
+    with pytest.raises(InputError, match="valid.txt: the validation part alone; give train.txt"):
+        load_sentences(path.with_name("valid.txt"))
+    dev = ewt_folder / "en_ewt-ud-dev.conllu"
+    for name, number in (("xpos", "5"), ("form", "2")):
+        assert next(read_conllu(dev, name)) == next(read_conllu(dev, number))
+    assert next(read_conllu(dev)) == next(read_conllu(dev, "4"))
+
+
+def test_the_published_files_of_emerging_entities(wnut_folder):
+    data = load_sentences(wnut_folder)
+    assert data.sizes() == {"training": 3394, "validation": 1009, "test": 1287}
+    assert len(data.labels) == 13 and data.name == "wnut17"
+    alone = load_sentences(wnut_folder / "wnut17train.conll")
+    assert sum(alone.sizes().values()) == 3394
+
+
+def test_sentences_of_another_encoding(tmp_path):
+    path = write(tmp_path, a_conll="café A\nb B\n\n".encode("latin-1") * 9)
+    with pytest.raises(InputError, match="a.conll:1: not UTF-8: .* add --encoding cp1252"):
+        load_sentences(path)
+    data = load_sentences(path, encoding="latin-1")
+    assert data.train.tokens[0] == ["café", "b"]
+    assert load_sentences(path, **data.options).fingerprint() == data.fingerprint()
+
+
+def test_the_label_column_of_a_run_of_format_2(workplace):
+    run = create_run("a", "tagger", {"data": {}, "options": {}, "seed": 0}, {})
+    for column, options in (("upos", {}), ("xpos", {"label": "xpos"})):
+        info = run.info | {"format": 2, "data": {"options": {"column": column}}}
+        (run.path / "run.json").write_text(json.dumps(info))
+        assert open_run(run.path).info["data"]["options"] == options

@@ -11,6 +11,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz_readers.py"
 
 
 def script():
+    sys.path.insert(0, str(SCRIPT.parent))  # for fuzz_formats
     spec = importlib.util.spec_from_file_location("fuzz_readers", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules["fuzz_readers"] = module

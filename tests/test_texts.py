@@ -237,6 +237,15 @@ def test_a_label_of_several_that_training_lacks_counts_as_wrong():
     assert metrics["accuracy"] == 0.5 and metrics["loss"] == pytest.approx(-math.log(0.9))
 
 
+def test_labels_of_one_string_are_split_at_the_separator():
+    lists = topics()
+    parts = {"training": (["rain goal", "goal", "rain", "rain"] * 9, ["a; b", "b", "a", "a;"] * 9)}
+    parts = TextParts("split", {part: LabelledTexts(*both) for part, both in parts.items()})
+    data = Texts.from_parts(parts, "", "split", lists.options | {"multi_label": ";"})
+    assert data.labels == ("a", "b") and data.reading == {"separator": ";"}
+    assert data.train.y.sum(1).max() == 2 and lists.reading == {"separator": "|"}
+
+
 def test_several_labels_are_scored_as_counted_by_hand():
     y = np.array([[1, 0, 1], [0, 1, 0]])
     found = np.array([[0.8, 0.6, 0.4], [0.2, 0.7, 0.1]])

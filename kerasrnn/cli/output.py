@@ -81,6 +81,12 @@ def print_details(metrics: dict):
     """Print what metrics.json holds beside: losses of n-grams, scores of each label."""
     for order, loss in metrics.get("ngrams", {}).items():
         click.echo(f"{order}-gram{loss:>18.4f}")
+    for level, row in metrics.get("quantiles", {}).items():
+        click.echo(f"quantile {level:<5}{row['coverage']:>10.4f} covered")
+    if "backtest" in metrics:
+        origins, *rows = metrics["backtest"].items()
+        said = (f"{name} {row['mean']:.4f} ± {row['deviation']:.4f}" for name, row in rows)
+        click.echo(f"{origins[1]} origins     {', '.join(said)}")
     for report, heading in _REPORTS.items():
         if report in metrics:
             click.echo(f"{heading:<14} precision    recall        f1   support")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -10,13 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
-from kerasrnn.data.kinds import NAMES
 from kerasrnn.data.layouts import Batch, read_rows
 from kerasrnn.data.readers import labelled_texts, sequence_folders
 from kerasrnn.data.readers.text_files import read_standard_input
-from kerasrnn.data.sequences import load_dataset, load_sequences
+from kerasrnn.data.sequences import read_sequences
 from kerasrnn.data.texts import SEPARATOR
 
 _ROWS = 1024  # of arrays that are taken at a time
@@ -67,13 +63,8 @@ def _as_file(source):
 
 
 def _read_arrays(source):
-    """The sequences of a file, or of a data set's test part."""
-    if source in NAMES or os.path.isdir(source):
-        data = load_dataset(source, validation_split=0)
-        x, lengths, y = data.test.x, data.test.lengths, data.test.y
-        y = np.array(data.labels + data.unseen_labels)[y] if data.labels else y
-    else:
-        (x, lengths), y = load_sequences(source), None
+    """The sequences of a file, or of a data set's test part, with y where there is one."""
+    x, y, lengths = read_sequences(source)
     for start in range(0, len(x), _ROWS):
         rows = slice(start, start + _ROWS)
         yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))

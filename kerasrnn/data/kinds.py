@@ -53,10 +53,11 @@ class Format(NamedTuple):
     ``"table"``, whose columns say it. read: from a path to ``Arrays`` (sequences), from a path and
     an encoding to ``TextParts`` (texts), from a path and a column to (tokens, labels) of each
     sentence, or from a path to pieces of text; None where no file holds all. read_inputs: from a
-    path to sequences to predict and their lengths. folder: the names of files that mark a folder
+    path to ``Sequences`` to predict or score. folder: the names of files that mark a folder
     of it. read_folder: from such a folder to what ``read`` gives. holds: whether a file so named,
     or where ``folder`` is None a folder, is of the format by what is in it; None where the name
-    says enough.
+    says enough. has_targets: whether a file or folder of it has numbers to predict instead of
+    labels; None where none has.
     """
 
     said: str
@@ -67,6 +68,7 @@ class Format(NamedTuple):
     folder: str | None = None
     read_folder: Callable | None = None
     holds: Callable[[Path], object] | None = None
+    has_targets: Callable[[Path], bool] | None = None
 
 
 def _has_columns_of_labels(path):
@@ -85,17 +87,20 @@ def _has_columns(path):
 
 FORMATS = (
     Format(
-        *(".ts of the UEA archive", "*.ts", "sequences", ts.read_dataset, ts.read_inputs),
+        *(".ts of the UEA archive", "*.ts", "sequences", ts.read_dataset, ts.read_ts),
         *("*_TRAIN.ts", ts.read_folder),
+        has_targets=ts.has_targets,
     ),
     Format(
-        *(".arff of the UEA archive", "*.arff", "sequences", arff.read_dataset, arff.read_inputs),
+        *(".arff of the UEA archive", "*.arff", "sequences", arff.read_dataset, arff.read_arff),
         *("*_TRAIN.arff", arff.read_folder),
+        has_targets=arff.has_targets,
     ),
     Format(
         *("NumPy's .npz or .npy", "*.np[yz]", "sequences"),
         *(numpy_arrays.read_dataset, numpy_arrays.read_inputs),
         *("*.npy", numpy_arrays.read_folder),
+        has_targets=numpy_arrays.has_targets,
     ),
     Format("CoNLL-U", "*.conllu", "sentences", conll.read_conllu, folder="*.conllu"),
     Format("CoNLL columns", "*.conll", "sentences", conll.read_conll, folder="*.conll"),
@@ -105,7 +110,7 @@ FORMATS = (
     ),
     Format(
         *("text of the UCR archive", "*.t[sx][vt]", "sequences", ucr.read_dataset),
-        *(ucr.read_inputs, "*_TRAIN.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
+        *(ucr.read_ucr, "*_TRAIN.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
     ),
     Format(
         *("labelled texts", "*", "texts", labelled_texts.read_dataset),
@@ -150,7 +155,10 @@ def kind_of(
     source = os.fspath(source)
     if source in NAMES or source == "-":
         return NAMES.get(source, "text")
-    kind = format_of(source).kind
+    found = format_of(source)
+    kind = found.kind
+    if kind == "sequences" and _has_targets(found, Path(source)):
+        return "numbers"
     if kind == "table":
         from kerasrnn.data.sources import layout_of
 
@@ -158,6 +166,13 @@ def kind_of(
     if kind == "text" and not os.path.isdir(source):
         check_is_prose(source)
     return kind
+
+
+def _has_targets(found, path):
+    try:
+        return found.has_targets is not None and found.has_targets(path)
+    except InputError:
+        return False  # who reads it says what is wrong
 
 
 def format_of(source: str | os.PathLike) -> Format:

@@ -225,14 +225,29 @@ def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndar
     >>> x.shape, lengths
     ((360, 8, 8), None)
     """
-    given = os.fspath(name_or_path)
-    if given in _NAMES or os.path.isdir(given):
-        test = load_dataset(given, validation_split=0).test
-        return test.x, test.lengths
-    check_exists(given, _NAMES)
-    found = file_format(given)
+    found = read_sequences(os.fspath(name_or_path))
+    return found.x, found.lengths
+
+
+def read_sequences(source: str) -> Sequences:
+    """As ``load_sequences``, with y where the source has it: labels, or numbers to predict.
+
+    Raises ``InputError``.
+    """
+    if source in _NAMES or os.path.isdir(source):
+        data = load_dataset(source, validation_split=0)
+        part, names = data.test, np.array(data.labels + data.unseen_labels)
+        return Sequences(part.x, names[part.y] if data.labels else part.y, part.lengths)
+    check_exists(source, _NAMES)
+    found = file_format(source)
     read = found.read_inputs if found and found.read_inputs else idx.read_inputs
-    return check_sequences(*read(Path(given)), given, "input")
+    x, y, lengths = read(Path(source))
+    x, lengths = check_sequences(x, lengths, source, "input")
+    if y is not None and len(y) != len(x):
+        raise InputError(
+            "sequences and targets differ in number", where=source, found=f"{len(x)} and {len(y)}"
+        )
+    return Sequences(x, y, lengths)
 
 
 def dataset_of(arrays: Arrays, given: str, options: dict) -> Dataset:

@@ -151,7 +151,7 @@ vocabulary, 2 labels
             InputError: as of ``from_lists``.
         """
         _check(found.parts, options, where)
-        labels, unseen, y, several = _encode_labels(found.parts, where)
+        labels, unseen, y, several = _encode_labels(found.parts, options["multi_label"], where)
         training = found.parts["training"].texts
         level = options["level"] or _level_of(training)
         known = {}  # the number of each token of all parts
@@ -177,7 +177,8 @@ vocabulary, 2 labels
         data = cls(
             *(found.name, source, labels, vocabulary),
             *(parts["training"], parts.get("validation"), parts["test"]),
-            *(options | resolved, truncated, unseen, found.reading),
+            *(options | resolved, truncated, unseen),
+            found.reading | ({"separator": separator} if several else {}),
         )
         warn_of_unseen_labels(data, where)
         if truncated and not options["max_length"]:
@@ -297,9 +298,16 @@ def _within(lengths):
     return np.arange(lengths.sum(dtype="int64")) - np.repeat(starts_of(lengths), lengths)
 
 
-def _encode_labels(parts, where):
+def _encode_labels(parts, separator, where):
     """Labels, unseen labels, the targets of each part, and whether a text may have several."""
     given = {part: labels for part, (_, labels) in parts.items()}
+    if isinstance(given["training"][0], str) and separator:
+        given = {
+            part: [
+                [label for one in row.split(separator) if (label := one.strip())] for row in rows
+            ]
+            for part, rows in given.items()
+        }
     if not isinstance(given["training"][0], (list, tuple, set, frozenset)):
         y = {part: np.asarray(labels) for part, labels in given.items()}
         return *encode_labels(y, None, where), False

@@ -112,6 +112,21 @@ def regular(
     return filled, all_times
 
 
+def iso_times(times: np.ndarray) -> list:
+    """Times as ISO has them, without the parts that are the same in all; numbers as they are.
+
+    >>> iso_times(np.array(["1949-01", "1949-02"], "M8[us]"))
+    ['1949-01', '1949-02']
+    """
+    if times.dtype.kind != "M":
+        return times.tolist()
+    for unit in ("M", "D", "m", "s"):
+        shorter = times.astype(f"M8[{unit}]")
+        if (shorter == times).all() and (unit != "M" or len(times) > 1):
+            return np.datetime_as_string(shorter).tolist()
+    return np.datetime_as_string(times).tolist()
+
+
 def calendar_names(step: Step | None, rows: int) -> tuple[str, ...]:
     """The cycles of the calendar that that many rows see twice, in steps of a quarter or less.
 

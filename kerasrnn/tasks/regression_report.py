@@ -30,7 +30,10 @@ def unit_of(data: Dataset | Series) -> np.ndarray:
 
 def measure(regressor, data: Dataset | Series, part) -> dict[str, float]:
     """The loss of a part, and the metrics of what is predicted for it."""
-    y, found = _predictions(regressor, part)
+    return _measured(regressor, data, *_predictions(regressor, part))
+
+
+def _measured(regressor, data, y, found):
     scale = data.scale if isinstance(data, Series) else None
     loss = layers.ScaledError(unit_of(data).tolist(), regressor.quantiles)
     metrics = regression.regression_metrics(y, _middle(regressor, found), scale)
@@ -43,7 +46,8 @@ def report_numbers(regressor, data: Dataset, folder: Path) -> dict:
     mean = np.broadcast_to(data.train.y.mean(0), y.shape)
     ridge = regression.ridge(_summary(data.train), data.train.y)
     baselines = {"mean": mean, "ridge": ridge(_summary(data.test))}
-    return _report(regressor, None, y, found, baselines, folder)
+    metrics = _report(regressor, None, y, found, baselines, folder)
+    return metrics | {"test": _measured(regressor, data, y, found)}
 
 
 def report_series(regressor, data: Series, folder: Path) -> dict:
@@ -51,6 +55,7 @@ def report_series(regressor, data: Series, folder: Path) -> dict:
     y, found = _predictions(regressor, data.test)
     baselines = forecast_baselines(data)
     metrics = _report(regressor, data.scale, y, found, baselines, folder)
+    metrics["test"] = _measured(regressor, data, y, found)
     if data.options.get("backtest"):
         metrics["backtest"] = _backtest(data, y, _middle(regressor, found))
     window = data.test.origins[-1] + np.arange(-2 * data.window, data.horizon)

@@ -18,6 +18,7 @@ from kerasrnn.data.readers import Rows, TextParts, TimeSeries
 from kerasrnn.data.sequences import Dataset, dataset_of
 from kerasrnn.data.series import Series
 from kerasrnn.data.sources import read_by_options, source_of
+from kerasrnn.data.times import iso_times
 from kerasrnn.data.windows import SeriesBatches, WindowFormat
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
@@ -39,6 +40,7 @@ from kerasrnn.tasks.regression_report import (
 )
 
 _FILE = "targets.json"
+_SAID = ("targets", "quantiles", "format")  # of the numbers, in the reading of an export
 _MOST_WINDOWS = 1 << 12  # of an epoch
 
 
@@ -176,7 +178,7 @@ def _from_json(said, where):
 
 class _ExportedRegressor(Regressor):
     def __init__(self, export):
-        said = export.reading("targets", "quantiles", "format")
+        said = export.reading(*_SAID)
         self.targets, self.format = _from_json(said, export)
         self.quantiles = tuple(said["quantiles"])
         self._shapes = {name: tuple(of["shape"][1:]) for name, of in export.inputs().items()}
@@ -259,7 +261,7 @@ class RegressorTask(base.Task):
     ) -> base.Predictions:
         def parts():
             for source in inputs:
-                yield from read_inputs(source, predictor.reading, encoding)
+                yield from read_inputs(source, _columns(predictor), encoding)
 
         if predictor.format is not None:
             return _forecasts(predictor, (rows for part in parts() for rows in part.inputs))
@@ -277,7 +279,7 @@ class RegressorTask(base.Task):
     def score(
         self, predictor: Regressor, source: str, folder: Path | None, encoding: str | None
     ) -> dict:
-        parts = read_inputs(source, predictor.reading, encoding)
+        parts = read_inputs(source, _columns(predictor), encoding)
         return score(predictor, parts, source, folder)
 
     def servable(self, predictor: Regressor) -> Servable:
@@ -303,6 +305,11 @@ class RegressorTask(base.Task):
 
 
 TASK = RegressorTask()
+
+
+def _columns(predictor):
+    """What the columns of a file mean; an export says beside that what its numbers do."""
+    return {name: role for name, role in predictor.reading.items() if name not in _SAID}
 
 
 def _regressor(model, data):
@@ -345,9 +352,10 @@ def _build_forecaster(data, options):
     kernel, bias = linear.kernel, linear.bias
     levels = options["quantiles"]
     if levels:
-        # the middle forecast, and beside it how far its errors on later windows reached
+        # around the forecast, as far as its errors on later windows lay from their median
         kernel = np.repeat(kernel, len(levels), axis=1)
-        spread = np.quantile(linear.residuals, levels, axis=0)
+        errors = linear.residuals - np.median(linear.residuals, axis=0)
+        spread = np.quantile(errors, levels, axis=0)
         bias = (bias[:, None] + spread.reshape(len(levels), -1).T).ravel()
     layer = model.get_layer("linear")
     layer.set_weights([kernel, bias])
@@ -357,6 +365,7 @@ def _build_forecaster(data, options):
 
 def _named(predictor, found):
     """Predictions (n, targets) or (n, targets, levels) as columns of a table."""
+    found = np.vectorize(lambda value: float(f"{value:.7g}"), otypes=["f8"])(found)  # as float32
     if not predictor.quantiles:
         return dict(zip(predictor.targets, found.T.tolist(), strict=True))
     return {
@@ -372,7 +381,7 @@ def _forecasts(predictor, every):
     def columns(answer):
         _, found = answer
         steps = predictor.format.horizon
-        times = range(1, steps + 1) if found.times is None else found.times.tolist()
+        times = range(1, steps + 1) if found.times is None else iso_times(found.times)
         kept = {"id": [found.id] * steps} if found.id else {}
         time = predictor.reading.get("time", "step" if found.times is None else "time")
         return kept | {time: list(times)} | _named(predictor, found.values)
@@ -405,7 +414,7 @@ def _example(model):
         values = rng.normal(size=(rows, *(size or 6 for size in x.shape[1:])))
         layer = names.get(layer_of[x.name])
         if layer is not None:
-            values = values * np.sqrt(layer.variance) + layer.mean
+            values = values * np.sqrt(np.asarray(layer.variance)) + np.asarray(layer.mean)
         if "logarithm" in names and x.name == "x":
             chosen = names["logarithm"].columns
             values[:, :, chosen] = np.exp(values[:, :, chosen])

@@ -13,6 +13,7 @@ from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.data.readers.part_files import (
     files_of_folder,
     files_of_parts,
+    head_of,
     numbers,
     pad_sequences,
     read_parts,
@@ -93,10 +94,12 @@ def read_folder(folder: Path) -> Arrays:
     return read_parts(files_of_folder(folder, "*.arff"), _read_labelled)
 
 
-def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The sequences of an .arff file, to predict, and their lengths or None."""
-    found = read_arff(path)
-    return found.x, found.lengths
+def has_targets(path: Path) -> bool:
+    """Whether an .arff file, or that of a folder, has numbers to predict. Its head is read."""
+    path = files_of_folder(path, "*.arff")["training"] if path.is_dir() else path
+    lines = [line.strip() for line in head_of(path, 1 << 22)]
+    lines = ((number, line) for number, line in enumerate(lines, 1) if line[0] != "%")
+    return _read_header(lines, path).numeric
 
 
 def _read_header(lines, path):

@@ -145,7 +145,7 @@ def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dia
         best = ("\t", False)
     elif scores[best][1] == 0:
         tabs = path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
-        best = ("\t" if tabs else ",", best[1])
+        best = ("\t" if tabs else ",", True)
     rows = first_rows(head, shape_of(*best))
     if header is None:
         header = has_header(rows)
@@ -157,12 +157,16 @@ def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
 
     Raises ``InputError`` where two columns have one name.
     """
-    rows = first_rows(head, shape_of(dialect.separator, dialect.quoted))
-    if len(rows[0]) > _COLUMNS:
-        found = f"{len(rows[0]):,} columns"
+    shape = shape_of(dialect.separator, dialect.quoted)
+    start, end = next(shape.rows(head))
+    first = shape.fields(head[start:end])
+    if len(first) > _COLUMNS:
+        found = f"{len(first):,} columns"
         raise InputError("too many columns", where=path, found=found, expected=f"{_COLUMNS:,}")
-    names = [name.strip() if dialect.header else "" for name in rows[0]]
-    names = [name or str(place) for place, name in enumerate(names, 1)]
+    names = [name.strip() if dialect.header else "" for name in first]
+    for place, name in enumerate(names, 1):
+        if not name:
+            names[place - 1] = f"column {place}" if str(place) in names else str(place)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError("two columns of one name", where=path, found=repr(twice))
@@ -258,10 +262,12 @@ def first_rows(head: bytes, shape: Shape) -> list[list[str]]:
 def _notation(rows):
     """How numbers are written; ``.`` is the decimal mark unless only ``,`` can be."""
     fields = [field.strip() for row in rows for field in row if "," in field or "." in field]
-    marks = {
-        mark
-        for mark in (",", ".")
-        if any(map(_DECIMAL[mark].fullmatch, fields)) or any(map(_GROUPED[mark].fullmatch, fields))
-    }
+    marks = {mark for mark in (",", ".") if any(_has_decimal(field, mark) for field in fields)}
     decimal = "," if marks == {","} else "."
     return Notation(decimal, any(map(_GROUPED[decimal].fullmatch, fields)))
+
+
+def _has_decimal(field, mark):
+    """Whether a mark in a field can only be that of a fraction."""
+    grouped = mark in field and _GROUPED[mark].fullmatch(field)
+    return bool(grouped or _DECIMAL[mark].fullmatch(field))

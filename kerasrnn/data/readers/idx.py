@@ -111,9 +111,9 @@ def read_folder(folder: Path) -> Arrays:
     return Arrays(folder.resolve().name, parts, axes=AXES, one_scale=True)
 
 
-def read_inputs(path: Path) -> tuple[np.ndarray, None]:
+def read_inputs(path: Path) -> Sequences:
     """The images of an IDX file, to predict. Raises ``InputError``."""
-    return read_idx(path, "images"), None
+    return Sequences(read_idx(path, "images"))
 
 
 def _read_header(file, path):

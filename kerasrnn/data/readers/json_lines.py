@@ -18,7 +18,7 @@ from kerasrnn.data.readers.text_files import read_pieces, read_text
 from kerasrnn.errors import InputError
 
 LONGEST = 1 << 26  # characters of a line, or of a whole list
-_ROWS = 10_000  # that tell columns and their types; also of a batch
+_ROWS, _SIZE = 10_000, 1 << 24  # of a batch, and characters; the first tells columns and types
 _EXACT = 1 << 53  # whole numbers up to here are exact as float64
 _SPACE = re.compile(r"[ \t\r\n]*+")
 
@@ -31,8 +31,8 @@ class JsonLines:
 
     def __init__(self, path: Path, encoding: str | None):
         self.path, self.encoding = path, encoding
-        head = list(itertools.islice(self._objects(), _ROWS))
-        if not head:
+        head = next(self._blocks(), None)
+        if head is None:
             raise InputError("an empty table", where=path)
         self._types = _types(head)
         self.nested = tuple(key for key, kind in self._types.items() if kind is None)
@@ -41,25 +41,33 @@ class JsonLines:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of columns; a key that an object has not is null."""
-        types = {column: self._types[column] for column in columns}
-        objects = self._objects()
         known = {*self._types}
-        while rows := list(itertools.islice(objects, _ROWS)):
+        for rows in self._blocks():
             for line, row in rows:
                 if not row.keys() <= known:
                     late = next(key for key in row if key not in known)
                     known.add(late)
-                    place = f"{self.path}:{line}"
-                    warnings.warn(
-                        f"{place}: the key {late!r} is left out, as it comes late", stacklevel=2
-                    )
-            arrays = [_array(rows, key, kind, self.path) for key, kind in types.items()]
-            yield pa.record_batch(arrays, names=list(types))
+                    text = f"{self.path}:{line}: the key {late!r} is left out, as it comes late"
+                    warnings.warn(text, stacklevel=2)
+            arrays = [_array(rows, key, self._types[key], self.path) for key in columns]
+            yield pa.record_batch(arrays, names=list(columns))
 
     def line(self, row: int) -> str:
         """``path:line`` of a row."""
         found = next(itertools.islice(self._objects(), row, None), None)
         return f"{self.path}:{found[0]}" if found else str(self.path)
+
+    def _blocks(self):
+        """Lists of rows, each the number of its line and its object."""
+        block, size = [], 0
+        for line, row, length in self._objects():
+            block.append((line, row))
+            size += length
+            if len(block) == _ROWS or size > _SIZE:
+                yield block
+                block, size = [], 0
+        if block:
+            yield block
 
     def _is_list(self):
         for piece in read_pieces(self.path, 1 << 16, encoding=self.encoding):
@@ -68,14 +76,14 @@ class JsonLines:
         return False
 
     def _objects(self):
-        """The number of the line and the object of each row."""
+        """The number of the line of each row, its object, and the characters of that."""
         rows = self._of_list() if self._is_list() else self._of_lines()
-        for line, value in rows:
+        for line, value, length in rows:
             if not isinstance(value, dict):
                 found = type(value).__name__
                 where = f"{self.path}:{line}"
                 raise InputError("no JSON object", where=where, found=f"a {found}")
-            yield line, value
+            yield line, value, length
 
     def _of_lines(self):
         for number, line in _lines(self.path, self.encoding):
@@ -84,7 +92,7 @@ class JsonLines:
                 if rest := line[end:].strip(" \t\r\n"):
                     where = f"{self.path}:{number}"
                     raise InputError("text after a JSON object", where=where, found=rest[:40])
-                yield number, value
+                yield number, value, len(line)
 
     def _of_list(self):
         text = self._whole()
@@ -102,7 +110,7 @@ class JsonLines:
                 space = _SPACE.match(text, at + 1).end()
                 at, line = space, line + text.count("\n", at, space)
             value, end = _decode(text, at, self.path, line)
-            yield line, value
+            yield line, value, end - at
             line += text.count("\n", at, end)
             at, first = end, False
         rest = _SPACE.match(text, at + 1).end()

@@ -18,8 +18,12 @@ _ROLES = ("x", "y", "lengths", "labels", "targets")
 _ZIP, _NPY = (b"PK\x03\x04", b"PK\x05\x06"), b"\x93NUMPY"
 
 
-def read_numpy(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_numpy(
+    path: str | os.PathLike, roles: tuple[str, ...] | None = None
+) -> dict[str, np.ndarray]:
     """Every array of an .npz archive, or the one of an .npy file under the name ``x``.
+
+    roles: of the arrays of an archive only those called so, such as ``("y",)``.
 
     Pickled objects are refused, and archives that would unpack to more than the memory.
 
@@ -39,7 +43,11 @@ def read_numpy(path: str | os.PathLike) -> dict[str, np.ndarray]:
             content = np.load(file, allow_pickle=False)
             if isinstance(content, np.ndarray):
                 return {"x": content}
-            return {name: content[name] for name in content.files}
+            return {
+                name: content[name]
+                for name in content.files
+                if roles is None or (_role(name) or "-")[0] in roles
+            }
     except InputError:
         raise
     except Exception as error:  # zipfile and NumPy raise a dozen kinds for damaged bytes
@@ -88,8 +96,12 @@ def read_folder(folder: Path) -> Arrays:
     return _arrays(found, folder, folder.resolve().name)
 
 
-def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The sequences of an .npz or .npy file, to predict, and their lengths or None."""
+def read_inputs(path: Path) -> Sequences:
+    """The sequences of an .npz or .npy file: those of the test part, or else all.
+
+    y are labels as they are, names where there are ``labels``, or numbers that are to be
+    predicted. Raises ``InputError``.
+    """
     arrays = read_numpy(path)
     found = _by_role(arrays, path)
     part = "test" if ("x", "test") in found else "training"
@@ -97,7 +109,25 @@ def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise InputError(
             "no sequences in the file", where=path, found=_names(arrays), expected="an array x"
         )
-    return found["x", part], found.get(("lengths", part))
+    y, labels = found.get(("y", part)), found.get(("labels", "training"))
+    if y is not None and labels is not None and y.dtype.kind in "iu" and y.size:
+        if y.min() < 0 or y.max() >= labels.size:
+            raise InputError("a label outside the classes", where=path, found=y.max())
+        y = labels.ravel()[y]
+    elif y is not None and y.dtype.kind == "f" and ("targets", "training") not in found:
+        y = y if _is_number(y) else y.astype(int)
+    return Sequences(found["x", part], y, found.get(("lengths", part)))
+
+
+def has_targets(path: Path) -> bool:
+    """Whether an .npz file or a folder of .npy files has numbers to predict. Only y is read."""
+    if path.suffix.lower() == ".npy":
+        path = path.parent
+    if path.is_dir():
+        files = [file for file in path.iterdir() if (_role(file.stem) or "-")[0] == "y"]
+        return any(_is_number(read_numpy(file)["x"]) for file in files if is_named(file, "*.npy"))
+    found = _by_role(read_numpy(path, ("y", "targets")), path)
+    return any(role == "targets" or _is_number(array) for (role, _), array in found.items())
 
 
 def _arrays(arrays, where, name):

@@ -13,7 +13,7 @@ from kerasrnn.data.readers.columns import Notation
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
-_ROWS = 1 << 14  # of a batch
+_ROWS, _SIZE = 1 << 14, 1 << 24  # of a batch, and bytes
 
 
 class Parquet:
@@ -37,7 +37,10 @@ class Parquet:
         """Batches of columns, of the types in the file; dictionaries become their values."""
         with self._file() as file:
             wanted = list(columns) or list(self.columns[:1])
-            for batch in file.iter_batches(_ROWS, columns=wanted, use_threads=False):
+            groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+            largest = max((g.total_byte_size // max(g.num_rows, 1) for g in groups), default=0)
+            rows = max(1, min(_ROWS, _SIZE // max(largest, 1)))
+            for batch in file.iter_batches(rows, columns=wanted, use_threads=False):
                 batch = batch.select(list(columns))
                 yield pa.record_batch(
                     [_plain(array) for array in batch.columns], names=batch.schema.names

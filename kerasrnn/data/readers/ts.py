@@ -14,6 +14,7 @@ from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.data.readers.part_files import (
     files_of_folder,
     files_of_parts,
+    head_of,
     numbers,
     pad_sequences,
     read_parts,
@@ -76,10 +77,10 @@ def read_folder(folder: Path) -> Arrays:
     return read_parts(files_of_folder(folder, "*.ts"), _read_labelled)
 
 
-def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The sequences of a .ts file, to predict, and their lengths or None."""
-    found = read_ts(path)
-    return found.x, found.lengths
+def has_targets(path: Path) -> bool:
+    """Whether a .ts file, or that of a folder, has numbers to predict. Its head is read."""
+    path = files_of_folder(path, "*.ts")["training"] if path.is_dir() else path
+    return any(line.lower().split()[:2] == ["@targetlabel", "true"] for line in head_of(path))
 
 
 def _read_header(lines, path):

@@ -103,12 +103,6 @@ def read_folder(folder: Path) -> Arrays:
     return read_parts(files_of_folder(folder, *PATTERNS), read_ucr)
 
 
-def read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The sequences of a file, to predict, and their lengths or None; labels are passed over."""
-    found = read_ucr(path)
-    return found.x, found.lengths
-
-
 def _separator(line):
     return "\t" if "\t" in line.strip() else "," if "," in line else None
 
