@@ -362,6 +362,18 @@ def test_a_misspelt_column_has_its_neighbour():
         Roles(text="Reveiw").resolve(("review", "label"), "a.csv")
 
 
+def test_data_is_loaded_in_python_with_the_options_that_a_run_keeps(tmp_path):
+    from kerasrnn import load_series, load_texts
+
+    texts = load_texts(write(tmp_path / "a.csv", REVIEWS), roles=Roles(label="sentiment"))
+    assert texts.labels == ("nnn", "ppp") and texts.options["label"] == "sentiment"
+    path = write(tmp_path / "b.csv", STEPS)
+    series = load_series(path, roles=Roles(target="x"), horizon=1, window=2)
+    assert series.targets == ("x",) and series.source == str(path)
+    with pytest.raises(InputError, match="no labelled texts"):
+        load_texts(write(tmp_path / "c.csv", WIDE))
+
+
 cells = st.sampled_from(["", "a", "b c d", "1", "2", "3.5", "-1e3", "2020-01-01", "NaN", "?", "x1"])
 names = st.sampled_from(["id", "time", "label", "y", "text", "t0", "t1", "t2", "t3", "split", "é"])
 
