@@ -131,6 +131,13 @@ def test_a_step_that_never_changes_is_a_step(tmp_path):
     assert layout(bare).reading["features"] == [str(i) for i in range(2, 11)]
 
 
+def test_a_word_among_numbers_is_named_and_does_not_make_them_texts(tmp_path):
+    rows = [[*row] for row in WIDE]
+    rows[5][3] = "broken"
+    with pytest.raises(InputError, match=r"a.csv:6: .*'broken'"):
+        read_source(write(tmp_path / "a.csv", rows))
+
+
 def test_semicolons_and_decimal_commas(tmp_path):
     rows = [[cell.replace(".", ",") for cell in row] for row in WIDE]
     path = write(tmp_path / "a.csv", rows, ";")
@@ -155,6 +162,12 @@ def test_a_step_a_row(tmp_path):
     numbers = [[*row[:4], "age" if row[0] == "case" else f"{int(row[0])}.5"] for row in STEPS]
     path = write(tmp_path / "numbers.csv", numbers)
     assert found(path) == ("long", "numbers", {"id": "case", "time": "when", "target": ["age"]})
+
+
+def test_sequences_longer_than_the_first_rows_that_are_looked_at(tmp_path):
+    rows = [[str(i), *values(1), "ab"[i % 2]] for i in range(4) for _ in range(12_000)]
+    path = write(tmp_path / "a.csv", [["sensor", "x", "state"], *rows])
+    assert found(path) == ("long", "sequences", {"id": "sensor", "label": "state"})
 
 
 def test_rows_of_an_id_in_any_order_are_the_same_sequences(tmp_path):
@@ -263,6 +276,7 @@ def test_what_no_task_does_is_named(tmp_path):
     path = write(tmp_path / "a.csv", REVIEWS)
     for roles, message in (
         ({"text": "review", "target": "sentiment"}, "numbers to predict from texts"),
+        ({"target": "sentiment"}, "numbers to predict from texts"),
         ({"label": "sentiment", "target": "sentiment"}, "either --label, .* or --target"),
     ):
         with pytest.raises(InputError, match=message):
