@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ class Group(click.Group):
 
     def invoke(self, ctx):
         warnings.showwarning = _show_warning
+        if sys.stderr.isatty():
+            _show_progress()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -89,6 +92,17 @@ def _show_warning(message, category, filename, *_):
     """A warning of ours as one line; those of libraries are for their developers."""
     if "kerasrnn" in Path(filename).parts and not is_quiet():
         click.echo(f"kerasrnn: {message}", err=True)
+
+
+def _show_progress():
+    """Show what the log says of work that takes its time, on one line of the terminal."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.terminator = "\r"
+    handler.setFormatter(logging.Formatter("\x1b[K%(message)s"))
+    handler.addFilter(lambda record: not is_quiet())
+    log = logging.getLogger("kerasrnn")
+    log.setLevel(logging.INFO)
+    log.handlers = [handler]
 
 
 class GroupedOption(click.Option):

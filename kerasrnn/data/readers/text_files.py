@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import logging
 import os
 import sys
 import zlib
@@ -14,7 +15,9 @@ from contextlib import contextmanager
 from kerasrnn.errors import InputError, memory_limit
 from kerasrnn.files import check_regular
 
+_log = logging.getLogger(__name__)
 _PIECE = 1 << 24  # bytes that are read at once
+_LARGE = 1 << 26  # bytes of a file whose reading takes its time
 _MARKS = {  # byte order marks, the longer first, and what they say
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -52,7 +55,7 @@ def read_pieces(
     """As ``read_text``, with line ends as they are."""
     where = path if where is None else where
     with _open(path, where) as file:
-        yield from _decode(file, chunk_size, where, encoding)
+        yield from _reported(_decode(file, chunk_size, where, encoding), file, where)
 
 
 def read_lines(
@@ -103,6 +106,20 @@ def _open(path, where):
         raise InputError("a damaged gzip file", where=where, found=error) from error
     except OSError as error:
         raise InputError(f"cannot read {path}", found=error.strerror) from error
+
+
+def _reported(pieces, file, where):
+    """The pieces; of a large file the log says how far it was read."""
+    raw = getattr(file, "fileobj", file)
+    size, said = os.fstat(raw.fileno()).st_size, None
+    for piece in pieces:
+        percent = 100 * raw.tell() // max(size, 1)
+        if size > _LARGE and percent != said:
+            said = percent
+            _log.info("reading %s: %d %%", where, percent)
+        yield piece
+    if said is not None:
+        _log.info("")  # a terminal's line is empty again
 
 
 def _with_newlines(pieces):
