@@ -131,6 +131,13 @@ def test_a_step_that_never_changes_is_a_step(tmp_path):
     assert layout(bare).reading["features"] == [str(i) for i in range(2, 11)]
 
 
+def test_a_word_among_numbers_is_named_and_does_not_make_them_texts(tmp_path):
+    rows = [[*row] for row in WIDE]
+    rows[5][3] = "broken"
+    with pytest.raises(InputError, match=r"a.csv:6: .*'broken'"):
+        read_source(write(tmp_path / "a.csv", rows))
+
+
 def test_semicolons_and_decimal_commas(tmp_path):
     rows = [[cell.replace(".", ",") for cell in row] for row in WIDE]
     path = write(tmp_path / "a.csv", rows, ";")
@@ -155,6 +162,12 @@ def test_a_step_a_row(tmp_path):
     numbers = [[*row[:4], "age" if row[0] == "case" else f"{int(row[0])}.5"] for row in STEPS]
     path = write(tmp_path / "numbers.csv", numbers)
     assert found(path) == ("long", "numbers", {"id": "case", "time": "when", "target": ["age"]})
+
+
+def test_sequences_longer_than_the_first_rows_that_are_looked_at(tmp_path):
+    rows = [[str(i), *values(1), "ab"[i % 2]] for i in range(4) for _ in range(12_000)]
+    path = write(tmp_path / "a.csv", [["sensor", "x", "state"], *rows])
+    assert found(path) == ("long", "sequences", {"id": "sensor", "label": "state"})
 
 
 def test_rows_of_an_id_in_any_order_are_the_same_sequences(tmp_path):
@@ -263,6 +276,7 @@ def test_what_no_task_does_is_named(tmp_path):
     path = write(tmp_path / "a.csv", REVIEWS)
     for roles, message in (
         ({"text": "review", "target": "sentiment"}, "numbers to predict from texts"),
+        ({"target": "sentiment"}, "numbers to predict from texts"),
         ({"label": "sentiment", "target": "sentiment"}, "either --label, .* or --target"),
     ):
         with pytest.raises(InputError, match=message):
@@ -360,3 +374,37 @@ def test_an_unknown_column_is_named_with_all_there_are(name):
 def test_a_misspelt_column_has_its_neighbour():
     with pytest.raises(InputError, match="expected one of review, label; did you mean 'review'?"):
         Roles(text="Reveiw").resolve(("review", "label"), "a.csv")
+
+
+def test_data_is_loaded_in_python_with_the_options_that_a_run_keeps(tmp_path):
+    from kerasrnn import load_series, load_texts
+
+    texts = load_texts(write(tmp_path / "a.csv", REVIEWS), roles=Roles(label="sentiment"))
+    assert texts.labels == ("nnn", "ppp") and texts.options["label"] == "sentiment"
+    path = write(tmp_path / "b.csv", STEPS)
+    series = load_series(path, roles=Roles(target="x"), horizon=1, window=2)
+    assert series.targets == ("x",) and series.source == str(path)
+    with pytest.raises(InputError, match="no labelled texts"):
+        load_texts(write(tmp_path / "c.csv", WIDE))
+
+
+cells = st.sampled_from(["", "a", "b c d", "1", "2", "3.5", "-1e3", "2020-01-01", "NaN", "?", "x1"])
+names = st.sampled_from(["id", "time", "label", "y", "text", "t0", "t1", "t2", "t3", "split", "é"])
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(names, min_size=1, max_size=6, unique=True), st.data())
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_any_table_is_read_or_refused_with_a_reason(tmp_path, head, data):
+    from kerasrnn.data.inspection import inspect_source
+
+    row = st.lists(cells, min_size=len(head), max_size=len(head))
+    columns = [data.draw(st.lists(cells, min_size=1, max_size=3)) for _ in head]
+    some = [[data.draw(st.sampled_from(column)) for column in columns] for _ in range(12)]
+    path = write(tmp_path / "a.csv", [head, *some, *data.draw(st.lists(row, max_size=3))])
+    roles = Roles(**{"label": head[-1]} if data.draw(st.booleans()) else {})
+    for read in (read_source, inspect_source):
+        try:
+            read(path, roles=roles)
+        except InputError as error:
+            assert str(error).startswith(str(path))

@@ -13,6 +13,8 @@ from kerasrnn.errors import InputError
 
 _ROWS = 10_000  # that are looked at
 _CELLS = 4_000_000  # that are looked at, at most
+_MOST = 0.9  # of the values of a column that are of one kind
+_MOST_WORDS = 20  # that may stand among numbers as classes do
 _SHOWN = 1000  # distinct values of a column that are kept
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?")
 
@@ -54,7 +56,8 @@ class Head:
         self.table, self.head = table, table.head(most)
         self.rows = self.head.num_rows
         self.columns = {name: self._column(self.head, name) for name in table.columns}
-        if self.rows == most:
+        self.whole = self.rows < most  # there are no other rows
+        if not self.whole:
             self._look_further()
 
     def repeats(self, *names: str) -> bool:
@@ -63,10 +66,12 @@ class Head:
 
     def constant_within(self, id: str, name: str) -> bool:
         """Whether a column has one value in all rows of an id."""
-        return len(np.unique(self._codes(id, name))) == len(np.unique(self._codes(id)))
+        ids, values = self._codes(id), self._ids[name]
+        firsts = np.unique(ids, return_index=True)[1]
+        return bool((values == values[firsts][ids]).all())
 
     def _codes(self, *names):
-        """An integer for each row, the same where all these columns are the same."""
+        """An integer for each row, from 0, the same where all these columns are the same."""
         codes = np.zeros(self.rows, "int64")
         for name in names:
             ids = self._ids[name]
@@ -75,7 +80,12 @@ class Head:
 
     @cached_property
     def _ids(self):
-        return _Lazily(lambda name: codes_of(self.table.strings(self.head, name)))
+        return _Lazily(self._codes_of)
+
+    def _codes_of(self, name):
+        if self.columns[name].kind in ("number", "whole"):
+            return np.unique(self.table.numbers(self.head, name), return_inverse=True)[1]
+        return codes_of(self.table.strings(self.head, name))
 
     def _look_further(self):
         """Replace what is said of columns that are constant or empty in the first rows only."""
@@ -157,12 +167,16 @@ def _number_column(name, numbers):
 
 
 def _string_kind(counts, words):
-    """Whether strings are classes, ids or texts, from how often they repeat and their words."""
+    """Whether strings are classes, ids, texts, or numbers with a defect that reading will name."""
     total, distinct = counts.total(), len(counts)
+    if distinct > _MOST_WORDS:
+        numbers = sum(n for value, n in counts.items() if _NUMBER.fullmatch(value.strip()))
+        if numbers > _MOST * total:
+            return "number"
     if words < 5 and distinct <= max(2, total / 2) and distinct < total:
         return "category"
     coded = sum(bool(re.search(r"\d", value)) and " " not in value for value in counts)
-    return "id" if coded > 0.9 * distinct else "text"
+    return "id" if coded > _MOST * distinct else "text"
 
 
 def check_column(name: str, columns: tuple[str, ...], where: str, option: str):

@@ -80,11 +80,7 @@ class Roles:
     def check_together(self, task: str | None, where: str):
         """Raise ``InputError`` for roles of different tasks."""
         if self.text and (self.target or task == "regressor"):
-            raise InputError(
-                "numbers to predict from texts, which no task does",
-                where=where,
-                expected="--label, the class of each text",
-            )
+            raise _no_numbers_of_texts(where)
         if self.label and (self.target or task == "regressor"):
             raise InputError(
                 "a label for a regressor",
@@ -221,6 +217,8 @@ class _Finder:
             return []
         if self.time and not said.time and self.head.repeats(self.time):
             return []
+        if said.target and not self.time and self._of("text"):
+            return []
         alone = len(self.numbers) == 1 and not self._of("text", "category", "id", "time")
         if not self.time and not said.target and not (alone or (self.task and said.features)):
             return []
@@ -236,7 +234,8 @@ class _Finder:
         varying = [name for name in self.numbers if name not in constant]
         if said.target and not set(said.target) <= {*constant}:
             return [self._series(said.target, id)] if futures else []
-        roles = self._asked(constant, self.columns[id].distinct)
+        number = self.columns[id].distinct if self.head.whole else self.head.rows
+        roles = self._asked(constant, number)
         features = said.features or varying
         if roles:
             return [
@@ -386,6 +385,14 @@ def _question(path, readings):
     )
 
 
+def _no_numbers_of_texts(where):
+    return InputError(
+        "numbers to predict from texts, which no task does",
+        where=where,
+        expected="--label, the class of each text",
+    )
+
+
 def _no_reading(head, said):
     """The error where no reading is possible."""
     path, columns = head.table.path, head.columns
@@ -393,7 +400,9 @@ def _no_reading(head, said):
     command = shlex.join(["kerasrnn", "train", str(path)])
     shown = [f"{name} ({_WORDS[column.kind]})" for name, column in [*columns.items()][:12]]
     found = ", ".join(shown) + (", …" if len(columns) > 12 else "")
-    if (texts or said.text) and not said.target:
+    if texts and said.target:
+        return _no_numbers_of_texts(path)
+    if texts or said.text:
         text = shlex.quote(said.text or texts[0])
         return InputError(
             "texts without a column that could be their label",

@@ -14,7 +14,7 @@ from kerasrnn.data.kinds import NAMES, check_exists, file_format
 from kerasrnn.data.parts import ThreeParts, cut_missing, warn_of_unseen_labels
 from kerasrnn.data.readers import Arrays, Sequences, TextParts, idx
 from kerasrnn.data.roles import Roles
-from kerasrnn.data.sources import read_source, source_of
+from kerasrnn.data.sources import options_of, read_source, source_of
 from kerasrnn.data.storage import FileArray, chunks, select
 from kerasrnn.errors import InputError, check_seed, check_split
 
@@ -198,10 +198,7 @@ def load_dataset(
     digits: 1,437 training, 360 test images of 8 rows × 8 columns, 10 labels
     """
     given = os.fspath(name_or_path)
-    columns = {} if roles is None else {k: v for k, v in vars(roles).items() if v is not None}
-    others = {"test": test and os.path.abspath(test), "encoding": encoding}
-    options = {"validation_split": validation_split, "seed": seed} | columns
-    options |= {name: value for name, value in others.items() if value is not None}
+    options = {"validation_split": validation_split, "seed": seed}
     found = read_source(given, roles=roles, test=test, encoding=encoding)
     if not isinstance(found, Arrays):
         raise InputError(
@@ -210,7 +207,7 @@ def load_dataset(
             found="texts" if isinstance(found, TextParts) else "series",
             expected="sequences with a label or number each",
         )
-    return dataset_of(found, given, options)
+    return dataset_of(found, given, options | options_of(roles, test, encoding))
 
 
 def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray | None]:

@@ -78,6 +78,13 @@ def read_by_options(source: str, task: str, options: dict) -> Arrays | TextParts
     )
 
 
+def options_of(roles: Roles | None, test: str | None, encoding: str | None) -> dict:
+    """What ``read_by_options`` reads by, without what is not said."""
+    said = {} if roles is None else dict(vars(roles))
+    said |= {"test": test and os.path.abspath(test), "encoding": encoding}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def source_of(given: str) -> str:
     """A source as a run keeps it: a name of ``NAMES``, or an absolute path."""
     return given if given in NAMES else os.path.abspath(given)
