@@ -19,6 +19,7 @@ from kerasrnn import (
     open_run,
     train,
 )
+from kerasrnn.data.inputs import read_inputs
 from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, sequence_folders, ts, ucr
 from kerasrnn.data.readers.conll import read_conllu
@@ -607,3 +608,19 @@ def test_the_label_column_of_a_run_of_format_2(workplace):
         info = run.info | {"format": 2, "data": {"options": {"column": column}}}
         (run.path / "run.json").write_text(json.dumps(info))
         assert open_run(run.path).info["data"]["options"] == options
+
+
+def test_what_is_to_be_predicted_keeps_its_texts_or_the_names_of_its_files(tmp_path):
+    path = write(tmp_path, a_test="".join(f"__label__a __label__b t{i}\n" for i in range(5)))
+    (part,) = read_inputs(str(path), {"layout": "lines"})
+    assert part.inputs[:2] == ["t0", "t1"] and part.labels == ["a|b"] * 5
+    assert part.rows.column("text").to_pylist() == part.inputs
+    (part,) = read_inputs(str(make_imdb(tmp_path / "imdb")), {"layout": "folders"})
+    assert part.labels == ["neg"] * 3 + ["pos"] * 3
+    assert part.rows.column("file").to_pylist()[3] == "pos/0_5.txt"
+    reading = {"layout": "tables", "features": ["b"]}
+    (part,) = read_inputs(str(make_gestures(tmp_path / "gestures")), reading)
+    assert part.inputs.shape == (12, 4, 1) and part.lengths.tolist() == [3, 4] * 6
+    assert part.labels.tolist()[5:7] == ["rest", "wave"]
+    (part,) = read_inputs(str(tmp_path / "gestures" / "test" / "wave" / "0.csv"), reading)
+    assert part.labels is None and part.rows.column("file").to_pylist() == ["0.csv"]

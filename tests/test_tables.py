@@ -85,13 +85,18 @@ def test_only_the_columns_asked_for_are_read_in_their_order(write):
         ),  # as pandas writes an array
         ("label,1,2,3\nup,.5,.5,.5\n", ("label", "1", "2", "3")),
         (",a\n0,1\n", ("1", "a")),
+        ("0,1,2\n.5,.25,1.0\n", ("0", "1", "2")),
+        ("1,2,3\n5,1,9\n", ("1", "2", "3")),
+        ("up,1,2,3\ndown,5,1,9\nup,1,1,1\n", ("1", "2", "3", "4")),
         ("Smith,English\nBrown,English\nMurphy,Irish\nKelly,Irish\n", ("1", "2")),
         ("Datum;Wert\n01.02.2020;1,5\n", ("Datum", "Wert")),
         ("a\n", ("a",)),
     ],
 )
 def test_a_header_is_found_where_one_is(write, text, names):
-    assert open_table(write(text)).columns == names
+    table = open_table(write(text))
+    assert table.columns == names
+    assert table.head().num_rows == text.count("\n") - table.header
 
 
 def test_a_header_may_be_said_to_be_there_or_not(write):
@@ -294,7 +299,7 @@ def test_text_of_any_encoding_is_read_packed_or_not(write):
         for packed in (data, gzip.compress(data)):
             lines = [line for _, line in read_lines(write(packed), encoding=encoding)]
             assert lines == ["ça…va", "œuf", "", "fin"]
-    assert [*read_lines(write(text))][0] == (1, "ça\u0085va")
+    assert next(iter(read_lines(write(text)))) == (1, "ça\u0085va")
 
 
 def test_text_that_unpacks_beyond_the_memory_is_refused(write, monkeypatch):
@@ -399,13 +404,20 @@ def test_parquet_keeps_types_and_refuses_nested_columns_by_name(tmp_path):
             "price": pa.array(["1.50", None, "2.00"]).cast(pa.decimal128(5, 2)),
             "a.b": [1.5, math.inf, 2],
             "list": [[1], [2], []],
+            "bytes": pa.array([b"up", b"\xc3\xa9", None]),
+            "nan": [math.nan, 1e300, 3],
+            "nothing": pa.nulls(3),
         }
     )
     parquet.write_table(table, path)
     found = open_table(path)
-    assert found.columns == ("word", "when", "day", "price", "a.b") and found.nested == ("list",)
+    assert found.columns == tuple(name for name in table.column_names if name != "list")
+    assert found.nested == ("list",)
     head = found.head()
     assert found.strings(head, "word") == ["up", None, "up"]
+    assert found.strings(head, "bytes") == ["up", "é", None]
+    assert found.strings(head, "nan") == [None, "1e+300", "3"]
+    assert np.isnan(found.numbers(head, "nothing")).all()
     assert found.numbers(head, "price")[[0, 2]].tolist() == [1.5, 2]
     assert times(found, "when") == ["1970-01-01T00:00:00", "1970-01-01T00:00:00", "NaT"]
     assert times(found, "day") == ["1970-01-01T00:00:00", "1970-01-02T00:00:00", "NaT"]

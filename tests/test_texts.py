@@ -21,7 +21,14 @@ from kerasrnn.tasks import task_of
 from kerasrnn.text import tokens_of
 
 GOOD, BAD = "what a GOOD film!", "a bad, bad film"
-TINY = {"units": 4, "embedding_dim": 6, "epochs": 3, "learning_rate": 0.05, "quiet": True}
+TINY = {
+    "units": 4,
+    "embedding_dim": 6,
+    "dropout": 0.0,
+    "batch_size": 8,
+    "learning_rate": 0.02,
+    "quiet": True,
+}
 
 
 def moods(**options):
@@ -81,8 +88,9 @@ def test_parts_are_cut_by_label_and_always_the_same_way():
 def test_groups_stay_together():
     lengths = [number // 4 + 1 for number in range(80)]
     texts = ["so " * length for length in lengths]
-    parts = {"training": LabelledTexts(texts, ["a", "b"] * 40, [*map(str, lengths)])}
-    data = Texts.from_parts(TextParts("groups", parts), "", "groups", moods().options)
+    parts = {"training": LabelledTexts(texts, ["a", "b"] * 40)}
+    found = TextParts("groups", parts, groups=[*map(str, lengths)])
+    data = Texts.from_parts(found, "", "groups", moods().options)
     found = [set(part.lengths.tolist()) for part in data.parts().values()]
     assert sum(map(len, found)) == len(set().union(*found)) == 20
 
@@ -207,7 +215,7 @@ def test_texts_of_several_labels(tmp_path):
     data = topics()
     assert data.labels == ("sport", "weather") and data.several and "several a text" in str(data)
     assert data.train.y.dtype == "uint8" and data.train.y.shape[1] == 2
-    run = train(data, tmp_path / "run", **TINY | {"epochs": 15})
+    run = train(data, tmp_path / "run", **TINY)
     metrics = run.metrics()
     assert metrics["test"]["micro_f1"] == metrics["test"]["macro_f1"] == 1
     assert set(metrics["labels"]) == {"sport", "weather"} and "val_loss" in run.history()

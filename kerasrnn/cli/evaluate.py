@@ -33,7 +33,7 @@ from kerasrnn.files import replacing_directory, write_json
 @click.argument("arguments", type=RUN_OR_DATA, nargs=-1, metavar="[RUN|EXPORT] [DATA]")
 @option("--encoding", metavar="NAME", help="Encoding of text files  [utf-8]")
 def evaluate(arguments, encoding, output, as_json):
-    """Evaluate a run on its held-out part, or a run or an export on other labelled DATA.
+    """Evaluate a run, or a model on other data.
 
     The run is by default the newest. Without DATA a classifier, tagger or regressor is scored on
     its test part, beside baselines, and confusion.png is drawn. A generator reads the whole

@@ -14,7 +14,9 @@ _DAY = 86_400 * _SECOND
 _YEAR = 365.2425 * _DAY
 _CYCLES = {"hour": _DAY, "weekday": 7 * _DAY, "season": _YEAR}  # of the calendar, their lengths
 _MOST_GAPS = 1.0  # rows filled in for each row that there is
-_SEASONAL = 0.3  # autocorrelation from which a season counts as found
+_CALENDAR_SEASON = 3, 0.3  # seasons that must be there, and the autocorrelation that tells one
+_LONGEST = 400  # such lag
+_ANY_SEASON = 6, 0.4  # the same of lags that no calendar suggests: of many one fits by chance
 
 
 class Step(NamedTuple):
@@ -173,8 +175,8 @@ def find_season(values: np.ndarray, step: Step | None) -> int | None:
 
     Of the cycles of the calendar in steps (hours of a day and week, days of a week and year,
     months, quarters and weeks of a year), or without times of all lags, that with the highest
-    autocorrelation, 0.3 at least, of the values less their moving average over the season. Three
-    seasons must be there.
+    autocorrelation of the values less their moving average over the season: 0.3 at least, over
+    three seasons; of all lags 0.4, over six.
 
     values: float (rows,), NaN where missing.
 
@@ -183,14 +185,15 @@ def find_season(values: np.ndarray, step: Step | None) -> int | None:
     """
     values = np.where(np.isnan(values), np.nanmean(values), values)
     length = None if step is None else step.microseconds
-    most = len(values) // 3
+    seasons, least = _ANY_SEASON if length is None else _CALENDAR_SEASON
+    most = len(values) // seasons
     if length is None:
-        candidates = range(2, min(most, 400) + 1)
+        candidates = range(2, min(most, _LONGEST) + 1)
     else:
         candidates = {round(cycle / length) for cycle in _CYCLES.values() if cycle >= 2 * length}
     scores = {lag: _seasonality(values, lag) for lag in sorted(candidates) if 2 <= lag <= most}
     best = max(scores.values(), default=0.0)
-    close = [lag for lag, score in scores.items() if score >= max(_SEASONAL, 0.95 * best)]
+    close = [lag for lag, score in scores.items() if score >= max(least, 0.95 * best)]
     return close[0] if close else None  # not one of its multiples
 
 

@@ -27,7 +27,7 @@ def table_writer(
     """Yield a function that appends a batch of rows to a new table.
 
     path: its suffix, one of ``FORMATS``, says the format. columns: names and Arrow types, such
-    as ``"string"``, ``"double"``, ``"int64"``, ``"timestamp[us]"`` or ``"list<string>"``. A
+    as ``"string"``, ``"double"``, ``"int64"`` or ``"timestamp[us]"``. A
     batch is a list or array for each of them. NaN is written as no value in CSV and JSON. The
     file is there only once all is written.
 
@@ -96,9 +96,7 @@ def _delimited(path, schema):
         lines = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
         writer = csv.writer(lines, delimiter=separator, lineterminator="\r\n")
         writer.writerow(schema.names)
-        yield lambda batch: writer.writerows(
-            zip(*(map(_cell, column) for column in _plain(batch)), strict=True)
-        )
+        yield lambda batch: writer.writerows(zip(*_plain(batch), strict=True))
 
 
 @contextmanager
@@ -119,7 +117,3 @@ def _plain(batch):
         if pa.types.is_floating(column.type):
             values = [None if value is None or math.isnan(value) else value for value in values]
         yield values
-
-
-def _cell(value):
-    return "|".join(map(str, value)) if isinstance(value, list) else value

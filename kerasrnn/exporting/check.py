@@ -2,7 +2,8 @@
 
 Run it anywhere: ``python check.py``. It needs NumPy and TensorFlow (ONNX Runtime for an .onnx
 file), nothing else. Each example of examples.json goes through its signature; classes and texts
-must be equal, numbers within 1e-5. Exit code 0 if all are, else 1.
+must be equal, numbers within 1e-5, of the largest where that is above 1. Exit code 0 if all are,
+else 1.
 """
 
 import json
@@ -20,14 +21,17 @@ def open_model(folder):
 
 
 def difference(found, expected):
-    """The largest difference of numbers; of texts 0 or infinity."""
+    """The largest difference of numbers, in units of the largest of them where that is above 1.
+
+    Of texts 0 or infinity.
+    """
     expected = np.array(expected)
     if found.shape != expected.shape:
         return float("inf")
     if expected.dtype.kind == "U":
         same = np.array_equal(np.char.decode(found.astype("S"), "utf-8"), expected)
         return 0.0 if same else float("inf")
-    return float(np.abs(found - expected).max(initial=0))
+    return float(np.abs(found - expected).max(initial=0) / np.abs(expected).max(initial=1))
 
 
 def check(folder):

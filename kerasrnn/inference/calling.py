@@ -103,10 +103,9 @@ def by_length(call: Callable[[np.ndarray], np.ndarray], lengths: np.ndarray) -> 
     call: a function of the indices of some texts that gives a row for each. lengths: int (n,),
     the tokens of each, at least one.
     """
-    groups = list(_groups(lengths))
-    rows = np.concatenate([call(np.array(group, int)) for group in groups or [[]]])
-    rows[np.concatenate(groups or [[]]).astype(int)] = rows.copy()
-    return rows
+    groups = [np.array(group, int) for group in list(_groups(lengths)) or [[]]]
+    rows = np.concatenate([call(group) for group in groups])
+    return rows[np.argsort(np.concatenate(groups))]
 
 
 def in_groups(call: Callable, sentences: Sequence[Sequence[str]], width: int) -> np.ndarray:

@@ -23,7 +23,6 @@ from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.errors import InputError
 
 _ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|[^\s{]+)\s*(\S.*)""", re.IGNORECASE)
-_ROW = re.compile(r"""(.*),\s*('[^']*'|"[^"]*"|[^,'"]*)""")  # values, and the label last
 _NUMERIC = ("numeric", "real", "integer")
 
 
@@ -59,11 +58,9 @@ def read_arff(path: str | os.PathLike) -> Sequences:
     sequences, labels = [], []
     for number, line in lines:
         where = f"{path}:{number}"
-        found = _ROW.fullmatch(line)
-        if not found:
-            raise InputError("a row without a label", where=where, expected="one after a comma")
-        sequences.append(_sequence(found[1].strip(), header, where))
-        labels.append(_label(_unquoted(found[2]), header, where))
+        values, label = _cut(line, where)
+        sequences.append(_sequence(values, header, where))
+        labels.append(_label(label, header, where))
         dimensions = sequences[0].shape[1]
         if sequences[-1].shape[1] != dimensions:
             raise InputError(
@@ -146,6 +143,16 @@ def _with_labels(relational, steps, name, kind, where):
             "no label", where=where, found=f"{name} {kind[:40]}", expected="{…} last, its classes"
         )
     return _Header(relational, steps, None, numeric)
+
+
+def _cut(line, where):
+    """The values of a row and its label, which is the last and may be quoted."""
+    quoted = line[-1] in "'\""
+    start = line.rfind(line[-1], 0, -1) if quoted else line.rfind(",") + 1
+    values = line[: max(start, 0)].rstrip()
+    if not values.endswith(","):
+        raise InputError("a row without a label", where=where, expected="one after a comma")
+    return values[:-1].strip(), _unquoted(line[start:])
 
 
 def _sequence(text, header, where):

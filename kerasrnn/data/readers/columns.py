@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -33,16 +34,16 @@ class Notation(NamedTuple):
 
 
 def as_strings(array: pa.Array) -> pa.Array:
-    """Values as they are written; whole numbers without a point."""
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
+    """Values as they are written; whole numbers without a point, NaN as null."""
     if pa.types.is_floating(array.type):
-        values = [
-            None if value is None else str(int(value)) if value.is_integer() else repr(value)
-            for value in array.to_pylist()
-        ]
-        return pa.array(values, pa.string())
+        return pa.array([_written(value) for value in array.to_pylist()], pa.string())
     return array.cast(pa.string())
+
+
+def _written(value):
+    if value is None or math.isnan(value):
+        return None
+    return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
 
 
 def is_missing(array: pa.Array) -> pa.Array:
@@ -58,16 +59,10 @@ def to_numbers(array: pa.Array, notation: Notation) -> tuple[np.ndarray, int | N
     That row is None where all are numbers; infinite ones are none.
     """
     kind = array.type
-    if pa.types.is_dictionary(kind):
-        array, kind = array.cast(kind.value_type), kind.value_type
-    if pa.types.is_null(kind):
-        return np.full(len(array), np.nan), None
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_string(kind):
         return _parsed(array, notation)
-    if not (pa.types.is_boolean(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind)):
-        return np.full(len(array), np.nan), 0
     if pa.types.is_temporal(kind):
-        return np.full(len(array), np.nan), 0
+        return np.full(len(array), np.nan), 0 if len(array) else None
     values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values, _first(np.isinf(values))
 

@@ -185,11 +185,12 @@ def has_header(rows: list[list[str]]) -> bool:
     ]
     if any(_named(name, values) for name, values in columns):
         return True
+    recurring = any(name in values for name, values in columns if name)
     if any(map(_NUMBER.fullmatch, first)):
-        return _counts(first) and not _counts(rest[0])
-    if len(set(first)) < len(first) or not all(not name or _NAME.fullmatch(name) for name in first):
-        return False
-    if any(name in values for name, values in columns if name):
+        like = any(field.isdecimal() for row in rest for field in row)
+        return _counts(first, 8 if like else 3) and not _counts(rest[0], 3) and not recurring
+    names = all(not name or _NAME.fullmatch(name) for name in first)
+    if not names or recurring or len(set(first)) < len(first):
         return False
     usual = any(name.lower() in _USUAL for name in first)
     return usual or any(_unlike(name, values) for name, values in columns if name)
@@ -202,13 +203,14 @@ def _named(name, values):
     return any(all(map(kind.fullmatch, values)) for kind in (_NUMBER, _DATE))
 
 
-def _counts(row):
-    """Whether the numbers in a row are three or more that follow each other."""
+def _counts(row, least):
+    """Whether the numbers in a row follow each other, three beside names or ``least`` of them."""
     numbers = [field for field in row if _NUMBER.fullmatch(field)]
-    if len(numbers) < 3 or not all(field.isdecimal() and len(field) < 10 for field in numbers):
+    if len(numbers) < (least if len(numbers) == len(row) else 3):
         return False
-    numbers = [int(field) for field in numbers]
-    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    if not all(field.isdecimal() and len(field) < 10 for field in numbers):
+        return False
+    return [int(field) - int(numbers[0]) for field in numbers] == [*range(len(numbers))]
 
 
 def is_number(field: str) -> bool:

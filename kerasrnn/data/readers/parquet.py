@@ -13,6 +13,10 @@ from kerasrnn.data.readers.columns import Notation
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
+_TEXTS = (
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
+    *(pa.types.is_large_string, pa.types.is_binary_view, pa.types.is_string_view, pa.types.is_null),
+)
 _ROWS, _SIZE = 1 << 14, 1 << 24  # of a batch, and bytes
 
 
@@ -30,7 +34,7 @@ class Parquet:
         names = schema.names
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError("two columns of one name", where=path, found=repr(twice[0]))
-        self.nested = tuple(field.name for field in schema if pa.types.is_nested(field.type))
+        self.nested = tuple(field.name for field in schema if _is_nested(field.type))
         self.columns = tuple(name for name in names if name not in self.nested)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -42,9 +46,11 @@ class Parquet:
             rows = max(1, min(_ROWS, _SIZE // max(largest, 1)))
             for batch in file.iter_batches(rows, columns=wanted, use_threads=False):
                 batch = batch.select(list(columns))
-                yield pa.record_batch(
-                    [_plain(array) for array in batch.columns], names=batch.schema.names
-                )
+                arrays = [
+                    self._plain(array, name)
+                    for name, array in zip(columns, batch.columns, strict=True)
+                ]
+                yield pa.record_batch(arrays, names=list(columns))
 
     def line(self, row: int) -> str:
         """``path, row n``, from 1."""
@@ -61,6 +67,19 @@ class Parquet:
         except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
             raise InputError("a damaged Parquet file", where=self.path, found=error) from error
 
+    def _plain(self, array, name):
+        """Values of dictionaries, and bytes or views of text as text."""
+        if pa.types.is_dictionary(array.type):
+            array = array.cast(array.type.value_type)
+        if any(is_text(array.type) for is_text in _TEXTS):
+            try:
+                return array.cast(pa.string())
+            except pa.ArrowInvalid as error:
+                raise InputError(
+                    f"no text in column {name!r}", where=self.path, found=error
+                ) from error
+        return array
 
-def _plain(array):
-    return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+
+def _is_nested(kind):
+    return pa.types.is_nested(kind) or pa.types.is_interval(kind)

@@ -138,11 +138,14 @@ def trim(sequence: np.ndarray) -> np.ndarray:
 
 def numbers(texts: Sequence[str], where: str) -> np.ndarray:
     """Numbers as float64, ``?`` and ``NaN`` being NaN. Raises ``InputError`` at ``where``."""
+    characters = "".join(texts)
+    if "?" in characters:
+        texts = ["nan" if text.strip() == "?" else text for text in texts]
     try:
-        found = np.array([text if text.strip() != "?" else "nan" for text in texts], "float64")
+        found = np.array(texts, "float64")
     except ValueError:
         found = None
-    if found is None or any("_" in text for text in texts):  # Python reads 1_000
+    if found is None or "_" in characters:  # Python reads 1_000
         wrong = next((text for text in texts if not _is_number(text)), "")
         raise InputError(
             "a value that is not a number",

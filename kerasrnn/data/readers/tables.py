@@ -74,7 +74,11 @@ class Table:
 
     def strings(self, rows: pa.RecordBatch | pa.Table, column: str) -> list[str | None]:
         """The values of a column as they are written; None where there is none."""
-        return as_strings(self._array(rows, column)).to_pylist()
+        array = self._array(rows, column)
+        try:
+            return as_strings(array).to_pylist()
+        except pa.ArrowException as error:  # a time zone that is not known here
+            raise InputError(f"column {column!r}", where=self.path, found=error) from error
 
     def numbers(
         self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0

@@ -38,7 +38,7 @@ class Clock(NamedTuple):
 
 def clock_of(array: pa.Array, notation: Notation) -> Clock:
     """How the times of the head of a column are written."""
-    if not _is_text(array.type):
+    if not pa.types.is_string(array.type):
         temporal = pa.types.is_temporal(array.type)
         return Clock("time" if temporal else "numbers")
     text = pc.utf8_trim_whitespace(array)
@@ -59,7 +59,7 @@ def clock_of(array: pa.Array, notation: Notation) -> Clock:
 
 def to_times(array: pa.Array, clock: Clock) -> tuple[np.ndarray, int | None]:
     """datetime64[us] (rows,), NaT where missing, in UTC; and the first row that is no such time."""
-    if not _is_text(array.type):
+    if not pa.types.is_string(array.type):
         if pa.types.is_timestamp(array.type) and array.type.tz:
             array = array.cast(pa.timestamp(array.type.unit, "UTC"))
             array = array.cast(pa.timestamp(array.type.unit))
@@ -79,12 +79,6 @@ def to_times(array: pa.Array, clock: Clock) -> tuple[np.ndarray, int | None]:
         return times, int(places[bad])
     times[places] = found
     return times, None
-
-
-def _is_text(kind):
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _count(text, kind):
