@@ -57,6 +57,7 @@ _TEXT = {
     "max_corpus_tokens": None,
     "min_frequency": 1,
     "max_vocabulary": None,
+    "encoding": None,
 }
 _TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
