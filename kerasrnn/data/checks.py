@@ -59,6 +59,15 @@ def has_missing(x: np.ndarray | FileArray, lengths: np.ndarray | None = None) ->
     return any(np.isnan(steps).any() for steps in step_chunks(x, lengths))
 
 
+def missing_error() -> InputError:
+    """What is said of missing values for a model that does not fill them."""
+    return InputError(
+        "missing values for a model that was trained without any",
+        found="NaN",
+        fix="fill them in beforehand, or train it on data with missing values",
+    )
+
+
 def step_chunks(
     x: np.ndarray | FileArray, lengths: np.ndarray | None = None
 ) -> Iterator[np.ndarray]:

@@ -88,12 +88,12 @@ def _has_columns(path):
 FORMATS = (
     Format(
         *(".ts of the UEA archive", "*.ts", "sequences", ts.read_dataset, ts.read_ts),
-        *("*_TRAIN.ts", ts.read_folder),
+        *("*train*.ts", ts.read_folder),
         has_targets=ts.has_targets,
     ),
     Format(
         *(".arff of the UEA archive", "*.arff", "sequences", arff.read_dataset, arff.read_arff),
-        *("*_TRAIN.arff", arff.read_folder),
+        *("*train*.arff", arff.read_folder),
         has_targets=arff.has_targets,
     ),
     Format(
@@ -110,7 +110,7 @@ FORMATS = (
     ),
     Format(
         *("text of the UCR archive", "*.t[sx][vt]", "sequences", ucr.read_dataset),
-        *(ucr.read_ucr, "*_TRAIN.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
+        *(ucr.read_ucr, "*train*.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
     ),
     Format(
         *("labelled texts", "*", "texts", labelled_texts.read_dataset),
@@ -201,17 +201,19 @@ def folder_format(folder: Path) -> Format:
 
     Raises ``InputError`` where there are only folders in it, which may hold a data set each.
     """
+    inside = sorted(folder.iterdir())
     for row in FORMATS:
         if row.read_folder and not row.folder and row.holds(folder):
             return row
-        files = folder.glob(row.folder) if row.folder else ()
+        files = (path for path in inside if row.folder and is_named(path, row.folder))
         if row.kind == "text":  # of all that ends in .txt, prose
+            files = folder.glob(row.folder)
             files = (path for path in files if file_format(path).kind in ("text", "texts"))
         if any(not path.is_dir() and (row.holds is None or row.holds(path)) for path in files):
             return row
     if tables_of_parts(folder):
         return next(row for row in FORMATS if row.kind == "table")
-    inner = [path.name for path in sorted(folder.iterdir()) if path.is_dir()]
+    inner = [path.name for path in inside if path.is_dir()]
     if inner:
         raise InputError(
             "no data in the folder itself",
