@@ -79,9 +79,7 @@ def linear_rows(data: Series, short: Series) -> dict[str, dict]:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--seeds", type=int, default=5, show_default=True, help="Trainings of each series; 0: none."
-)
+@click.option("--seeds", type=int, default=5, show_default=True, help="Trainings; 0: none.")
 def main(folder, seeds):
     """Train on each series and print a table."""
     folder = folder or Path(os.environ.get("KERASRNN_DATA", ".")) / "forecast"
