@@ -115,13 +115,14 @@ class Run:
     def reading(self, *names: str) -> dict:
         """How the data of the run was read: ``{"text": "review", "level": "char", …}``.
 
-        names: of the options wanted; without any what its columns mean, ``{}`` where it has none.
+        names: of the options wanted; without any what its columns mean, and the encoding and the
+        column of the label where they were named.
         """
         said = self.info["data"]
-        columns = said.get("reading", {})
+        options = said.get("options", {}) | said.get("reading", {})
         if not names:
-            return columns
-        options = said.get("options", {}) | columns
+            named = {name: options[name] for name in ("encoding", "label") if options.get(name)}
+            return said.get("reading", {}) | named
         return {name: options[name] for name in names if name in options}
 
     def labels(self) -> tuple[str, ...]:

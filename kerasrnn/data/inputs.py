@@ -30,13 +30,13 @@ def read_inputs(
         source: a file of the kind that the model was trained on, a data set's name or a folder
             for its test part, or ``-`` for such a file on standard input.
         reading: of the run, how its files are read.
-        encoding: of text files, UTF-8 where it is None.
+        encoding: of text files; where it is None that of the reading, or UTF-8.
         labels: those of the model, by which the label at the start of a line is known.
 
     Raises:
         InputError: no such file, or one of another kind.
     """
-    layout = reading.get("layout")
+    layout, encoding = reading.get("layout"), encoding or reading.get("encoding")
     with _as_file(source) as path:
         if layout in labelled_texts.LAYOUTS:
             yield from _read_texts(Path(path), layout, labels, encoding)

@@ -212,6 +212,22 @@ def load_sentences(
     )
 
 
+def read_sentences(
+    source: str, label: str | None = None, encoding: str | None = None
+) -> list[tuple[list[str], list[str]]]:
+    """The labelled sentences of a file, of a folder's test part, or of a name's: tokens, labels.
+
+    Arguments and what is raised as of ``load_sentences``.
+    """
+    if source in _NAMES or os.path.isdir(source):
+        data = load_sentences(source, label=label, encoding=encoding, validation_split=0)
+        names = np.array(data.labels + data.unseen_labels)[data.test.y]
+        rows = np.split(names, np.cumsum(data.test.lengths)[:-1])
+        return [(t, y.tolist()) for t, y in zip(data.test.tokens, rows, strict=True)]
+    check_exists(source, _NAMES)
+    return _read(Path(source), label, encoding)
+
+
 def pad_token_ids(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> np.ndarray:
     """Ids of the tokens of sentences, int32 (n, time), 0 where padded.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ def label_scores(
         raise InputError("no labels to score by", where=where, found="an empty column")
     sets = [[label for label in row.split(separator) if label] for row in truth]
     sets = sets if separator else [[label] for label in truth]
-    names = _all_labels(labels, sets, where)
+    names = all_labels(labels, sets, where)
     index = {name: number for number, name in enumerate(names)}
     if separator:
         y = np.zeros((len(sets), len(names)), "uint8")
@@ -66,12 +68,12 @@ def label_scores(
     return metrics
 
 
-def _all_labels(labels, sets, where):
-    """The labels of the predictor and those that it never saw, which are named."""
-    counts: dict[str, int] = {}
-    for label_set in sets:
-        for label in label_set:
-            counts[label] = counts.get(label, 0) + 1
+def all_labels(labels: Sequence[str], sets: Iterable[Sequence[str]], where: str) -> tuple[str, ...]:
+    """The labels of a predictor and, after them, those that it never saw, which a warning names.
+
+    sets: of each row a list of labels. where: the source.
+    """
+    counts = Counter(chain.from_iterable(sets))
     unseen = sorted(set(counts) - set(labels))
     if unseen:
         text = ", ".join(f"{label!r} ({counts[label]:,})" for label in unseen)

@@ -16,7 +16,7 @@ from kerasrnn.data.kinds import file_format
 from kerasrnn.data.readers.conll import read_conll, read_conllu
 from kerasrnn.data.readers.part_files import is_named
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
-from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences
+from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
 from kerasrnn.inference.exports import Export
@@ -32,6 +32,7 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
+from kerasrnn.tasks.scores import all_labels
 from kerasrnn.text import Vocabulary, tokens_of
 
 
@@ -176,16 +177,21 @@ class TaggerTask(base.Task):
         guessed = evaluation.tagging_baseline(
             data.train.tokens, data.train.y, part.tokens, len(data.labels)
         )
-        metrics = {
-            "test": evaluation.tagging_metrics(part.y, found, part.lengths, labels),
-            "baseline": evaluation.tagging_metrics(part.y, guessed, part.lengths, labels),
-            "labels": base.report_labels(part.y, found.argmax(-1), labels, folder),
-        }
-        if evaluation.is_entity_scheme(labels):
-            metrics["entities"] = evaluation.entity_report(
-                part.y, found.argmax(-1), part.lengths, labels
-            )
-        return metrics
+        baseline = evaluation.tagging_metrics(part.y, guessed, part.lengths, labels)
+        return _scores(part.y, found, part.lengths, labels, folder) | {"baseline": baseline}
+
+    def score(
+        self, predictor: Tagger, source: str, folder: Path | None, encoding: str | None
+    ) -> dict:
+        sentences = read_sentences(
+            source, predictor.reading.get("label"), encoding or predictor.reading.get("encoding")
+        )
+        tokens, truth = zip(*sentences, strict=True)
+        lengths = np.array([len(row) for row in tokens])
+        labels = all_labels(predictor.labels, truth, source)
+        index = {label: number for number, label in enumerate(labels)}
+        y = np.array([index[label] for row in truth for label in row])
+        return _scores(y, predictor.predict_proba(tokens), lengths, labels, folder)
 
     def next_command(self, data: Sentences, run: Run) -> list[str]:
         sentence = min(data.test.tokens, key=lambda tokens: abs(len(tokens) - 8))
@@ -254,15 +260,29 @@ def _tagger(model, data):
     return Tagger(model, data.labels, data.vocabulary, data.characters, data.level)
 
 
+def _scores(y, found, lengths, labels, folder):
+    """The metrics of probabilities (tokens, labels), of each label and each type of entity."""
+    metrics = {
+        "test": evaluation.tagging_metrics(y, found, lengths, labels),
+        "labels": base.report_labels(y, found.argmax(-1), labels, folder),
+    }
+    if evaluation.is_entity_scheme(labels):
+        metrics["entities"] = evaluation.entity_report(y, found.argmax(-1), lengths, labels)
+    return metrics
+
+
 def _tag_input(tagger, text, encoding):
     """The labels of a file, of standard input for ``-``, or of the text itself.
 
-    The words of CoNLL columns are taken as they are.
+    The words of CoNLL columns are taken as they are; of a folder of them those of its test part.
     """
+    encoding = encoding or tagger.reading.get("encoding")
     try:
-        is_file = Path(text).is_file()
+        is_folder, is_file = Path(text).is_dir(), Path(text).is_file()
     except (OSError, ValueError):  # a text that cannot be the name of a file
-        is_file = False
+        is_folder = is_file = False
+    if is_folder:
+        return tagger.tag([tokens for tokens, _ in read_sentences(text, None, encoding)])
     if is_file and tagger.tokens.composed and file_format(text).kind == "sentences":
         read = read_conllu if is_named(text, "*.conllu") else read_conll
         return tagger.tag([tokens for tokens, *_ in read(text, "form", encoding)])
