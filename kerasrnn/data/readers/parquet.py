@@ -44,9 +44,17 @@ class Parquet:
             groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
             largest = max((g.total_byte_size // max(g.num_rows, 1) for g in groups), default=0)
             rows = max(1, min(_ROWS, _SIZE // max(largest, 1)))
+            missing = file.metadata.num_rows
             for batch in file.iter_batches(rows, columns=wanted, use_threads=False):
+                missing -= batch.num_rows
                 arrays = [self._plain(batch.column(name), name) for name in columns]
                 yield pa.record_batch(arrays, names=list(columns))
+            if missing:  # PyArrow ends in silence where the counts of a damaged file differ
+                found = f"{file.metadata.num_rows - missing:,} rows"
+                expected = f"{file.metadata.num_rows:,}"
+                raise InputError(
+                    "a damaged Parquet file", where=self.path, found=found, expected=expected
+                )
 
     def line(self, row: int) -> str:
         """``path, row n``, from 1."""
