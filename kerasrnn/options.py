@@ -57,6 +57,7 @@ _TEXT = {
     "max_corpus_tokens": None,
     "min_frequency": 1,
     "max_vocabulary": None,
+    "encoding": None,
 }
 _TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
@@ -102,8 +103,8 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "max_length": None,
             "multi_label": None,
         },
-        {"units": 128, "embedding_dim": 64, "dropout": 0.5, "pooling": "max"},
-        {"epochs": 10, "learning_rate": 0.002, "schedule": "cosine"},
+        {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
+        {"epochs": 12, "learning_rate": 0.004, "schedule": "cosine"},
     ),
     "series": (
         {"horizon": None, "window": None, "season": None, "known": None, "backtest": 0},

@@ -8,7 +8,7 @@ of Meteorology) and airline-passengers.csv (Box & Jenkins 1976); by default ``fo
 the rest before it, two horizons at least, the validation part, and all errors are those of all
 windows of the test part. Ridge regressions see the same windows of the training part, with the
 penalty chosen by cross-validation in order of time: of all columns, of the target alone, and of
-the target and the calendar.
+the target and the calendar; and of the target alone in windows as long as the horizon.
 """
 
 from __future__ import annotations
@@ -46,33 +46,40 @@ def load(folder: Path, file: str, target: str, horizon: int, window: int | None)
     return Series.from_rows(read_source(path, roles=Roles(target=target)), path, path, options)
 
 
-def linear_rows(data: Series) -> dict[str, dict]:
-    """The metrics of the linear forecast that training starts from, and of other ridges."""
+def linear_rows(data: Series, short: Series) -> dict[str, dict]:
+    """The metrics of the linear forecast that training starts from, and of other ridges.
+
+    short: the same series with windows as long as the horizon.
+    """
     task = task_of("regressor")
     model = task.build(data, task.settings({}, data.options, "series"))
     start = Regressor(model, data.targets, data.format())
-    train_inputs, y = data.train.take(slice(None))
-    inputs, truth = data.test.take(slice(None))
     (target,) = data.train.targets
 
-    def metrics(see):
-        found = regression.ridge(see(train_inputs), y, data.horizon)(see(inputs))
-        return regression.regression_metrics(truth, found, data.scale)
+    def metrics(series, see):
+        inputs, y = series.train.take(slice(None))
+        fit = regression.ridge(see(inputs), y, series.horizon)
+        inputs, y = series.test.take(slice(None))
+        return regression.regression_metrics(y, fit(see(inputs)), series.scale)
+
+    def alone(given):
+        return given["x"][:, :, target]
 
     def with_calendar(given):
         known = given["known"].reshape(len(given["x"]), -1)
-        return np.concatenate([given["x"][:, :, target], known], axis=1)
+        return np.concatenate([alone(given), known], axis=1)
 
     return {
-        "ridge, target only": metrics(lambda given: given["x"][:, :, target]),
-        "ridge, target and calendar": metrics(with_calendar),
+        "ridge, target only": metrics(data, alone),
+        "ridge, target and calendar": metrics(data, with_calendar),
+        "ridge, target only, window of the horizon": metrics(short, alone),
         "linear start of ours": measure(start, data, data.test),
     }
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--seeds", type=int, default=5, show_default=True, help="Trainings of each series.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="Trainings; 0: none.")
 def main(folder, seeds):
     """Train on each series and print a table."""
     folder = folder or Path(os.environ.get("KERASRNN_DATA", ".")) / "forecast"
@@ -89,10 +96,13 @@ def main(folder, seeds):
             for key, found in forecast_baselines(data).items()
             if key != "mean"
         }
-        for key, found in (rows | linear_rows(data)).items():
+        short = load(folder, *row[:3], row[2])
+        for key, found in (rows | linear_rows(data, short)).items():
             print_row(name, key, [f"{found[metric]:.4g}" for metric in METRICS])
+        if not every:
+            continue
         values = np.array([[found[metric] for metric in METRICS] for found in every]).T
-        texts = [f"**{some.mean():.4g}** ± {some.std():.2g}" for some in values]
+        texts = [f"**{some.mean():.4g}** ± {some.std():.1g}" for some in values.round(9)]
         print_row(name, f"kerasrnn, {seeds} seeds", texts)
 
 

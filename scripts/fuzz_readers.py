@@ -123,7 +123,7 @@ def objects(draw):
 
 @st.composite
 def parquet(draw):
-    """A Parquet file of texts, numbers and flags."""
+    """A Parquet file of texts, numbers, times and flags."""
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
@@ -138,12 +138,15 @@ def parquet(draw):
             "number": pa.array(column(st.floats(allow_nan=False)), pa.float64()),
             "whole": pa.array(column(st.integers(-(2**63), 2**63 - 1)), pa.int64()),
             "flag": pa.array(column(st.booleans()), pa.bool_()),
+            "list": pa.array(column(st.lists(st.booleans(), max_size=2)), pa.list_(pa.bool_())),
+            "time": pa.array(column(st.integers(0, 2**40)), pa.timestamp("ms", "Europe/Berlin")),
+            "word": pa.array(column(st.sampled_from("ab")), pa.string()).dictionary_encode(),
         }
     )
     file = io.BytesIO()
     compression = draw(st.sampled_from(["none", "snappy", "gzip"]))
     write_table(table, file, compression=compression, use_dictionary=draw(st.booleans()))
-    return Valid(file.getvalue(), table.to_pydict())
+    return Valid(file.getvalue(), table.drop_columns("list").to_pydict())
 
 
 def _as_float(value):

@@ -107,6 +107,17 @@ def test_what_is_printed(tmp_path):
     assert json.loads(invoke("inspect", path, "--json").stdout)["task"] == "classifier"
 
 
+def test_what_was_said_is_part_of_the_command(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("Blätter fallen.\n".encode("latin-1") * 9)
+    assert inspect_source(path, encoding="latin-1")["train"] == [
+        f"kerasrnn train {path} --encoding latin-1"
+    ]
+    table = write(tmp_path / "wide.csv", WIDE)
+    (command,) = inspect_source(table, test=str(table), roles=Roles(label="label"))["train"]
+    assert command == f"kerasrnn train {table} --label label --test {table}"
+
+
 def test_bad_input_is_one_line(tmp_path):
     path = write(tmp_path / "reviews.csv", REVIEWS)
     said = refused("inspect", path, "--label", "sentimnet")

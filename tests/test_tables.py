@@ -127,6 +127,8 @@ def test_quotes_of_a_tsv_may_mean_themselves(write):
         ('a;b\n1;x\n2;"x"y\n', "a.csv:3: text after closing quotes"),
         ("a\n1\n\n2\n", 'a.csv:3: an empty line in a table of one column; write ""'),
         ("", "a.csv: an empty table"),
+        ("\n\n", "a.csv: an empty table"),
+        ('\r\n"', "a.csv:2: quotes that never close"),
         ("a,b\n1,\0\n", "a.csv:2: not a text file: found a zero byte at offset 6"),
     ],
 )
@@ -155,6 +157,14 @@ def test_a_row_larger_than_a_piece_is_read_and_one_beyond_all_bounds_is_refused(
     monkeypatch.setattr(delimited, "LONGEST", 100)
     with pytest.raises(InputError, match=r"a.csv:\d+: quotes that never close"):
         columns(table)
+
+
+@pytest.mark.parametrize("header", ["text;label\n", ""])
+def test_the_first_rows_may_be_larger_than_the_head(write, header):
+    text = "a, b\n" * 1_000_000
+    table = open_table(write(header + f'"{text}";up\n"{text}c";down\n'))
+    assert [[text, text + "c"], ["up", "down"]] == list(columns(table).values())
+    assert table.header == bool(header)
 
 
 def test_batches_are_small_however_large_the_file(write, tmp_path):

@@ -15,7 +15,7 @@ from kerasrnn.errors import InputError
 @click.argument("inputs", type=RUN_OR_DATA, nargs=-1, metavar="[RUN|EXPORT] INPUT...")
 @option("--encoding", metavar="NAME", help="Encoding of text files  [utf-8]")
 def predict(inputs, encoding, output, as_json):
-    """Predict the labels, numbers or texts of INPUT.
+    """Predict labels, numbers or texts of INPUT.
 
     The first argument is the model where it is a run or an export; by default the newest run.
 

@@ -131,6 +131,7 @@ def load_corpus(
     validation_split: float = 0.1,
     min_frequency: int = 1,
     max_vocabulary: int | None = None,
+    encoding: str | None = None,
 ) -> Corpus:
     """Load text for a generator or an infiller: by name, files, folders of .txt, or ``-``.
 
@@ -152,6 +153,7 @@ def load_corpus(
             lines, which are often sorted, every tenth (for 0.1) is taken.
         min_frequency: tokens that occur less often are unknown.
         max_vocabulary: largest number of tokens in the vocabulary.
+        encoding: of the files, by default UTF-8.
 
     Raises:
         InputError: unknown name, not UTF-8, binary, empty, or of one distinct token only.
@@ -171,8 +173,9 @@ def load_corpus(
         "max_vocabulary": max_vocabulary,
         "validation_split": validation_split,
     }
+    options |= {"encoding": encoding} if encoding else {}
     _check_options(task, options)
-    readers = [reader for name in source for reader in _readers(name)]
+    readers = [reader for name in source for reader in _readers(name, encoding)]
     return _encode(
         lambda: (piece for reader in readers for piece in reader()),
         Path(source[0]).stem if source[0] != "-" else "stdin",
@@ -233,14 +236,14 @@ def _cut_lines(ids, line_end_id, validation_split):
     return ids[~chosen], ids[chosen]
 
 
-def _readers(source):
+def _readers(source, encoding):
     """Functions that each give an iterator over the pieces of one text."""
     if source == "english":
         from pydoc_data.topics import topics
 
         return [lambda: iter(["\n\n".join(topics[key] for key in sorted(topics))])]
     if source == "-":
-        return [_spool(sys.stdin.buffer)]
+        return [_spool(sys.stdin.buffer, encoding)]
     path = Path(source)
     if source in downloads.TEXTS:
         path = downloads.find_text(source)
@@ -248,18 +251,18 @@ def _readers(source):
         paths = sorted(path.rglob("*.txt"))
         if not paths:
             raise InputError("no .txt files in the folder", where=path)
-        return [partial(read_text, path) for path in paths]
+        return [partial(read_text, path, encoding=encoding) for path in paths]
     else:
         check_exists(source, _NAMES)
-    return [partial(read_text, path)]
+    return [partial(read_text, path, encoding=encoding)]
 
 
-def _spool(stream):
+def _spool(stream, encoding):
     """A reader of a stream that can be read twice."""
     file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (lives as long as the reader)
     shutil.copyfileobj(stream, file)
     file.flush()
-    return lambda: read_text(file.name, where="standard input")
+    return lambda: read_text(file.name, where="standard input", encoding=encoding)
 
 
 # --- from pieces of text to ids -------------------------------------------------------------

@@ -53,16 +53,19 @@ def inspect_source(
         tables = find_tables(source, test, encoding)
         if tables:
             facts = _inspect_tables(source, tables, roles, task)
+            more = _words(test=test, encoding=encoding)
+            facts["train"] = [" ".join([command, *more]) for command in facts["train"]]
         else:
             kind = kind_of(source)
+            more = _words(task=task, test=test, encoding=encoding)
             look = {"sentences": _inspect_sentences, "text": _inspect_text}.get(kind)
-            facts = look(source) if look else _inspect_arrays(source, test, encoding)
+            facts = look(source, encoding) if look else _inspect_arrays(source, test, encoding)
             facts = (
                 {"format": _format(source)}
                 | facts
                 | {
                     "task": task or options.TASK_OF_KIND[kind],
-                    "train": [_command(source, task=task, test=test, encoding=encoding)],
+                    "train": [" ".join([shlex.join(["kerasrnn", "train", source]), *more])],
                 }
             )
     ours = [str(one.message) for one in caught if one.category is UserWarning]
@@ -119,10 +122,10 @@ def _inspect_arrays(source, test, encoding):
     return _described(tallies)
 
 
-def _inspect_sentences(source):
+def _inspect_sentences(source, encoding):
     from kerasrnn.data.sentences import load_sentences
 
-    data = load_sentences(source)
+    data = load_sentences(source, encoding=encoding)
     counts = Counter(int(y) for part in data.parts().values() for y in part.y)
     names = data.labels + data.unseen_labels
     lengths = Counter(int(n) for part in data.parts().values() for n in part.lengths)
@@ -133,10 +136,10 @@ def _inspect_sentences(source):
     }
 
 
-def _inspect_text(source):
+def _inspect_text(source, encoding):
     from kerasrnn.data.corpora import load_corpus
 
-    data = load_corpus(source)
+    data = load_corpus(source, encoding=encoding)
     return {"sizes": data.sizes(), "characters": len(data.vocabulary)}
 
 
@@ -258,6 +261,6 @@ def _format(source):
     return f"{inside}{row.said}"
 
 
-def _command(source, **given):
-    words = [word for name, value in given.items() if value for word in (f"--{name}", value)]
-    return shlex.join(["kerasrnn", "train", source, *words])
+def _words(**given):
+    """The options that are given, as words of a command."""
+    return [shlex.join([f"--{name}", str(value)]) for name, value in given.items() if value]

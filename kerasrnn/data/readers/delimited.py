@@ -6,6 +6,8 @@ that never closes for a long field, and has no field longer than one of its bloc
 
 from __future__ import annotations
 
+import collections
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ from kerasrnn.data.readers.dialects import (
     names_of,
     shape_of,
 )
-from kerasrnn.data.readers.text_files import line_ends, read_pieces
+from kerasrnn.data.readers.text_files import read_pieces
 from kerasrnn.errors import InputError
 
 LONGEST = 1 << 26  # bytes of a row
@@ -36,13 +38,22 @@ class Delimited:
 
     def __init__(self, path: Path, encoding: str | None, header: bool | None):
         self.path, self.encoding = path, encoding
-        head, whole = _head(path, encoding)
-        self.dialect: Dialect = dialect_of(head, whole, path, header)
-        self.shape: Shape = shape_of(self.dialect.separator, self.dialect.quoted)
+        size, rows, whole = _HEAD, 0, False
+        while rows < 2 and not whole:  # where rows are large
+            if size > LONGEST:
+                raise InputError("a row too long", where=f"{path}:{rows + 1}")
+            head, whole = _head(path, encoding, size)
+            size *= 8
+            if _line_ends(head) < 2 and not whole:
+                continue
+            self.dialect: Dialect = dialect_of(head, whole, path, header)
+            self.shape: Shape = shape_of(self.dialect.separator, self.dialect.quoted)
+            rows = sum(1 for _ in itertools.islice(self.shape.rows(head), 2))
         self.header = self.dialect.header
         self.notation = self.dialect.notation
-        if next(self.shape.rows(head), None) is None:
-            next(self._chunks())  # says why there is no row
+        if not rows:
+            collections.deque(self._chunks(), 0)  # says why
+            raise InputError("an empty table", where=path)
         self.columns = names_of(head, self.dialect, path)
         self.description = ", ".join(filter(None, (self.dialect.description, encoding)))
 
@@ -185,21 +196,16 @@ def is_delimited(path: Path) -> bool:
     return any(is_number(field) for field in after) or not all(f[:1] == " " for f in after)
 
 
-def _head(path, encoding):
-    """The first lines, UTF-8: at least two, and about a megabyte; and whether they are all."""
-    head, size = [], _HEAD
-    whole = False
+def _head(path, encoding, size=_HEAD):
+    """About ``size`` bytes of the beginning, UTF-8, and whether they are all."""
+    pieces, left = [], size
     for piece in read_pieces(path, _HEAD, encoding=encoding):
-        head.append(piece.encode())
-        size -= len(head[-1])
-        if size <= 0 and sum(map(line_ends, head)) > 1:
+        pieces.append(piece.encode())
+        left -= len(pieces[-1])
+        if left <= 0:
             break
-        if -size > LONGEST:
-            raise InputError("a row too long", where=f"{path}:1", found=f"{-size:,} bytes")
-    else:
-        whole = True
-    head = b"".join(head)
-    if not head.strip(b"\r\n"):
+    head, whole = b"".join(pieces), left > 0
+    if not head.strip(b"\r\n") and whole:
         raise InputError("an empty table", where=path)
     return (head + b"\n" if whole and not head.endswith(b"\n") else head), whole
 

@@ -45,11 +45,7 @@ class Parquet:
             largest = max((g.total_byte_size // max(g.num_rows, 1) for g in groups), default=0)
             rows = max(1, min(_ROWS, _SIZE // max(largest, 1)))
             for batch in file.iter_batches(rows, columns=wanted, use_threads=False):
-                batch = batch.select(list(columns))
-                arrays = [
-                    self._plain(array, name)
-                    for name, array in zip(columns, batch.columns, strict=True)
-                ]
+                arrays = [self._plain(batch.column(name), name) for name in columns]
                 yield pa.record_batch(arrays, names=list(columns))
 
     def line(self, row: int) -> str:
