@@ -12,6 +12,8 @@ from factories import write_ts
 from kerasrnn import (
     Classifier,
     InputError,
+    Regressor,
+    build_regressor,
     export,
     load_dataset,
     load_export,
@@ -25,6 +27,7 @@ from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, sequence_f
 from kerasrnn.data.readers.conll import read_conllu
 from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, name_of, part_of
 from kerasrnn.data.sequences import Dataset, read_sequences
+from kerasrnn.data.sources import read_source
 from kerasrnn.layers import FillMissing
 from kerasrnn.runs import create_run
 
@@ -333,6 +336,22 @@ def test_missing_values_are_refused_by_a_model_that_was_trained_without_any(tmp_
     for source in (run, tmp_path / "export"):
         with pytest.raises(InputError, match="missing values for a model .* without any"):
             Classifier.load(source).predict(x)
+
+
+def test_missing_values_are_refused_by_a_regressor_that_was_trained_without_any():
+    regressor = Regressor(build_regressor((None, 2), targets=1, units=3), ["a"])
+    x = np.zeros((2, 5, 2))
+    assert regressor.predict(x).shape == (2, 1)
+    with pytest.raises(InputError, match="missing values for a model .* without any"):
+        regressor.predict(np.where(np.arange(2), x, nan))
+
+
+def test_a_folder_of_gzipped_files_in_small_letters_is_known(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / f"a_{part}.tsv.gz").write_bytes(gzip.compress(UCR.encode()))
+    assert kind_of(tmp_path) == "sequences"
+    found = read_source(tmp_path)
+    assert found.name == "a" and list(found.parts) == ["training", "test"]
 
 
 @pytest.mark.parametrize(("read", "text"), [(ucr.read_ucr, UCR), (arff.read_arff, PLAIN)])

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
-from kerasrnn.data.checks import has_missing, step_chunks
+from kerasrnn.data.checks import has_missing, missing_error, step_chunks
 from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.layouts import Batch
 from kerasrnn.data.readers import TextParts
@@ -139,11 +139,7 @@ class Classifier(base.Predictor):
                 f"{' with lengths' if self._takes_lengths else ', all of that length'}",
             )
         if not self._fills and has_missing(x, lengths):
-            raise InputError(
-                "missing values for a model that was trained without any",
-                found="NaN",
-                fix="fill them in beforehand, or train it on data with missing values",
-            )
+            raise missing_error()
         inputs = [x]
         if self._takes_lengths:
             full = np.full(len(x), x.shape[1])

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kerasrnn import layers
 from kerasrnn.data.batches import SequenceBatches
+from kerasrnn.data.checks import has_missing, missing_error
 from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Rows, TextParts, TimeSeries
@@ -130,7 +131,10 @@ class Regressor(base.Predictor):
             )
         types = {"lengths": "int32"}
         arrays = [given[name].astype(types.get(name, "float32")) for name in self._shapes]
-        return in_batches(self._call, *arrays)
+        found = in_batches(self._call, *arrays)
+        if np.isnan(found).any() and has_missing(given["x"], given.get("lengths")):
+            raise missing_error()
+        return found
 
     def _fits(self, name, array):
         shape = self._shapes[name]
