@@ -13,6 +13,7 @@ from kerasrnn.data.layouts import Batch, read_rows
 from kerasrnn.data.readers import labelled_texts, sequence_folders
 from kerasrnn.data.readers.text_files import read_standard_input
 from kerasrnn.data.sequences import read_sequences
+from kerasrnn.data.sources import find_tables
 from kerasrnn.data.texts import SEPARATOR
 
 _ROWS = 1024  # of arrays that are taken at a time
@@ -43,11 +44,20 @@ def read_inputs(
         elif layout == sequence_folders.LAYOUT:
             yield from _read_tables(Path(path), reading["features"], encoding)
         elif layout:
-            from kerasrnn.data.readers.tables import open_table
-
-            yield from read_rows(open_table(path, encoding=encoding), dict(reading))
+            yield from read_rows(_open_table(path, encoding), dict(reading))
         else:
             yield from _read_arrays(path)
+
+
+def _open_table(path, encoding):
+    """The table of a file; of a folder that of the test part, or of the one part that it has."""
+    from kerasrnn.data.readers.tables import open_table
+
+    if os.path.isdir(path):
+        tables = find_tables(path, None, encoding)
+        if tables:
+            return tables.get("test", tables["training"])
+    return open_table(path, encoding=encoding)
 
 
 @contextmanager
