@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = (".png", ".svg", ".pdf")  # those that need no other program
-_NAMES = {"loss": "loss (nats)", "accuracy": "accuracy", "learning_rate": "learning rate"}
+_NAMES = {"accuracy": "accuracy", "learning_rate": "learning rate"}
 _NOT_CURVES = (
     "epoch",
     "seconds",
@@ -65,7 +65,7 @@ def plot_history(
         InputError: the history lacks the metric.
 
     >>> plot_history({"loss": [2.0, 1.0], "val_loss": [2.5, 2.2]}).get_ylabel()
-    'loss (nats)'
+    'loss'
     """
     if not history.get(metric):
         raise InputError(

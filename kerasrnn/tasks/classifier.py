@@ -185,7 +185,7 @@ class ClassifierTask(base.Task):
 
     name = "classifier"
     kinds = ("sequences", "texts")
-    summary = "One label for each sequence."
+    summary = "One label for each sequence, or one or several for each text."
     predictor = Classifier
 
     def load(self, *source: str, **options) -> Dataset | Texts:
