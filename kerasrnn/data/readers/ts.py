@@ -6,6 +6,7 @@ import math
 import os
 import re
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +41,11 @@ def read_ts(path: str | os.PathLike) -> Sequences:
         InputError: no such file, or a line that is not as said; it is named.
     """
     lines = ((number, line.strip()) for number, line in read_lines(path))
-    lines = [(number, line) for number, line in lines if line and line[0] not in "#%"]
-    keys = [line.split()[0].lower() for _, line in lines]
-    if "@data" not in keys:
-        raise InputError("no @data line", where=path, expected="a .ts file")
-    start = keys.index("@data")
-    header = _read_header(lines[:start], path)
+    lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
+    header = _read_header(_header_lines(lines, path), path)
     labels, dimensions, steps = header["labels"], header["dimensions"], header["steps"]
     sequences, given = [], []
-    for number, line in lines[start + 1 :]:
+    for number, line in lines:
         where = f"{path}:{number}"
         fields = line.split(":")
         if header["target"]:
@@ -81,6 +78,20 @@ def has_targets(path: Path) -> bool:
     """Whether a .ts file, or that of a folder, has numbers to predict. Its head is read."""
     path = files_of_folder(path, "*.ts")["training"] if path.is_dir() else path
     return any(line.lower().split()[:2] == ["@targetlabel", "true"] for line in head_of(path))
+
+
+def _header_lines(lines, path):
+    """The lines to @data, which are taken off an iterator; or to one that is no header."""
+    found = []
+    for number, line in lines:
+        if line.split()[0].lower() == "@data":
+            return found
+        found.append((number, line))
+        if line[0] != "@" and any(later[:5].lower() == "@data" for _, later in islice(lines, 1000)):
+            return found
+        if line[0] != "@":
+            break
+    raise InputError("no @data line", where=path, expected="a .ts file")
 
 
 def _read_header(lines, path):
