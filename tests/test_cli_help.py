@@ -50,7 +50,7 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
         (line,) = [line for line in lines if line.startswith(f"  {name} ")]
         return line.split(maxsplit=2)[2]
 
-    assert said("--batch-size") == "Batch  [32; generator, infiller, texts, series 64]"
+    assert said("--batch-size") == "Batch  [32; generator, infiller, series 64]"
     assert said("--target") == "(regressor) Numbers to predict"
     assert said("--time") == "Times of the rows"
     assert said("--schedule") == "constant, cosine or plateau  [constant; others cosine]"
