@@ -19,8 +19,6 @@ from kerasrnn.data.readers.dialects import (
     Dialect,
     Shape,
     dialect_of,
-    first_rows,
-    is_number,
     names_of,
     shape_of,
 )
@@ -177,23 +175,6 @@ class Delimited:
                 )
             at = end
         return at < len(data)
-
-
-def is_delimited(path: Path) -> bool:
-    """Whether the first rows of a file have one number of fields, two or more, and are no prose.
-
-    Raises ``InputError`` where it is no text.
-    """
-    head, whole = _head(path, None)
-    dialect = dialect_of(head, whole, path, None)
-    rows = first_rows(head, shape_of(dialect.separator, dialect.quoted))
-    widths = {len(row) for row in rows}
-    if len(rows) < 3 - (dialect.separator == "\t") or len(widths) > 1 or widths == {1}:
-        return False
-    if _EMPTY_LINE.search(head.strip(b"\r\n")):  # those of CoNLL stand between sentences
-        return False
-    after = [field for row in rows for field in row[1:]]
-    return any(is_number(field) for field in after) or not all(f[:1] == " " for f in after)
 
 
 def _head(path, encoding, size=_HEAD):

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from kerasrnn.data.readers.columns import as_strings, to_numbers
-from kerasrnn.data.readers.delimited import Delimited, is_delimited
+from kerasrnn.data.readers.delimited import Delimited
 from kerasrnn.data.readers.json_lines import JsonLines
 from kerasrnn.data.readers.parquet import Parquet
 from kerasrnn.data.readers.times import Clock, clock_of, to_times
@@ -164,22 +164,6 @@ def open_table(
     else:
         source = Delimited(path, encoding, header)
     return Table(source, Path(path.name.removesuffix(".gz")).stem)
-
-
-def is_table(path: str | os.PathLike) -> bool:
-    """Whether a file is a table by its suffix, or looks like one; for ``.json`` the latter."""
-    path = Path(path)
-    suffix = _suffix(path)
-    if suffix in _SUFFIXES and path.is_file():
-        return True
-    try:
-        if _begins(path) == b"PAR1":
-            return True
-        if suffix == ".json":
-            return len(JsonLines(path, None).columns) > 0
-        return is_delimited(path)
-    except InputError:
-        return False
 
 
 def _suffix(path):
