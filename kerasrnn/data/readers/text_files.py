@@ -17,6 +17,8 @@ from kerasrnn.files import check_regular
 
 _log = logging.getLogger(__name__)
 _PIECE = 1 << 24  # bytes that are read at once
+_BOMB = 1 << 25  # characters from which on a gzip file is looked at as one
+_MOST_UNPACKED = 250  # times its size; real text is packed to a tenth
 _LARGE = 1 << 26  # bytes of a file whose reading takes its time
 _MARKS = {  # byte order marks, the longer first, and what they say
     codecs.BOM_UTF32_LE: "utf-32",
@@ -109,10 +111,21 @@ def _open(path, where):
 
 
 def _reported(pieces, file, where):
-    """The pieces; of a large file the log says how far it was read."""
+    """The pieces; of a large file the log says how far it was read.
+
+    Raises ``InputError`` where little unpacks to very much.
+    """
     raw = getattr(file, "fileobj", file)
-    size, said = os.fstat(raw.fileno()).st_size, None
+    size, said, unpacked = os.fstat(raw.fileno()).st_size, None, 0
     for piece in pieces:
+        unpacked += len(piece)
+        if unpacked > max(_BOMB, _MOST_UNPACKED * raw.tell()):
+            raise InputError(
+                "a gzip file that unpacks to far more than it holds",
+                where=where,
+                found=f"{unpacked:,} characters of {raw.tell():,} bytes",
+                fix="unpack it, if that is meant",
+            )
         percent = 100 * raw.tell() // max(size, 1)
         if size > _LARGE and percent != said:
             said = percent
