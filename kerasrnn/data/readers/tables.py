@@ -76,9 +76,11 @@ class Table:
         """The values of a column as they are written; None where there is none."""
         array = self._array(rows, column)
         try:
-            return as_strings(array).to_pylist()
+            encoded = as_strings(array).dictionary_encode()  # equal values are one object
         except pa.ArrowException as error:  # a time zone that is not known here
             raise InputError(f"column {column!r}", where=self.path, found=error) from error
+        values = encoded.dictionary.to_pylist()
+        return [None if index is None else values[index] for index in encoded.indices.to_pylist()]
 
     def numbers(
         self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0
