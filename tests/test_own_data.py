@@ -152,3 +152,23 @@ def test_a_tagger_scores_other_columns_as_its_own(tmp_path):
         name: own[name] for name in ("test", "labels", "entities")
     }
     assert found == json.loads(invoke("evaluate", tmp_path / "run", tmp_path, "--json").stdout)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_large_table_of_readings_is_read_by_pieces_as_at_once(tmp_path, monkeypatch, together):
+    from kerasrnn.data import layouts
+    from kerasrnn.data.readers import delimited
+    from kerasrnn.data.sources import read_source
+
+    data = write_sensors(tmp_path / "sensors.csv", 200)
+    if not together:
+        header, *rows = data.read_text().splitlines()
+        data.write_text("\n".join([header, *rows[1::2], *rows[::2]]) + "\n")
+    with pytest.warns(UserWarning, match="rows are missing"):
+        expected = read_source(str(data)).parts["training"]
+    monkeypatch.setattr(layouts, "_SMALL", 0)
+    monkeypatch.setattr(delimited, "_CHUNK", 1000)
+    with pytest.warns(UserWarning, match="rows are missing"):
+        found = read_source(str(data)).parts["training"]
+    for whole, piecewise in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(whole, piecewise)

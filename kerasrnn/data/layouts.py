@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from kerasrnn.data.columns import check_column
 from kerasrnn.data.readers import Rows
 from kerasrnn.data.times import regular
 from kerasrnn.errors import InputError
+
+_SMALL = 1 << 26  # bytes of a table that is read at once
 
 
 class Batch(NamedTuple):
@@ -53,8 +56,8 @@ def read_rows(table, reading: dict, *, rows: bool = True) -> Iterator[Batch]:
 
     Yields:
         ``Batch``: batches in the order of the file where a row is a text or sequence (layouts
-        ``"texts"`` and ``"wide"``), in constant memory; else all at once, ids in the order of
-        their first row.
+        ``"texts"`` and ``"wide"``), or the rows of each id of a large table stand together, in
+        constant memory; else all at once, ids in the order of their first row.
 
     Raises:
         InputError: a missing column, named with its nearest neighbours, or a bad value.
@@ -67,7 +70,7 @@ def read_rows(table, reading: dict, *, rows: bool = True) -> Iterator[Batch]:
     if reading["layout"] in ("texts", "wide"):
         yield from _row_by_row(table, reading, rows)
     elif reading["layout"] == "long":
-        yield _by_id(table, reading, rows)
+        yield from _by_id(table, reading, rows)
     else:
         yield Batch(read_series(table, reading))
 
@@ -109,22 +112,65 @@ def _steps(table, batch, names, first):
 
 def _by_id(table, reading, rows):
     """The sequences of a table with a step a row, in the order of the first row of each."""
-    found = _Steps(table, reading, rows)
-    inserted, sequences = 0, []
-    for own in found.groups:
-        values = found.values[own]
-        times = None if found.times is None else found.times[own]
-        filled, _ = regular(values, times, table.path)
-        inserted += len(filled) - len(values)
-        sequences.append(filled)
+    inserted = 0
+    for first, batches in _whole_ids(table, reading, None if rows else _columns(table, reading)):
+        found = _Steps(table, reading, batches, first, rows)
+        sequences = []
+        for own in found.groups:
+            values = found.values[own]
+            times = None if found.times is None else found.times[own]
+            filled, _ = regular(values, times, table.path)
+            inserted += len(filled) - len(values)
+            sequences.append(filled)
+        yield _padded(found, sequences)
     if inserted:
         warnings.warn(
             f"{table.path}: {inserted:,} rows are missing between the times of "
             f"{reading['time']!r}, and count as missing values",
             stacklevel=3,
         )
+
+
+def _whole_ids(table, reading, columns):
+    """Batches with all rows of their ids, and the number of their first row.
+
+    A small table, or one where the rows of an id do not stand together, is one piece.
+    """
+    batches = table.batches(columns)
+    if os.path.getsize(table.path) <= _SMALL or not _stand_together(table, reading.get("id")):
+        yield 0, list(batches)
+        return
+    pending, first = [], 0
+    for batch in batches:
+        ids = table.strings(batch, reading["id"])
+        end = next((row for row in range(len(ids), 0, -1) if ids[row - 1] != ids[-1]), 0)
+        if end:
+            yield first, [*pending, batch.slice(0, end)]
+            first += sum(part.num_rows for part in pending) + end
+            pending, batch = [], batch.slice(end)
+        pending.append(batch)
+    if pending:
+        yield first, pending
+
+
+def _stand_together(table, column):
+    """Whether all rows of an id follow each other."""
+    if column is None:
+        return False
+    seen, last = set(), None
+    for batch in table.batches([column]):
+        for value, _ in groupby(table.strings(batch, column)):
+            if value != last and value in seen:
+                return False
+            seen.add(value)
+            last = value
+    return True
+
+
+def _padded(found, sequences):
+    """The sequences of some steps as a ``Batch``."""
     lengths = np.array([len(sequence) for sequence in sequences], "int32")
-    x = np.zeros((len(sequences), lengths.max(), len(reading["features"])), "float32")
+    x = np.zeros((len(sequences), lengths.max(), found.values.shape[1]), "float32")
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
     equal = len(lengths) and lengths.min() == lengths.max()
@@ -135,25 +181,26 @@ def _by_id(table, reading, rows):
         [found.ids[own[0]] for own in found.groups],
         found.one_each("group"),
         found.one_each("split"),
-        found.rows.take(found.firsts) if rows else None,
+        found.rows and found.rows.take(found.firsts),
     )
 
 
 class _Steps:
-    """The columns of a table with a step a row, and the rows of each id in the order of time.
+    """Some columns of a table with a step a row, and the rows of each id in the order of time.
 
-    values: float32 (rows, features). times: or None. ids: a string a row. groups: of each id the
-    indices of its rows. firsts: the first row of each id in the file.
+    first: number of the first row in the table. values: float32 (rows, features). times: or
+    None. ids: a string a row. groups: of each id the indices of its rows. firsts: the first row
+    of each id, among these.
     """
 
-    def __init__(self, table, reading, rows=False):
+    def __init__(self, table, reading, batches, first=0, rows=False):
         import pyarrow
 
-        self.table, self.reading = table, reading
-        self.values, times, ids, kept, first = [], [], [], [], 0
+        self.table, self.reading, self.first = table, reading, first
+        self.values, times, ids, kept = [], [], [], []
         self.others = {role: [] for role in ("label", "target", "group", "split")}
         names = reading["features"]
-        for batch in table.batches(None if rows else _columns(table, reading)):
+        for batch in batches:
             columns = [table.numbers(batch, name, first) for name in names]
             self.values.append(np.stack(columns, axis=1).astype("float32"))
             if "time" in reading:
@@ -165,11 +212,11 @@ class _Steps:
                 self.others[role].append(_strings(table, batch, reading, role))
             kept += [batch] if rows else []
             first += batch.num_rows
-        if not first:
+        if not self.values:
             raise InputError("empty data", where=table.path, found="no rows")
         self.values = np.concatenate(self.values)
         self.times = np.concatenate(times) if times else None
-        self.ids = ids or [""] * first
+        self.ids = ids or [""] * len(self.values)
         self.rows = pyarrow.Table.from_batches(kept) if rows else None
         self.groups, self.firsts = self._group()
 
@@ -193,7 +240,7 @@ class _Steps:
         column = self.reading["time"]
         none = np.isnan(self.times) if self.times.dtype.kind == "f" else np.isnat(self.times)
         if none.any():
-            where = self.table.line(int(none.argmax()))
+            where = self.table.line(self.first + int(none.argmax()))
             raise InputError(f"a row without a time in {column!r}", where=where)
         times, ids = self.times[order], codes[order]
         same = (times[1:] == times[:-1]) & (ids[1:] == ids[:-1])
@@ -201,7 +248,7 @@ class _Steps:
             row = int(max(order[1:][same][0], order[:-1][same][0]))
             raise InputError(
                 f"two rows of one time{' and id' if 'id' in self.reading else ''}",
-                where=self.table.line(row),
+                where=self.table.line(self.first + row),
                 found=" ".join(filter(None, [self.ids[row], str(self.times[row])])),
                 fix=None if "id" in self.reading else "name the column of the series by --id",
             )
@@ -224,7 +271,7 @@ class _Steps:
                 role = next(role for role in roles if role in self.reading)
                 raise InputError(
                     f"an id with two values of its {role}",
-                    where=self.table.line(row),
+                    where=self.table.line(self.first + row),
                     found=f"{values[own[0]]} and {values[row]} of {self.ids[row]}",
                     expected="one for each id",
                 )
@@ -234,7 +281,7 @@ class _Steps:
 
 def read_series(table, reading: dict) -> list[Rows]:
     """The series of a table, each in the order of time; as ``read_rows`` does."""
-    found = _Steps(table, reading)
+    found = _Steps(table, reading, table.batches(_columns(table, reading)))
     return [
         Rows(
             found.values[own].astype("float64"),

@@ -72,7 +72,7 @@ class GrowingArray:
     """
 
     def __init__(self, row_shape: tuple[int, ...], dtype):
-        self._shape, self._dtype = tuple(row_shape), np.dtype(dtype)
+        self.row_shape, self._dtype = tuple(row_shape), np.dtype(dtype)
         self._chunks, self._size, self._length, self._file = [], 0, 0, None
 
     def __len__(self):
@@ -80,7 +80,7 @@ class GrowingArray:
 
     def append(self, rows):
         """Add rows at the end. Raises ``InputError`` where the disk is full."""
-        rows = np.ascontiguousarray(rows, self._dtype).reshape(-1, *self._shape)
+        rows = np.ascontiguousarray(rows, self._dtype).reshape(-1, *self.row_shape)
         self._length += len(rows)
         self._size += rows.nbytes
         self._chunks.append(rows)
@@ -104,9 +104,9 @@ class GrowingArray:
 
     def array(self) -> np.ndarray | FileArray:
         """All rows, (n, *row_shape)."""
-        shape = (self._length, *self._shape)
+        shape = (self._length, *self.row_shape)
         if self._file is None:
-            return np.concatenate([np.zeros((0, *self._shape), self._dtype), *self._chunks])
+            return np.concatenate([np.zeros((0, *self.row_shape), self._dtype), *self._chunks])
         self._file.flush()
         return FileArray(self._file, self._dtype, shape, None)
 

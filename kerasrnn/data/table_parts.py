@@ -12,12 +12,14 @@ import numpy as np
 
 from kerasrnn.data.columns import check_column
 from kerasrnn.data.layouts import columns_of, read_rows, read_series
+from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Arrays, LabelledTexts, Sequences, TextParts, TimeSeries
 from kerasrnn.data.readers.part_files import name_of, part_of
 from kerasrnn.data.roles import Layout
 from kerasrnn.data.storage import GrowingArray
 from kerasrnn.errors import InputError
 
+_VALUES = 1 << 22  # of sequences that are padded at a time
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,8}")
 
 
@@ -55,7 +57,8 @@ def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries
     if layout.kind == "texts":
         texts = {part: found.texts() for part, found in parts.items()}
         return TextParts(name, texts, reading, groups)
-    unequal = any(found.ends_early for found in parts.values())
+    longest = {int(some.max()) for found in parts.values() for some in found.lengths}
+    unequal = len(longest) > 1 or any(found.ends_early for found in parts.values())
     whole = all(found.has_whole_labels() for found in parts.values())
     arrays = {part: found.sequences(unequal, whole) for part, found in parts.items()}
     return Arrays(
@@ -112,11 +115,12 @@ class _Part:
 
     def _add_sequences(self, found):
         x, lengths = found.inputs, found.lengths
-        if self.x is None:
-            self.x = GrowingArray(x.shape[1:], "float32")
         self.ends_early |= lengths is not None
-        self.lengths.append(np.full(len(x), x.shape[1], "int32") if lengths is None else lengths)
-        self.x.append(x)
+        lengths = np.full(len(x), x.shape[1], "int32") if lengths is None else lengths
+        self.lengths.append(lengths)
+        if self.x is None:
+            self.x = GrowingArray(x.shape[2:], "float32")
+        self.x.append(x[real_steps(lengths, x.shape[1])])
 
     def has_whole_labels(self):
         """Whether labels are whole numbers, which sort as such."""
@@ -133,8 +137,21 @@ class _Part:
         else:
             y = np.array([*chain.from_iterable(self.labels)])
             y = y.astype(int) if whole else y
-        lengths = np.concatenate(self.lengths) if unequal else None
-        return Sequences(self.x.array(), y, lengths)
+        lengths = np.concatenate(self.lengths)
+        return Sequences(self._padded(lengths), y, lengths if unequal else None)
+
+    def _padded(self, lengths):
+        """All sequences as one array (n, longest, features)."""
+        steps, ends = self.x.array(), np.cumsum(lengths)
+        padded = GrowingArray((int(lengths.max()), *steps.shape[1:]), "float32")
+        number = max(1, _VALUES // int(np.prod(padded.row_shape)))
+        for start in range(0, len(lengths), number):
+            some = lengths[start : start + number]
+            real = real_steps(some, padded.row_shape[0])
+            x = np.zeros((*real.shape, *steps.shape[1:]), "float32")
+            x[real] = steps[ends[start] - some[0] : ends[start + len(some) - 1]]
+            padded.append(x)
+        return padded.array()
 
 
 def _by_part(found, part, where):
