@@ -41,7 +41,7 @@ TRAINED = {
         "sample_every": 1,
         "prompt": "the",
     },
-    "text.txt --lines --units 4 --cell simple --epochs 1 --seed 7": {
+    "text.txt --task generator --lines --units 4 --cell simple --epochs 1 --seed 7": {
         "sampling": "random",
         "prompt": None,
         "bidirectional": False,
@@ -100,7 +100,7 @@ def test_train_stacked_from_nothing_to_the_next_commands(workplace):
     assert "bidirectional_2" in result.stderr and "85,010" in result.stderr
     assert "epoch 2/2" in result.stderr
     rows = [line.split()[0] for line in result.stdout.splitlines()]
-    assert rows == ["loss", "validation", "test", "baseline", "run"]
+    assert rows == ["loss", "validation", "test", "most", "1-nearest", "run"]
     assert result.stdout.endswith("  runs/digits-classifier-1\n")
     run = workplace / "runs" / "digits-classifier-1"
     assert (run / "loss.png").exists() and (run / "accuracy.png").exists()
@@ -176,7 +176,7 @@ def test_a_tagger_from_files_to_labels(workplace):
     assert [line.split("\t")[0] for line in lines] == ["I", "saw", "it", ""] * 20
     assert re.search(r"^label +precision.*^PRP ", invoke("evaluate").stdout, re.M | re.S)
     result = invoke("train", "bank/x-train.conllu", *FAST, "--use-characters")
-    assert open_run("runs/x-train-tagger-1").info["options"]["use_characters"] is True
+    assert open_run("runs/x-tagger-1").info["options"]["use_characters"] is True
     assert invoke(*next_commands(result)[0]).stdout.startswith("I\t")
 
 

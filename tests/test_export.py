@@ -285,7 +285,7 @@ def test_a_classifier_of_texts_takes_texts(workplace):
     export(model, "moods", labels=LABELS, vocabulary=WORDS, check=False)
     texts = ["the cat", "sat zebra", ""]
     rows = json.loads(invoke("predict", "moods", *texts, "--json").stdout)
-    ids = np.array([[2, 3], [4, 1], [0, 0]])  # the unknown word is 1, padding 0
+    ids = np.array([[2, 3], [4, 1], [1, 0]])  # the unknown word, and no word, is 1; padding is 0
     for row, expected in zip(rows, model(ids).numpy(), strict=True):
         np.testing.assert_allclose([*row["probabilities"].values()], expected, atol=1e-5)
         assert row["label"] == LABELS[expected.argmax()]

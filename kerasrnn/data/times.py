@@ -174,13 +174,13 @@ def find_season(values: np.ndarray, step: Step | None) -> int | None:
     """The season of a series in steps, by its autocorrelation; None where it has none.
 
     Of the cycles of the calendar in steps (hours of a day and week, days of a week and year,
-    months, quarters and weeks of a year), or without times of all lags, that with the highest
-    autocorrelation of the values less their moving average over the season: 0.3 at least, over
+    months, quarters and weeks of a year), or without times of all lags where the autocorrelation
+    of the values less a straight line has a peak, that with the highest autocorrelation of the values less their moving average over the season: 0.3 at least, over
     three seasons; of all lags 0.4, over six.
 
     values: float (rows,), NaN where missing.
 
-    >>> find_season(np.sin(np.arange(60) * 2 * np.pi / 12), None)
+    >>> find_season(np.sin(np.arange(90) * 2 * np.pi / 12), None)
     12
     """
     values = np.where(np.isnan(values), np.nanmean(values), values)
@@ -188,13 +188,22 @@ def find_season(values: np.ndarray, step: Step | None) -> int | None:
     seasons, least = _ANY_SEASON if length is None else _CALENDAR_SEASON
     most = len(values) // seasons
     if length is None:
-        candidates = range(2, min(most, _LONGEST) + 1)
+        candidates = _peaks(values, min(most, _LONGEST))
     else:
         candidates = {round(cycle / length) for cycle in _CYCLES.values() if cycle >= 2 * length}
     scores = {lag: _seasonality(values, lag) for lag in sorted(candidates) if 2 <= lag <= most}
     best = max(scores.values(), default=0.0)
     close = [lag for lag, score in scores.items() if score >= max(least, 0.95 * best)]
     return close[0] if close else None  # not one of its multiples
+
+
+def _peaks(values, most):
+    """The lags up to ``most`` where values less a straight line are more alike than beside them."""
+    rows = np.arange(len(values))
+    rest = values - np.polyval(np.polyfit(rows, values, 1), rows)
+    spectrum = np.abs(np.fft.rfft(rest, 2 * len(rest))) ** 2
+    alike = np.fft.irfft(spectrum)[: most + 2] / (len(rest) - np.arange(most + 2))
+    return 1 + np.flatnonzero((alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:]))
 
 
 def _seasonality(values, lag):
