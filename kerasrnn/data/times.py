@@ -175,8 +175,9 @@ def find_season(values: np.ndarray, step: Step | None) -> int | None:
 
     Of the cycles of the calendar in steps (hours of a day and week, days of a week and year,
     months, quarters and weeks of a year), or without times of all lags where the autocorrelation
-    of the values less a straight line has a peak, that with the highest autocorrelation of the values less their moving average over the season: 0.3 at least, over
-    three seasons; of all lags 0.4, over six.
+    of the values less a straight line has a peak, that with the highest autocorrelation of the
+    values less their moving average over the season: 0.3 at least, over three seasons; of all
+    lags 0.4, over six.
 
     values: float (rows,), NaN where missing.
 
@@ -203,7 +204,8 @@ def _peaks(values, most):
     rest = values - np.polyval(np.polyfit(rows, values, 1), rows)
     spectrum = np.abs(np.fft.rfft(rest, 2 * len(rest))) ** 2
     alike = np.fft.irfft(spectrum)[: most + 2] / (len(rest) - np.arange(most + 2))
-    return 1 + np.flatnonzero((alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:]))
+    peaks = (alike[1:-1] > alike[:-2]) & (alike[1:-1] >= alike[2:])
+    return (1 + np.flatnonzero(peaks)).tolist()
 
 
 def _seasonality(values, lag):
