@@ -467,3 +467,16 @@ def test_a_table_that_fails_is_not_there(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match=r"no format of tables: found .*a.xlsx"):
         table_writer(tmp_path / "a.xlsx", {}).__enter__()
+
+
+def test_a_byte_order_mark_within_a_file_is_a_character(write, monkeypatch):
+    monkeypatch.setattr("kerasrnn.data.readers.delimited._CHUNK", 4)
+    table = open_table(write("a,b\n1,2\n3,4\n\ufeff5,6\n", "a.csv"))
+    assert [value for b in table.batches() for value in table.strings(b, "a")] == [
+        "1",
+        "3",
+        "\ufeff5",
+    ]
+    broken = open_table(write("a,b\n1,2\n3,4\n\ufeff", "b.csv"))
+    with pytest.raises(InputError, match=r"b.csv:4: a row with another number of fields: found 1"):
+        list(broken.batches())

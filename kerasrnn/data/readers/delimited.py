@@ -28,6 +28,7 @@ from kerasrnn.errors import InputError
 LONGEST = 1 << 26  # bytes of a row
 _CHUNK = 1 << 22
 _HEAD = 1 << 20
+_MARK = b"\xef\xbb\xbf"  # of byte order, here within a file
 _EMPTY_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
 
 
@@ -124,10 +125,11 @@ class Delimited:
         width = len(self.columns)
         names = [str(index) for index in range(width)]
         chosen = [str(self.columns.index(column)) for column in columns]
+        mark = _MARK if data.startswith(_MARK) else b""  # PyArrow takes one off
         try:
             table = csv.read_csv(
-                pa.BufferReader(data),
-                read_options=csv.ReadOptions(column_names=names, block_size=len(data) + 1),
+                pa.BufferReader(mark + data),
+                read_options=csv.ReadOptions(column_names=names, block_size=len(data) + 8),
                 parse_options=csv.ParseOptions(
                     delimiter=self.dialect.separator,
                     quote_char='"' if self.dialect.quoted else False,
