@@ -132,7 +132,9 @@ class Layout:
         what = ", ".join(self.reading.get("target", [self.reading.get("label", "")]))
         if self.kind == "series":
             return f"the next values of {what}"
-        one = {"texts": "text", "wide": "row", "long": "id"}[self.layout]
+        if self.layout == "texts":
+            return f"the label ({what}) of each text ({self.reading['text']})"
+        one = {"wide": "row", "long": "id"}[self.layout]
         noun = "number" if self.kind == "numbers" else "label"
         return f"a {noun} for each {one} ({what})"
 
