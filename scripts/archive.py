@@ -268,10 +268,12 @@ def facts_of(folder: Path) -> tuple | None:
         return None
     if data.task != "classifier":
         return None
-    _, steps, channels = data.train.x.shape
-    length = steps if data.train.lengths is None else f"up to {steps}"
+    lengths = set()
+    for part in data.parts().values():
+        lengths |= {part.x.shape[1]} if part.lengths is None else set(part.lengths.tolist())
+    length = f"{min(lengths)}–{max(lengths)}" if len(lengths) > 1 else max(lengths)
     classes = len(data.labels + data.unseen_labels)
-    return len(data.train), len(data.test), length, channels, classes
+    return len(data.train), len(data.test), length, data.train.x.shape[2], classes
 
 
 def train(folder: Path, seed: int, place: Path, options: tuple) -> str | None:

@@ -140,3 +140,12 @@ def test_published_numbers_are_whole_lines_of_percentages():
     assert np.nanmin(numbers) > 1 and np.nanmax(numbers) == 100
     known = dict(zip(archive.METHODS, (~np.isnan(numbers)).sum(0), strict=True))
     assert known == {"LSTM-FCN": 72, "InceptionTime": 157, "ROCKET": 128, "1-NN DTW": 156}
+
+
+def test_the_length_is_that_of_both_parts(tmp_path):
+    folder = tmp_path / "Ragged"
+    folder.mkdir()
+    header = TS_HEADER.replace("equalLength true", "equalLength false")
+    (folder / "Ragged_TRAIN.ts").write_text(header + "1,2,3:a\n1,2:b\n3,4:a\n3,1:b\n")
+    (folder / "Ragged_TEST.ts").write_text(header + "1,2,3,4:a\n1,2:b\n")
+    assert archive.facts_of(folder) == (4, 2, "2–4", 1, 2)
