@@ -143,11 +143,12 @@ class WindowFormat(NamedTuple):
 
     def _check_known(self, known):
         if len(known) < self.horizon or np.isnan(known).any():
+            names = ", ".join(name for name in self.known if name in self.columns)
             raise InputError(
                 "a forecast needs what is known in advance",
                 found=f"{int((~np.isnan(known).any(1)).sum())} rows of it",
-                expected=f"{self.horizon} rows with {', '.join(self.known)}, after the last value "
-                f"of {', '.join(self.targets)}",
+                expected=f"{self.horizon} rows with {names} alone after the last value of "
+                f"{', '.join(self.targets)}",
             )
 
 

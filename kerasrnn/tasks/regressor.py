@@ -386,7 +386,7 @@ def _forecasts(predictor, every):
         _, found = answer
         steps = predictor.format.horizon
         times = range(1, steps + 1) if found.times is None else iso_times(found.times)
-        kept = {"id": [found.id] * steps} if found.id else {}
+        kept = {predictor.reading.get("id", "id"): [found.id] * steps} if found.id else {}
         time = predictor.reading.get("time", "step" if found.times is None else "time")
         return kept | {time: list(times)} | _named(predictor, found.values)
 
