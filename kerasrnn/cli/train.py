@@ -42,6 +42,7 @@ _OPTIONS = {
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
+        ("--stem", options.STEMS, "Layers before the stack: conv  [none]"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
