@@ -325,7 +325,8 @@ class AttentionPooling(keras.layers.Layer):
         score = ops.matmul(ops.tanh(ops.matmul(x, self.kernel) + self.bias), self.query)
         if mask is not None:  # e to the power of this is 0, and no score comes near it
             score = ops.where(mask, score, ops.full_like(score, -1e4))
-        return ops.sum(ops.softmax(score, axis=1) * x, axis=1)
+        weight = ops.exp(score - ops.max(score, axis=1, keepdims=True))
+        return ops.sum(weight * x, axis=1) / ops.sum(weight, axis=1)
 
     def compute_mask(self, x, previous_mask=None):
         return None
