@@ -35,7 +35,7 @@ class FileArray:
 
     def __getitem__(self, rows):
         if isinstance(rows, slice):
-            rows = np.arange(len(self))[rows]
+            rows = np.arange(*rows.indices(len(self)))
         rows = np.asarray(rows) if self._rows is None else self._rows[rows]
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         flat, start = found.view("uint8").reshape(len(rows), -1 if len(rows) else 0), 0

@@ -17,7 +17,7 @@ from kerasrnn.files import check_regular
 
 _log = logging.getLogger(__name__)
 _PIECE = 1 << 24  # bytes that are read at once
-_BOMB = 1 << 25  # characters from which on a gzip file is looked at as one
+_BOMB = 1 << 23  # characters from which on a gzip file is looked at as one
 _MOST_UNPACKED = 100  # times its size; real text is packed to a tenth
 _LARGE = 1 << 26  # bytes of a file whose reading takes its time
 _MARKS = {  # byte order marks, the longer first, and what they say
