@@ -7,7 +7,8 @@ its model and of the fit.
 from __future__ import annotations
 
 CELLS = ("lstm", "gru", "simple")
-POOLINGS = ("last", "mean", "max")
+POOLINGS = ("last", "mean", "max", "mean_max", "attention")
+STEMS = ("conv",)
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
@@ -80,9 +81,10 @@ DATA = {
     "infiller": _TEXT,
 }
 MODEL = {
-    "classifier": _STACK | {"pooling": "last"},
-    "regressor": _STACK | {"pooling": "last", "quantiles": None},
-    "tagger": _STACK | {"units": 128, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
+    "classifier": _STACK | {"stem": None, "pooling": "last"},
+    "regressor": _STACK | {"stem": None, "pooling": "last", "quantiles": None},
+    "tagger": _STACK
+    | {"units": 128, "stem": None, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
     | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
     "infiller": _STACK | {"units": 128, "embedding_dim": 64},

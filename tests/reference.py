@@ -85,8 +85,13 @@ def classifier(cell, x, weights, depth, direction, pooling):
     if pooling == "last":
         ends = [side[0] if b else side[-1] for side, b in zip(sides, directions, strict=True)]
         pooled = np.concatenate(ends)
+    elif pooling == "attention":
+        kernel, bias, query = weights[:3]
+        weights = weights[3:]
+        scores = np.exp(np.tanh(outputs @ kernel + bias) @ query)
+        pooled = (scores / scores.sum() * outputs).sum(0)
     else:
-        pooled = getattr(outputs, pooling)(0)
+        pooled = np.concatenate([getattr(outputs, one)(0) for one in pooling.split("_")])
     logits = pooled @ weights[0] + weights[1]
     exponents = np.exp(logits - logits.max())
     return exponents / exponents.sum()

@@ -54,14 +54,18 @@ def test_flip_time():
 @pytest.mark.parametrize("mode", MODES)
 def test_pooling_counts_real_steps_only(mode):
     pool = SequencePooling(mode)
-    np.testing.assert_allclose(np.array(pool(X)), getattr(X, mode)(1))
+    expected = [np.hstack([getattr(x, one)(1) for one in mode.split("_")]) for x in (X, X[:, :2])]
+    assert pool.compute_output_shape(X.shape) == expected[0].shape
+    np.testing.assert_allclose(np.array(pool(X)), expected[0])
     masked = np.array(pool(X, mask=MASK))
-    np.testing.assert_allclose(masked[0], getattr(X[0, :2], mode)(0))
+    np.testing.assert_allclose(masked[0], expected[1][0])
     np.testing.assert_array_equal(masked[1], 0)
 
 
 def test_an_unknown_pooling_is_refused():
-    with pytest.raises(InputError, match="unknown pooling: found 'median'; expected mean or max"):
+    with pytest.raises(
+        InputError, match="unknown pooling: found 'median'; expected mean or max or mean_max"
+    ):
         SequencePooling("median")
 
 
@@ -71,7 +75,7 @@ def test_files_of_the_first_format_hold_a_character_encoder_by_its_old_argument(
     assert CharacterEncoder.from_config(config).embedding_dim == 5
 
 
-@pytest.mark.parametrize("module", [layers.recurrent, layers.sequence, layers.clones])
+@pytest.mark.parametrize("module", [layers.recurrent, layers.sequence, layers.stem, layers.clones])
 def test_the_examples_of_the_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted and not found.failed

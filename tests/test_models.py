@@ -16,6 +16,7 @@ from kerasrnn import (
 )
 from kerasrnn.inference.calling import compiled
 from kerasrnn.inference.states import CarriedState
+from kerasrnn.options import POOLINGS
 
 LENGTHS = np.array([7, 3, 1, 5], "int32")
 TOKENS = np.random.default_rng(3).integers(1, 9, (4, 7)) * (np.arange(7) < LENGTHS[:, None])
@@ -36,7 +37,7 @@ def padded(x, steps, value=np.nan):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_agrees_with_the_equations_in_numpy_whatever_the_lengths(cell, direction, pooling):
     model = build_classifier(
         (None, 3),
@@ -57,7 +58,7 @@ def test_agrees_with_the_equations_in_numpy_whatever_the_lengths(cell, direction
     np.testing.assert_allclose(np.array(model([x, LENGTHS])), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("value", [0, 1e30, np.nan])
 def test_padding_floats_further_never_changes_the_output(pooling, value):
     model = build_classifier((None, 3), num_classes=4, units=(6, 5), pooling=pooling, lengths=True)
@@ -67,7 +68,7 @@ def test_padding_floats_further_never_changes_the_output(pooling, value):
     np.testing.assert_allclose(again, once, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("embedding", [5, None])
 @pytest.mark.parametrize("functional", [False, True])
 def test_padding_tokens_further_never_changes_the_output(pooling, embedding, functional):
@@ -89,7 +90,7 @@ def test_padding_tokens_further_never_changes_the_output(pooling, embedding, fun
         np.testing.assert_allclose(alone[0], output, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_sequence_of_no_steps_gives_finite_probabilities(pooling):
     model = build_classifier((None, 3), num_classes=4, units=5, pooling=pooling, lengths=True)
     output = np.array(model([sequences(), np.array([0, 7, 7, 7])]))

@@ -42,6 +42,7 @@ _OPTIONS = {
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
+        ("--stem", options.STEMS, "Before the stack: conv  [none]"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -145,7 +146,6 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
           regressor            tables of sequences with numbers to predict, series to forecast
           tagger               python, .conllu, .conll, or a folder of them
           generator, infiller  english, shakespeare, time-machine, texts, folders, -
-
     'kerasrnn inspect DATA' shows what is found in it.
 
     \b

@@ -16,6 +16,7 @@ from kerasrnn.layers.recurrent import (
     implementation,
 )
 from kerasrnn.layers.sequence import (
+    AttentionPooling,
     CharacterEncoder,
     FillMissing,
     FlipTime,
@@ -25,11 +26,13 @@ from kerasrnn.layers.sequence import (
     SequencePooling,
     ZeroPadding,
 )
+from kerasrnn.layers.stem import MaskedConv1D
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AttentionPooling",
     "Bidirectional",
     "CharacterEncoder",
     "FillMissing",
@@ -38,6 +41,7 @@ __all__ = [
     "LengthMask",
     "Logarithm",
     "MaskOf",
+    "MaskedConv1D",
     "OneHot",
     "ScaledError",
     "SequencePooling",

@@ -244,7 +244,11 @@ def _count(x, real):
     return ops.sum(ops.cast(real, x.dtype), axis=1)
 
 
-MODES = {"mean": _mean, "max": _max}
+def _mean_max(x, real):
+    return ops.concatenate([_mean(x, real), _max(x, real)], axis=-1)
+
+
+MODES = {"mean": _mean, "max": _max, "mean_max": _mean_max}
 """Poolings: functions of x (batch, time, units) and ``real``, bool (batch, time, 1) or None."""
 
 
@@ -255,7 +259,8 @@ class SequencePooling(keras.layers.Layer):
     Masked steps never count. A sequence without any real step gives zeros.
 
     Args:
-        mode: a key of ``MODES``: ``"mean"`` or ``"max"`` over time.
+        mode: a key of ``MODES``: ``"mean"`` or ``"max"`` over time, or ``"mean_max"``, both
+            joined: (batch, 2 · units).
 
     Raises:
         InputError: a mode that is not there.
@@ -281,7 +286,50 @@ class SequencePooling(keras.layers.Layer):
         return None
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[-1])
+        width = input_shape[-1]
+        return (input_shape[0], 2 * width if self.mode == "mean_max" else width)
 
     def get_config(self):
         return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class AttentionPooling(keras.layers.Layer):
+    """Pool the real steps of a sequence by what they hold: (batch, time, units) → (batch, units).
+
+    The sum of the steps h, each weighted by the softmax over the real steps of its score
+    v · tanh(W h + b), the additive attention of Bahdanau et al. 2015, with W (units, units).
+    Masked steps never count. A sequence without any real step gives zeros.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> x = np.array([[[1.0], [1.0], [99.0]]])
+    >>> layers.AttentionPooling()(x, mask=np.array([[True, True, False]])).numpy()
+    array([[1.]], dtype=float32)
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        self.kernel = self.add_weight((width, width), name="kernel")
+        self.bias = self.add_weight((width,), "zeros", name="bias")
+        self.query = self.add_weight((width, 1), name="query")
+
+    def call(self, x, mask=None):
+        if mask is not None:
+            mask = ops.expand_dims(mask, -1)
+            x = ops.where(mask, x, ops.zeros_like(x))
+        score = ops.matmul(ops.tanh(ops.matmul(x, self.kernel) + self.bias), self.query)
+        if mask is not None:  # e to the power of this is 0, and no score comes near it
+            score = ops.where(mask, score, ops.full_like(score, -1e4))
+        weight = ops.exp(score - ops.max(score, axis=1, keepdims=True))
+        return ops.sum(weight * x, axis=1) / ops.sum(weight, axis=1)
+
+    def compute_mask(self, x, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])

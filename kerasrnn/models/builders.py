@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import keras
 
-from kerasrnn.errors import InputError, check_choice
-from kerasrnn.layers import CharacterEncoder, SequencePooling
+from kerasrnn.errors import InputError
+from kerasrnn.layers import CharacterEncoder
 from kerasrnn.models.stack import (
     InputShape,
     Units,
     assemble,
+    pooled_stack,
     read_input,
     read_tokens,
     recurrent_stack,
+    stem_layers,
 )
-from kerasrnn.options import POOLINGS
 
 
 def build_classifier(
@@ -30,6 +31,9 @@ def build_classifier(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    stem: str | None = None,
+    stem_filters: int = 64,
+    stem_stride: int = 1,
     pooling: str = "last",
     vocabulary_size: int | None = None,
     embedding_dim: int | None = 64,
@@ -39,7 +43,7 @@ def build_classifier(
     activation: str | None = "softmax",
     functional: bool = False,
 ) -> keras.Model:
-    """One label per sequence: input → recurrent stack → pooling → Dense.
+    """One label per sequence: input → stem → recurrent stack → pooling → Dense.
 
     The model is uncompiled and learns from integer targets (batch,) with
     ``"sparse_categorical_crossentropy"``; it returns (batch, num_classes).
@@ -56,7 +60,15 @@ def build_classifier(
         scaling: a ``keras.layers.Normalization`` or ``Rescaling`` layer for raw float input.
         missing: float sequences may hold NaN where a value is missing; after the scaling the
             last value before it takes its place, or 0 (``layers.FillMissing``).
-        pooling: ``"last"`` state of each direction, or ``"mean"`` or ``"max"`` over the steps.
+        stem: ``"conv"``, three convolutions with normalization before the stack (Wang et al.
+            2017), the mean of which the head sees too (Karim et al. 2018); ``None`` for none.
+            Padding changes nothing in it. With a stem the model is functional, whatever
+            ``functional`` says.
+        stem_filters: width of its convolutions; the second is twice as wide.
+        stem_stride: steps from one to the next that the stack sees: with 2 it reads half as many.
+        pooling: ``"last"`` state of each direction; ``"mean"`` or ``"max"`` over the steps, or
+            ``"mean_max"``, both joined; or ``"attention"``, a sum of the steps weighted by what
+            they hold (Bahdanau et al. 2015, ``layers.AttentionPooling``).
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
         units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
@@ -70,23 +82,23 @@ def build_classifier(
     (None, 10)
     """
     _check_classes(num_classes)
-    check_choice("pooling", pooling, POOLINGS)
     # of words that are seen a few times only, large initial values would stay noise
     inputs, layers = read_input(
         input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=0.1
     )
     if vocabulary_size is not None and dropout:
         layers.append(keras.layers.Dropout(dropout, name="dropout_0"))
-    layers += recurrent_stack(
+    layers += pooled_stack(
         units,
+        pooling,
+        stem,
+        stem_filters,
+        stem_stride,
         cell=cell,
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
-        return_sequences=pooling != "last",
     )
-    if pooling != "last":
-        layers.append(SequencePooling(pooling, name="pooling"))
     layers.append(keras.layers.Dense(num_classes, activation=activation, name="head"))
     return assemble(inputs, layers, functional)
 
@@ -100,6 +112,8 @@ def build_tagger(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    stem: str | None = None,
+    stem_filters: int = 64,
     vocabulary_size: int | None = None,
     embedding_dim: int | None = 64,
     character_vocabulary_size: int | None = None,
@@ -110,7 +124,7 @@ def build_tagger(
     activation: str | None = "softmax",
     functional: bool = False,
 ) -> keras.Model:
-    """A label at each step: input → recurrent stack → Dense at each step.
+    """A label at each step: input → stem → recurrent stack → Dense at each step.
 
     The model is uncompiled and learns from integer targets (batch, time) with
     ``"sparse_categorical_crossentropy"``; it returns (batch, time, num_labels). Padded steps
@@ -119,6 +133,8 @@ def build_tagger(
     Args:
         input_shape: ``(time or None, features)`` of float sequences.
         num_labels: number of labels, at least 2.
+        stem, stem_filters: convolutions before the stack, as in ``build_classifier``; the head
+            sees them through the stack only.
         vocabulary_size, embedding_dim: token ids (batch, time) instead of floats, as in
             ``build_classifier``.
         character_vocabulary_size: number of ids of characters: the model then takes ``[tokens,
@@ -142,7 +158,7 @@ def build_tagger(
     inputs, layers = read_input(
         input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
     )
-    stacked = recurrent_stack(
+    stacked = stem_layers(stem, stem_filters) + recurrent_stack(
         units,
         cell=cell,
         bidirectional=bidirectional,

@@ -13,6 +13,7 @@ from kerasrnn.models.stack import (
     read_input,
     recurrent_stack,
     state_names,
+    stem_layers,
 )
 
 
@@ -24,6 +25,8 @@ def build_encoder(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    stem: str | None = None,
+    stem_filters: int = 64,
     vocabulary_size: int | None = None,
     embedding_dim: int | None = 64,
     lengths: bool = False,
@@ -43,8 +46,8 @@ def build_encoder(
     state is the one at step 0. Width is that of the last layer, of both directions joined.
 
     Args:
-        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing: see
-            ``build_classifier``.
+        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, stem,
+            stem_filters: see ``build_classifier``.
         initial_states: start from given states instead of zeros: the model then takes
             ``[x, *states]`` (or ``[x, lengths, *states]``), in the order of the final states.
         projection: width of a linear map without bias, one for each layer and direction,
@@ -66,7 +69,7 @@ def build_encoder(
     inputs, layers = read_input(
         input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
     )
-    outputs, given, final = apply(layers, inputs), [], []
+    outputs, given, final = apply(layers + stem_layers(stem, stem_filters), inputs), [], []
     padded = lengths or vocabulary_size is not None
     # Beside initial states Keras hands a layer no mask of its own accord.
     mask = MaskOf(name="mask_of_steps")(outputs) if padded and initial_states else None

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasrnn.errors import InputError, check_choice, check_positive, check_range
-from kerasrnn.layers import Logarithm, SequencePooling, SortedQuantiles
-from kerasrnn.models.stack import InputShape, Units, apply, assemble, read_input, recurrent_stack
-from kerasrnn.options import POOLINGS
+from kerasrnn.errors import InputError, check_positive, check_range
+from kerasrnn.layers import Logarithm, SortedQuantiles
+from kerasrnn.models.stack import InputShape, Units, apply, assemble, pooled_stack, read_input
 
 
 def build_regressor(
@@ -26,6 +25,9 @@ def build_regressor(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    stem: str | None = None,
+    stem_filters: int = 64,
+    stem_stride: int = 1,
     pooling: str = "last",
     lengths: bool = False,
     missing: bool = False,
@@ -34,7 +36,7 @@ def build_regressor(
     target_scaling: keras.Layer | None = None,
     functional: bool = False,
 ) -> keras.Model:
-    """Numbers for each sequence: input → recurrent stack → pooling → Dense → their own units.
+    """Numbers for each sequence: input → stem → recurrent stack → pooling → Dense → own units.
 
     The model is uncompiled and returns (batch, targets); with a ``horizon`` the next values of a
     series, (batch, horizon, targets); with ``quantiles`` these have a last axis of levels. Learn
@@ -58,7 +60,7 @@ def build_regressor(
             logarithms of its ``log_columns``; ``known_scaling``: the same for ``known``.
         target_scaling: the layer that takes what the head gives to the targets' own units, such
             as ``keras.layers.Normalization(mean=…, variance=…, invert=True)``.
-        pooling: ``"last"`` state of each direction, or ``"mean"`` or ``"max"`` over the steps.
+        stem, stem_filters, stem_stride, pooling: see ``build_classifier``.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
         units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
 
@@ -71,7 +73,6 @@ def build_regressor(
     (None, 24, 1, 2)
     """
     check_positive(targets=targets, **({} if horizon is None else {"horizon": horizon}))
-    check_choice("pooling", pooling, POOLINGS)
     _check_quantiles(quantiles)
     if (horizon is None and (known or linear or log_columns)) or (horizon and lengths):
         raise InputError(
@@ -85,16 +86,17 @@ def build_regressor(
     inputs, before = read_input(input_shape, None, None, lengths, scaling, missing)
     if log_columns:
         before.insert(0, Logarithm(log_columns, name="logarithm"))
-    stack = recurrent_stack(
+    stack = pooled_stack(
         units,
+        pooling,
+        stem,
+        stem_filters,
+        stem_stride,
         cell=cell,
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
-        return_sequences=pooling != "last",
     )
-    if pooling != "last":
-        stack.append(SequencePooling(pooling, name="pooling"))
     shape = (*((horizon,) if horizon else ()), targets, *((len(quantiles),) if quantiles else ()))
     start = "zeros" if linear else "glorot_uniform"
     size = horizon or 1

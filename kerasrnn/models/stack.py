@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
 from kerasrnn.engine import native
-from kerasrnn.errors import InputError, check_choice, check_memory, check_range
+from kerasrnn.errors import InputError, check_choice, check_memory, check_positive, check_range
 from kerasrnn.layers import (
     GRU,
     LSTM,
+    AttentionPooling,
     Bidirectional,
     FillMissing,
     FlipTime,
     LengthMask,
+    MaskedConv1D,
     OneHot,
+    SequencePooling,
     SimpleRNN,
 )
-from kerasrnn.options import MOST_LAYERS
+from kerasrnn.options import MOST_LAYERS, POOLINGS, STEMS
 
 Units = int | Sequence[int]
 InputShape = tuple[int | None, int] | None
 
 CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
+_BLOCKS = ((1, 8), (2, 5), (1, 3))  # of a stem: filters, of those of the first, and kernel size
 
 
 def recurrent_stack(
@@ -92,6 +96,64 @@ def _check_units(units, gates):
     return widths
 
 
+def pooled_stack(
+    units: Units,
+    pooling: str,
+    stem: str | None,
+    stem_filters: int,
+    stem_stride: int,
+    **options,
+) -> list[Callable]:
+    """What makes a vector of the steps: the stem, the recurrent stack, and the pooling.
+
+    These are layers; of a stem one function, since the mean over the steps that it gives is
+    joined to what the stack gives of them, as the branches of an LSTM-FCN are (Karim et al. 2018).
+    """
+    check_choice("pooling", pooling, POOLINGS)
+    before = stem_layers(stem, stem_filters, stem_stride)
+    stack = recurrent_stack(units, return_sequences=pooling != "last", **options)
+    if pooling == "attention":
+        stack.append(AttentionPooling(name="pooling"))
+    elif pooling != "last":
+        stack.append(SequencePooling(pooling, name="pooling"))
+    if not before:
+        return stack
+
+    def branches(x):
+        x = apply(before, [x])
+        mean = SequencePooling("mean", name="stem_mean")(x)
+        return keras.layers.Concatenate(name="stack_and_stem")([apply(stack, [x]), mean])
+
+    return [branches]
+
+
+def stem_layers(stem: str | None, filters: int, stride: int = 1) -> list[keras.Layer]:
+    """The layers between input and recurrent stack: three convolutions, each with its norm.
+
+    They are those of a fully convolutional network (Wang et al. 2017); the normalization counts
+    real steps only. ``stride``: of the first.
+    """
+    if stem is None:
+        return []
+    check_choice("stem", stem, STEMS)
+    check_positive(stem_filters=filters, stem_stride=stride)
+    layers = []
+    for number, (times, size) in enumerate(_BLOCKS, 1):
+        layers += [
+            MaskedConv1D(
+                times * filters,
+                size,
+                stride if number == 1 else 1,
+                use_bias=False,
+                kernel_initializer="he_uniform",
+                name=f"conv_{number}",
+            ),
+            keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{number}"),
+            keras.layers.ReLU(name=f"relu_{number}"),
+        ]
+    return layers
+
+
 def state_names(layer: keras.Layer) -> dict[str, int]:
     """Name and size of each state of a recurrent layer.
 
@@ -155,7 +217,8 @@ def read_tokens(vocabulary_size, embedding_dim, mask_zero, spread=1.0):
 
 
 def assemble(inputs, layers, functional):
-    if not functional and len(inputs) == 1:
+    plain = all(isinstance(layer, keras.Layer) for layer in layers)
+    if plain and not functional and len(inputs) == 1:
         return keras.Sequential([*inputs, *layers])
     return keras.Model(inputs[0] if len(inputs) == 1 else inputs, apply(layers, inputs))
 
