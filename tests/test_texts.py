@@ -284,3 +284,25 @@ def test_a_sigmoid_is_no_logit_and_no_softmax():
     found = Classifier(model, ["a", "b"], words).predict_proba(["rain goal"])
     np.testing.assert_allclose(found, model(np.array([[2, 3]])), atol=1e-6)
     assert found.sum() != pytest.approx(1)
+
+
+def test_texts_in_a_file_are_those_in_memory(tmp_path, monkeypatch):
+    from kerasrnn import load_texts
+    from kerasrnn.data import storage
+    from kerasrnn.data.storage import FileArray
+
+    rng = np.random.default_rng(0)
+    rows = [" ".join(rng.choice(["né", "b", "c,", "d"], rng.integers(0, 9))) for _ in range(400)]
+    lines = [f'"{text}",{label}' for text, label in zip(rows, "xy" * 200, strict=True)]
+    (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    options = {"max_length": 5, "level": "word"}
+    whole = load_texts(tmp_path / "t.csv", **options)
+    monkeypatch.setattr(storage, "_IN_MEMORY", 100)
+    monkeypatch.setattr("kerasrnn.data.texts._TOKENS", 7)
+    monkeypatch.setattr("kerasrnn.data.texts._TEXTS", 3)
+    stored = load_texts(tmp_path / "t.csv", **options)
+    assert isinstance(stored.train.x, FileArray) and isinstance(whole.train.x, np.ndarray)
+    assert stored.fingerprint() == whole.fingerprint() and str(stored) == str(whole)
+    assert [*stored.test.texts(stored.vocabulary, " ")] == [
+        *whole.test.texts(whole.vocabulary, " ")
+    ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from kerasrnn.errors import InputError
 
 _IN_MEMORY = 1 << 26  # bytes of an array that are kept in memory
 _CHUNK = 1 << 24  # bytes that are read at a time
+_TEXTS = 1000  # that are read at a time
 
 
 class FileArray:
@@ -106,9 +109,48 @@ class GrowingArray:
         """All rows, (n, *row_shape)."""
         shape = (self._length, *self.row_shape)
         if self._file is None:
-            return np.concatenate([np.zeros((0, *self.row_shape), self._dtype), *self._chunks])
+            none = np.zeros((0, *self.row_shape), self._dtype)
+            self._chunks = [np.concatenate([none, *self._chunks])]
+            return self._chunks[0]
         self._file.flush()
         return FileArray(self._file, self._dtype, shape, None)
+
+
+class StoredTexts:
+    """A list of texts that only grows; beyond a size it lies in a file, as UTF-8.
+
+    >>> texts = StoredTexts()
+    >>> texts.extend(["a", "né", ""])
+    >>> len(texts), texts[1], texts[::2], [*texts]
+    (3, 'né', ['a', ''], ['a', 'né', ''])
+    """
+
+    def __init__(self):
+        self._bytes, self._ends = GrowingArray((), "uint8"), array("q", [0])
+
+    def __len__(self):
+        return len(self._ends) - 1
+
+    def extend(self, texts: Iterable[str]):
+        """Add texts at the end. Raises ``InputError`` where the disk is full."""
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        for text in encoded:
+            self._ends.append(self._ends[-1] + len(text))
+        self._bytes.append(np.frombuffer(b"".join(encoded), "uint8"))
+
+    def __getitem__(self, places):
+        if isinstance(places, slice):
+            return [self[place] for place in range(*places.indices(len(self)))]
+        start, end = self._ends[places], self._ends[places + 1]
+        return self._bytes.array()[start:end].tobytes().decode("utf-8", "surrogatepass")
+
+    def __iter__(self):
+        stored = self._bytes.array()
+        for first in range(0, len(self), _TEXTS):
+            ends = self._ends[first : first + _TEXTS + 1]
+            some = stored[ends[0] : ends[-1]].tobytes()
+            for start, end in itertools.pairwise(ends):
+                yield some[start - ends[0] : end - ends[0]].decode("utf-8", "surrogatepass")
 
 
 def select(array: np.ndarray | FileArray, rows: np.ndarray) -> np.ndarray | FileArray:

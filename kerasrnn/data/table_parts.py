@@ -16,7 +16,7 @@ from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Arrays, LabelledTexts, Sequences, TextParts, TimeSeries
 from kerasrnn.data.readers.part_files import name_of, part_of
 from kerasrnn.data.roles import Layout
-from kerasrnn.data.storage import GrowingArray
+from kerasrnn.data.storage import GrowingArray, StoredTexts
 from kerasrnn.errors import InputError
 
 _VALUES = 1 << 22  # of sequences that are padded at a time
@@ -93,7 +93,8 @@ class _Part:
 
     def __init__(self, reading):
         self.reading, self.x, self.size = reading, None, 0
-        self.inputs, self.labels, self.lengths, self.groups = [], [], [], []
+        self.labels, self.lengths, self.groups = [], [], []
+        self.inputs = StoredTexts()
         self.left_out, self.ends_early = 0, False
 
     def add(self, found):
@@ -109,7 +110,7 @@ class _Part:
         self.labels.append(found.labels)
         self.groups += found.groups or []
         if self.reading["layout"] == "texts":
-            self.inputs += found.inputs
+            self.inputs.extend(found.inputs)
             return
         self._add_sequences(found)
 

@@ -14,11 +14,14 @@ import numpy as np
 from kerasrnn.data.checks import encode_labels
 from kerasrnn.data.parts import ThreeParts, cut_missing, real_steps, warn_of_unseen_labels
 from kerasrnn.data.readers import LabelledTexts, TextParts
+from kerasrnn.data.storage import FileArray, GrowingArray, chunks
 from kerasrnn.errors import InputError, check_positive, check_seed, check_split
 from kerasrnn.text import UNKNOWN, Tokens, Vocabulary, tokens_of
 
 LONGEST = 500  # tokens of a text that are read, unless max_length says otherwise
 _LOOKED_AT = 10_000  # texts that tell the level
+_TEXTS = 1 << 12  # that are taken at a time
+_TOKENS = 1 << 20  # that are kept as a list
 SEPARATOR = "|"  # of several labels, where they come as lists
 
 
@@ -26,12 +29,12 @@ SEPARATOR = "|"  # of several labels, where they come as lists
 class TextPart:
     """Texts of one part as token ids, and their labels.
 
-    x: int32 (tokens,), the ids of all texts one after the other. y: int (n,), indices into the
-    data's labels, or uint8 (n, labels), 1 for each that a text has. lengths: int32 (n,), the
-    tokens of each, at least one.
+    x: int32 (tokens,), the ids of all texts one after the other, in a file where they are many.
+    y: int (n,), indices into the data's labels, or uint8 (n, labels), 1 for each that a text has.
+    lengths: int32 (n,), the tokens of each, at least one.
     """
 
-    x: np.ndarray
+    x: np.ndarray | FileArray
     y: np.ndarray
     lengths: np.ndarray
 
@@ -40,16 +43,18 @@ class TextPart:
 
     def select(self, indices: np.ndarray) -> TextPart:
         """The texts at ``indices``."""
-        lengths = self.lengths[indices]
-        within = _within(lengths)
-        starts = np.repeat(starts_of(self.lengths)[indices], lengths)
-        return TextPart(self.x[starts + within], self.y[indices], lengths)
+        lengths, starts = self.lengths[indices], starts_of(self.lengths)[indices]
+        x = GrowingArray((), "int32")
+        for some in range(0, len(indices), _TEXTS):
+            rows = slice(some, some + _TEXTS)
+            x.append(self.x[_places(starts[rows], lengths[rows])])
+        return TextPart(x.array(), self.y[indices], lengths)
 
     def texts(self, vocabulary: Vocabulary, separator: str) -> Iterator[str]:
         """Each text as its tokens, joined."""
         names = np.array(["", *vocabulary.tokens], object)
-        for row in np.split(self.x, np.cumsum(self.lengths)[:-1]):
-            yield separator.join(names[row])
+        for start, length in zip(starts_of(self.lengths), self.lengths, strict=True):
+            yield separator.join(names[self.x[start : start + length]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,16 +159,19 @@ vocabulary, 2 labels
         labels, unseen, y, several = _encode_labels(found.parts, options["multi_label"], where)
         training = found.parts["training"].texts
         level = options["level"] or _level_of(training)
+        longest = options["max_length"] or LONGEST
         known = {}  # the number of each token of all parts
         parts = {
-            part: TextPart(*_number(found.parts[part].texts, tokens_of(level), known, y[part]))
-            for part in found.parts
+            part: _number(some.texts, tokens_of(level), known, y[part], longest + 1)
+            for part, some in found.parts.items()
         }
         cut_missing(parts, options, where, "texts", found.groups)
-        longest = options["max_length"] or LONGEST
         truncated = int((parts["training"].lengths > longest).sum())
         parts = {name: _shorten(part, longest) for name, part in parts.items()}
-        counts = np.bincount(parts["training"].x, minlength=len(known)).tolist()
+        counts = np.zeros(len(known), "int64")
+        for _, some in chunks(parts["training"].x):
+            counts += np.bincount(some, minlength=len(known))
+        counts = counts.tolist()
         vocabulary = Vocabulary(
             Counter(dict(zip(known, counts, strict=True))),
             min_frequency=options["min_frequency"],
@@ -171,7 +179,7 @@ vocabulary, 2 labels
             padded=True,
         )
         ids = np.array(vocabulary.encode(list(known)), "int32")
-        parts = {name: TextPart(ids[part.x], part.y, part.lengths) for name, part in parts.items()}
+        parts = {name: _renumbered(part, ids) for name, part in parts.items()}
         separator = (options["multi_label"] or SEPARATOR) if several else None
         resolved = {"level": level, "max_length": longest, "multi_label": separator}
         data = cls(
@@ -224,7 +232,8 @@ vocabulary, 2 labels
         for part in self.parts().values():
             for values in (part.x, part.y, part.lengths):
                 digest.update(f"{values.dtype}{values.shape}".encode())
-                digest.update(np.ascontiguousarray(values))
+                for _, some in chunks(values):
+                    digest.update(np.ascontiguousarray(some))
         return digest.hexdigest()
 
 
@@ -245,8 +254,9 @@ def pad_texts(x: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     [[8, 9], [7, 0]]
     """
     real = real_steps(lengths)
-    places = starts[:, None] + np.arange(real.shape[1])
-    return np.where(real, x[np.minimum(places, len(x) - 1)], 0).astype("int32", copy=False)
+    padded = np.zeros(real.shape, "int32")
+    padded[real] = x[_places(starts, lengths)]
+    return padded
 
 
 def _check(parts, options, where):
@@ -275,27 +285,44 @@ def _level_of(texts):
     return "char" if np.median([len(text.split()) for text in some]) <= 1 else "word"
 
 
-def _number(texts, tokens, known, y):
-    """The tokens as their numbers in ``known``, where new ones are added; with y and lengths."""
-    numbers, lengths = array("i"), array("i")
+def _number(texts, tokens, known, y, longest):
+    """The first tokens of texts as their numbers in ``known``, where new ones are added."""
+    x, numbers, lengths = GrowingArray((), "int32"), array("i"), array("i")
     for text in texts:
-        row = [known.setdefault(token, len(known)) for token in terms_of(text, tokens)]
+        row = [known.setdefault(token, len(known)) for token in terms_of(text, tokens)[:longest]]
         numbers.extend(row)
         lengths.append(len(row))
-    return np.frombuffer(numbers, "int32"), y, np.frombuffer(lengths, "int32")
+        if len(numbers) > _TOKENS:
+            x.append(numbers)
+            numbers = array("i")
+    x.append(numbers)
+    return TextPart(x.array(), y, np.frombuffer(lengths, "int32"))
 
 
 def _shorten(part, longest):
     """The first ``longest`` tokens of each text."""
     if part.lengths.max() <= longest:
         return part
-    lengths = np.minimum(part.lengths, longest).astype("int32")
-    return TextPart(part.x[_within(part.lengths) < longest], part.y, lengths)
+    lengths, starts = np.minimum(part.lengths, longest).astype("int32"), starts_of(part.lengths)
+    x = GrowingArray((), "int32")
+    for some in range(0, len(part), _TEXTS):
+        rows = slice(some, some + _TEXTS)
+        x.append(part.x[_places(starts[rows], lengths[rows])])
+    return TextPart(x.array(), part.y, lengths)
 
 
-def _within(lengths):
-    """The place of each token in its text, of texts one after the other."""
-    return np.arange(lengths.sum(dtype="int64")) - np.repeat(starts_of(lengths), lengths)
+def _renumbered(part, ids):
+    """The part with ``ids`` of its numbers."""
+    x = GrowingArray((), "int32")
+    for _, some in chunks(part.x):
+        x.append(ids[some])
+    return TextPart(x.array(), part.y, part.lengths)
+
+
+def _places(starts, lengths):
+    """Where the tokens of some texts are, int64 (tokens,)."""
+    within = np.arange(lengths.sum(dtype="int64")) - np.repeat(starts_of(lengths), lengths)
+    return np.repeat(starts, lengths) + within
 
 
 def _encode_labels(parts, separator, where):
