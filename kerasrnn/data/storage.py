@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import operator
 import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -131,12 +132,18 @@ class StoredTexts:
     def __len__(self):
         return len(self._ends) - 1
 
+    def __eq__(self, other):
+        return len(self) == len(other) and all(map(operator.eq, self, other))
+
+    __hash__ = None
+
     def extend(self, texts: Iterable[str]):
         """Add texts at the end. Raises ``InputError`` where the disk is full."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        for text in encoded:
-            self._ends.append(self._ends[-1] + len(text))
-        self._bytes.append(np.frombuffer(b"".join(encoded), "uint8"))
+        texts = iter(texts)
+        while encoded := [t.encode("utf-8", "surrogatepass") for t in islice(texts, _TEXTS)]:
+            for text in encoded:
+                self._ends.append(self._ends[-1] + len(text))
+            self._bytes.append(np.frombuffer(b"".join(encoded), "uint8"))
 
     def __getitem__(self, places):
         if isinstance(places, slice):
@@ -149,7 +156,7 @@ class StoredTexts:
         for first in range(0, len(self), _TEXTS):
             ends = self._ends[first : first + _TEXTS + 1]
             some = stored[ends[0] : ends[-1]].tobytes()
-            for start, end in itertools.pairwise(ends):
+            for start, end in pairwise(ends):
                 yield some[start - ends[0] : end - ends[0]].decode("utf-8", "surrogatepass")
 
 

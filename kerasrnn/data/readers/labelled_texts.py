@@ -19,6 +19,7 @@ from kerasrnn.data.readers.part_files import (
     part_of,
 )
 from kerasrnn.data.readers.text_files import read_lines, read_text
+from kerasrnn.data.storage import StoredTexts
 from kerasrnn.errors import InputError
 
 _PREFIX = "__label__"  # of fastText
@@ -194,18 +195,18 @@ def _read_folder(folder, layout, encoding):
         if file is None:
             raise InputError("no lines with a label first", where=folder)
         return _read_lines(file, encoding)
-    texts, labels = [], []
+    texts, labels = StoredTexts(), []
     if layout == "folders":
         warn_of_unlabelled(folder)
         for name, inner in class_folders(folder).items():
-            found = [_read_file(file, encoding) for file in _text_files(inner)]
-            texts += found
-            labels += [name] * len(found)
+            files = _text_files(inner)
+            texts.extend(_read_file(file, encoding) for file in files)
+            labels += [name] * len(files)
     else:
         for file in (file for file in entries(folder) if is_named(file, "*.txt")):
             found = [line.strip() for _, line in read_lines(file, encoding=encoding)]
             found = [line for line in found if line]
-            texts += found
+            texts.extend(found)
             labels += [file.name.removesuffix(".gz").rpartition(".")[0]] * len(found)
     if not texts:
         raise InputError("no texts in the folder", where=folder)
@@ -218,7 +219,18 @@ def _read_file(path, encoding):
 
 def _read_lines(path, encoding):
     """The texts of lines with a label first; lists of labels where a line has several."""
-    texts, labels, prefixed = [], [], None
+    texts, labels = StoredTexts(), []
+    texts.extend(_labelled_lines(path, encoding, labels))
+    if not len(texts):
+        raise InputError("no texts in the file", where=path)
+    if all(len(given) == 1 for given in labels):
+        labels = [given[0] for given in labels]
+    return LabelledTexts(texts, labels)
+
+
+def _labelled_lines(path, encoding, labels):
+    """The texts of lines, whose labels are added to a list."""
+    prefixed = None
     for number, line in read_lines(path, encoding=encoding):
         if not line.strip():
             continue
@@ -235,13 +247,8 @@ def _read_lines(path, encoding):
                 found=repr(line[:40]),
                 expected=f"{_PREFIX}NAME first",
             )
-        texts.append(text)
         labels.append([name.removeprefix(_PREFIX) for name in given])
-    if not texts:
-        raise InputError("no texts in the file", where=path)
-    if all(len(given) == 1 for given in labels):
-        labels = [given[0] for given in labels]
-    return LabelledTexts(texts, labels)
+        yield text
 
 
 def _checked(parts):
@@ -252,8 +259,10 @@ def _checked(parts):
         if several and not isinstance(labels[0], list):
             labels = [[label] for label in labels]
         kept = [index for index, text in enumerate(texts) if text]
-        if len(kept) < len(texts):
-            left = len(texts) - len(kept)
+        if left := len(texts) - len(kept):
             warnings.warn(f"{left:,} empty texts of the {part} part left out", stacklevel=3)
-        parts[part] = LabelledTexts([texts[i] for i in kept], [labels[i] for i in kept])
+            full, texts = texts, StoredTexts()
+            texts.extend(filter(None, full))
+            labels = [labels[i] for i in kept]
+        parts[part] = LabelledTexts(texts, labels)
     return parts
