@@ -206,7 +206,7 @@ def lists(sequences):
 
 def read_lines(path):
     texts, labels = labelled_texts.read_dataset(path).parts["training"]
-    return texts, labels
+    return [*texts], labels
 
 
 def read_class_folder(path):
