@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = (".png", ".svg", ".pdf")  # those that need no other program
-_NAMES = {"accuracy": "accuracy", "learning_rate": "learning rate"}
 _NOT_CURVES = (
     "epoch",
     "seconds",
@@ -87,7 +86,7 @@ def plot_history(
             label=f"{prefix}validation",
         )
     name = metric.replace("_", " ")
-    ax.set(xlabel="epoch", ylabel=_NAMES.get(metric, name), title=f"{name.capitalize()} by epoch")
+    ax.set(xlabel="epoch", ylabel=name, title=f"{name.capitalize()} by epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.grid(alpha=0.3)
     ax.legend()

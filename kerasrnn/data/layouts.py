@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasrnn.data.columns import check_column
 from kerasrnn.data.readers import Rows
+from kerasrnn.data.readers.part_files import pad_sequences
 from kerasrnn.data.times import regular
 from kerasrnn.errors import InputError
 
@@ -169,10 +170,7 @@ def _stand_together(table, column):
 
 def _padded(found, sequences):
     """The sequences of some steps as a ``Batch``."""
-    lengths = np.array([len(sequence) for sequence in sequences], "int32")
-    x = np.zeros((len(sequences), lengths.max(), found.values.shape[1]), "float32")
-    for row, sequence in zip(x, sequences, strict=True):
-        row[: len(sequence)] = sequence
+    x, lengths = pad_sequences(sequences)
     equal = len(lengths) and lengths.min() == lengths.max()
     return Batch(
         x,

@@ -44,11 +44,7 @@ class TextPart:
     def select(self, indices: np.ndarray) -> TextPart:
         """The texts at ``indices``."""
         lengths, starts = self.lengths[indices], starts_of(self.lengths)[indices]
-        x = GrowingArray((), "int32")
-        for some in range(0, len(indices), _TEXTS):
-            rows = slice(some, some + _TEXTS)
-            x.append(self.x[_places(starts[rows], lengths[rows])])
-        return TextPart(x.array(), self.y[indices], lengths)
+        return TextPart(_gather(self.x, starts, lengths), self.y[indices], lengths)
 
     def texts(self, vocabulary: Vocabulary, separator: str) -> Iterator[str]:
         """Each text as its tokens, joined."""
@@ -304,11 +300,16 @@ def _shorten(part, longest):
     if part.lengths.max() <= longest:
         return part
     lengths, starts = np.minimum(part.lengths, longest).astype("int32"), starts_of(part.lengths)
-    x = GrowingArray((), "int32")
-    for some in range(0, len(part), _TEXTS):
+    return TextPart(_gather(part.x, starts, lengths), part.y, lengths)
+
+
+def _gather(x, starts, lengths):
+    """The tokens of some texts, one text after the other."""
+    found = GrowingArray((), "int32")
+    for some in range(0, len(lengths), _TEXTS):
         rows = slice(some, some + _TEXTS)
-        x.append(part.x[_places(starts[rows], lengths[rows])])
-    return TextPart(x.array(), part.y, lengths)
+        found.append(x[_places(starts[rows], lengths[rows])])
+    return found.array()
 
 
 def _renumbered(part, ids):

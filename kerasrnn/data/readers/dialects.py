@@ -213,15 +213,6 @@ def _counts(row, least):
     return [int(field) - int(numbers[0]) for field in numbers] == [*range(len(numbers))]
 
 
-def is_number(field: str) -> bool:
-    """Whether a field is a number, whatever its decimal mark.
-
-    >>> is_number("1.234,5"), is_number(" -2e3"), is_number("1-2")
-    (True, True, False)
-    """
-    return _NUMBER.fullmatch(field.strip()) is not None
-
-
 def _unlike(name, values):
     """Whether a name is none of the values of a column: these repeat, or are sentences."""
     if len(values) < 3:
