@@ -1,7 +1,9 @@
 """Real data where it is at hand, no window, no start-up lines of TensorFlow."""
 
+import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,21 @@ from click.testing import CliRunner
 os.environ["MPLBACKEND"] = "agg"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def load_script(name):
+    """A program of scripts/ as a module; it finds those beside it, as when it is run."""
+    folder = ROOT / "scripts"
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+    return module
+
+
 SHARED_DATA = ROOT.parent / "shared" / "data"
 if "KERASRNN_DATA" not in os.environ and SHARED_DATA.is_dir():
     os.environ["KERASRNN_DATA"] = str(SHARED_DATA)

@@ -1,26 +1,14 @@
 """scripts/archive.py: every problem of a folder, resumed, beside published results."""
 
-import importlib.util
-import sys
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import load_script
 
-SCRIPT = ROOT / "scripts" / "archive.py"
 TS_HEADER = "@univariate true\n@equalLength true\n@classLabel true a b\n@data\n"
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("archive", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["archive"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-archive = script()
+archive = load_script("archive")
 
 
 def run(*arguments, code=0):

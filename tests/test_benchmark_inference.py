@@ -1,24 +1,18 @@
 """scripts/benchmark_inference.py runs, and its PyTorch twin answers as the Keras model does."""
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import load_script
 
 from kerasrnn import build_classifier
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark_inference.py"
-sys.path.insert(0, str(SCRIPT.parent))  # as Python does when it runs a script: for peers.py
-spec = importlib.util.spec_from_file_location("benchmark_inference", SCRIPT)
-benchmark = sys.modules["benchmark_inference"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(benchmark)
+benchmark = load_script("benchmark_inference")
 
 
 def run(*arguments):

@@ -1,25 +1,10 @@
 """Whatever bytes a file holds: what they say, or one InputError that names the file."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 from click.testing import CliRunner
+from conftest import load_script
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz_readers.py"
-
-
-def script():
-    sys.path.insert(0, str(SCRIPT.parent))  # for fuzz_formats
-    spec = importlib.util.spec_from_file_location("fuzz_readers", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_readers"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fuzz_readers = script()
+fuzz_readers = load_script("fuzz_readers")
 
 
 @pytest.mark.slow

@@ -1,33 +1,24 @@
 """scripts/predict_files.py: every row once, as the export itself answers, in constant memory."""
 
 import csv
-import importlib.util
 import itertools
 import json
 import os
 import subprocess
 import sys
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import ROOT, load_script
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "predict_files.py"
+SCRIPT = ROOT / "scripts" / "predict_files.py"
 
 
-def script():
-    spec = importlib.util.spec_from_file_location("predict_files", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["predict_files"] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-predict_files = script()
+predict_files = load_script("predict_files")
 
 
 def run(*arguments, code=0):
