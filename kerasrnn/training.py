@@ -50,9 +50,10 @@ def train(
     The task is that of the data: a ``Dataset`` trains a classifier, ``Sentences`` a tagger, a
     ``Corpus`` a generator or an infiller.
     After every epoch the run holds another row of history.csv, the model in last.keras and,
-    when the validation loss is the lowest so far, in best.keras (the training loss where
-    there is no validation part). At the end the best model is evaluated, once, and the
-    pictures are drawn. Ctrl-C leaves a usable run of the epochs finished so far.
+    when the validation loss is the lowest so far, in best.keras (of a tagger of entities the F1
+    the highest; where there is no validation part, the training loss). At the end the best model
+    is evaluated, once, and the pictures are drawn. Ctrl-C leaves a usable run of the epochs
+    finished so far.
 
     Args:
         data: from ``load_dataset``, ``load_sentences`` or ``load_corpus``.
@@ -282,7 +283,7 @@ class _Recorder(keras.callbacks.Callback):
             )
         logs.update(self.task.add_metrics(self.data, logs))  # for the callbacks that follow too
         if self.validate is not None:
-            measured = set(logs)
+            measured = {*logs, *self.task.validated}
             logs.update((f"val_{k}", v) for k, v in self.validate().items() if k in measured)
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
@@ -300,7 +301,7 @@ class _Recorder(keras.callbacks.Callback):
     def _write(self, row):
         with _no_interrupt():
             last = _save(self.trained, self.run, "last.keras")
-            monitored = row.get("val_loss", row["loss"])
+            monitored = self.task.monitored(row)
             if monitored < self.best:
                 self.best = monitored
                 with atomic(self.run.path / "best.keras") as temporary:

@@ -128,6 +128,7 @@ class TaggerTask(base.Task):
     kinds = ("sentences",)
     summary = 'A label for each token of a text; `""` and 0 stand for padding.'
     predictor = Tagger
+    validated = ("entity_f1",)
 
     def load(self, *source: str, **options) -> Sentences:
         return load_sentences(*source, **options)
@@ -170,6 +171,10 @@ class TaggerTask(base.Task):
         return lambda: evaluation.tagging_metrics(
             part.y, tagger.predict_proba(part.tokens), part.lengths, labels
         )
+
+    def monitored(self, row) -> float:
+        """Entities are what counts where there are some, and their F1 rises after the loss does."""
+        return -row.get("val_entity_f1", 0.0) or super().monitored(row)
 
     def evaluate(self, model, data: Sentences, folder: Path) -> dict:
         part, labels = data.test, (*data.labels, *data.unseen_labels)
