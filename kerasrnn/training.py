@@ -132,6 +132,7 @@ def run_training(
             if not (run.path / "last.keras").exists():
                 shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
             raise
+    task.finish(run, data)
     draw_history(run)
     evaluate(run, data)
     return run

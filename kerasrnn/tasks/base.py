@@ -158,6 +158,9 @@ class Task:
         """What is lowest in the row of the history at the best epoch."""
         return row.get("val_loss", row["loss"])
 
+    def finish(self, run: Run, data):
+        """What is left to do with the best model of a run when training has ended."""
+
     def evaluate(self, model: keras.Model, data, folder: Path) -> dict:
         """What else goes into metrics.json; pictures are drawn into the folder."""
         raise NotImplementedError
