@@ -28,6 +28,13 @@ class Settings:
     fit: dict
 
 
+class Choice(NamedTuple):
+    """The value of an option that nobody gave, and why it is that."""
+
+    value: Any
+    reason: str
+
+
 class Predictions(NamedTuple):
     """What a predictor says of some inputs, some of them at a time.
 
@@ -115,6 +122,21 @@ class Task:
         return Settings(
             *({name: given.get(name, value) for name, value in table.items()} for table in tables)
         )
+
+    def recipe(self, data, settings: Settings) -> dict[str, Choice]:
+        """Choices, from facts about the data, for options of model and fit that are None."""
+        return {}
+
+    def completed(self, data, settings: Settings) -> tuple[Settings, dict[str, str]]:
+        """Settings with the choices of the recipe where nothing is given, and their reasons."""
+        recipe, tables, reasons = self.recipe(data, settings), [], {}
+        for table in (settings.model, settings.fit):
+            chosen = {
+                name: recipe[name] for name in table if table[name] is None and name in recipe
+            }
+            tables.append(table | {name: choice.value for name, choice in chosen.items()})
+            reasons |= {name: choice.reason for name, choice in chosen.items()}
+        return Settings(settings.data, *tables), reasons
 
     def load(self, *source: str, **options):
         """The data of a source, cut in parts."""
