@@ -38,9 +38,10 @@ def train(
     The task is that of the data: a ``Dataset`` trains a classifier, ``Sentences`` a tagger, a
     ``Corpus`` a generator or an infiller.
     After every epoch the run holds another row of history.csv, the model in last.keras and,
-    when the validation loss is the lowest so far, in best.keras (the training loss where
-    there is no validation part). At the end the best model is evaluated, once, and the
-    pictures are drawn. Ctrl-C leaves a usable run of the epochs finished so far.
+    when the validation loss is the lowest so far, in best.keras (of a tagger of entities the F1
+    the highest; where there is no validation part, the last). At the end the best model
+    is evaluated, once, and the pictures are drawn. Ctrl-C leaves a usable run of the epochs
+    finished so far.
 
     Args:
         data: from ``load_dataset``, ``load_sentences`` or ``load_corpus``.
@@ -128,6 +129,7 @@ def run_training(
             if not (run.path / "last.keras").exists():
                 shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
             raise
+    task.finish(run, data)
     draw_history(run)
     evaluate(run, data)
     return run

@@ -51,8 +51,6 @@ def limits(fit: dict, steps: int, monitored: str) -> list[keras.callbacks.Callba
     found = []
     if fit["schedule"] == "plateau":
         found.append(keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2))
-    if fit["patience"]:
-        found.append(keras.callbacks.EarlyStopping(monitored, patience=fit["patience"]))
     if fit["max_minutes"] is not None:
         found.append(TimeLimit(60 * fit["max_minutes"], steps))
     return found

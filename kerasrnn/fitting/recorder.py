@@ -23,8 +23,9 @@ _WRITES = 50  # of a hundred epochs or more about so many are written and said
 class Recorder(keras.callbacks.Callback):
     """After each epoch: history.csv, last.keras and best.keras of the run, a line to stderr.
 
-    The best model is the one with the lowest validation loss; without validation the last.
-    Of many epochs only every few are written, with the rows of those between.
+    The best model is the one that its task judges best by the validation part; without one the
+    last. Of many epochs only every few are written, with the rows of those between; and after
+    ``patience`` epochs without a better one the training ends.
     """
 
     def __init__(self, run, trained, data, settings, tokens, quiet):
@@ -36,7 +37,8 @@ class Recorder(keras.callbacks.Callback):
         self.sample_every = settings.fit.get("sample_every", 0)
         self.line = not quiet and not sys.stderr.isatty()
         self.every = max(1, settings.fit["epochs"] // _WRITES)
-        self.rows, self.written, self.best = [], 0, math.inf
+        self.patience = settings.fit["patience"]
+        self.rows, self.written, self.best, self.best_epoch = [], 0, math.inf, 0
 
     def on_train_begin(self, logs=None):
         if self.task.keeps_start and self.validate:
@@ -58,7 +60,7 @@ class Recorder(keras.callbacks.Callback):
             )
         logs.update(self.task.add_metrics(self.data, logs))  # for the callbacks that follow too
         if self.validate is not None:
-            measured = set(logs)
+            measured = {*logs, *self.task.validated}
             logs.update((f"val_{k}", v) for k, v in self.validate().items() if k in measured)
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
@@ -66,23 +68,30 @@ class Recorder(keras.callbacks.Callback):
         if self.tokens:
             row["tokens_per_second"] = round(self.tokens / trained)
         self.rows.append(row)
-        better = row.get("val_loss", math.inf) < self.best
-        if better or (epoch + 1) % self.every == 0:
-            self._write(better)
+        self._judge(row)
+        if (self.validate and self.best_epoch == epoch + 1) or (epoch + 1) % self.every == 0:
+            self._write()
+        if self.patience and epoch + 1 - self.best_epoch >= self.patience:
+            self.model.stop_training = True
         last = epoch + 1 == self.params["epochs"]
         if self.sample and self.sample_every and (last or (epoch + 1) % self.sample_every == 0):
             print(f"---\n{self.sample()}\n---", file=sys.stderr)
 
     def on_train_end(self, logs=None):
         if self.written < len(self.rows):
-            self._write(better=False)
+            self._write()
 
-    def _write(self, better):
+    def _judge(self, row):
+        """Note whether the epoch is the best so far: without validation each one is."""
+        found = self.task.monitored(row) if self.validate else -math.inf
+        if found < self.best or not self.validate:
+            self.best, self.best_epoch = found, row["epoch"]
+
+    def _write(self):
         row = self.rows[-1]
         with no_interrupt():
             last = save_model(self.trained, self.run, "last.keras")
-            if better or not self.validate:
-                self.best = row.get("val_loss", math.inf)
+            if self.best_epoch == row["epoch"]:
                 with atomic(self.run.path / "best.keras") as temporary:
                     shutil.copyfile(last, temporary)
             self.run.write_history(self.rows)
