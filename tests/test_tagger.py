@@ -92,7 +92,9 @@ def test_accuracy_and_loss_count_real_steps_only(tagged):
 def test_training_loss_ignores_padding(tagged):
     """Keras's own evaluation of padded batches with weights gives the metrics of real steps."""
     from kerasrnn import load_model
-    from kerasrnn.training import _compile_one, make_optimizer
+    from kerasrnn.fitting.optimizers import make_optimizer
+    from kerasrnn.tasks import task_of
+    from kerasrnn.training import _compile_one
 
     data, model = load_data(tagged), load_model(tagged.path)
     task, settings = task_of("tagger"), None  # on which neither loss nor metrics depend

@@ -28,6 +28,13 @@ class Settings:
     fit: dict
 
 
+class Choice(NamedTuple):
+    """The value of an option that nobody gave, and why it is that."""
+
+    value: Any
+    reason: str
+
+
 class Predictions(NamedTuple):
     """What a predictor says of some inputs, some of them at a time.
 
@@ -118,6 +125,21 @@ class Task:
             *({name: given.get(name, value) for name, value in table.items()} for table in tables)
         )
 
+    def recipe(self, data, settings: Settings) -> dict[str, Choice]:
+        """Choices, from facts about the data, for options of model and fit that are None."""
+        return {}
+
+    def completed(self, data, settings: Settings) -> tuple[Settings, dict[str, str]]:
+        """Settings with the choices of the recipe where nothing is given, and their reasons."""
+        recipe, tables, reasons = self.recipe(data, settings), [], {}
+        for table in (settings.model, settings.fit):
+            chosen = {
+                name: recipe[name] for name in table if table[name] is None and name in recipe
+            }
+            tables.append(table | {name: choice.value for name, choice in chosen.items()})
+            reasons |= {name: choice.reason for name, choice in chosen.items()}
+        return Settings(settings.data, *tables), reasons
+
     def load(self, *source: str, **options):
         """The data of a source, cut in parts."""
         raise NotImplementedError
@@ -155,8 +177,8 @@ class Task:
         raise NotImplementedError
 
     def monitored(self, row: Mapping[str, float]) -> float:
-        """What is lowest in the row of the history at the best epoch."""
-        return row.get("val_loss", row["loss"])
+        """What is lowest in the row of the history at the best epoch, where there is validation."""
+        return row["val_loss"]
 
     def finish(self, run: Run, data):
         """What is left to do with the best model of a run when training has ended."""
