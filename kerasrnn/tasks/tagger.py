@@ -35,6 +35,7 @@ from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.scores import all_labels
+from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
 
@@ -138,6 +139,9 @@ class TaggerTask(base.Task):
 
     def load(self, *source: str, **options) -> Sentences:
         return load_sentences(*source, **options)
+
+    def recipe(self, data: Sentences, settings: base.Settings) -> dict[str, base.Choice]:
+        return tagger_recipe(len(data.train), settings.fit["batch_size"])
 
     def build(self, data: Sentences, settings: base.Settings) -> keras.Model:
         """Vocabularies and labels follow from the data."""
