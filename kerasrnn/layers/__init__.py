@@ -5,6 +5,7 @@ them known to Keras before a saved model is loaded.
 """
 
 from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.entities import LabelPairs
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
     GRU,
@@ -38,6 +39,7 @@ __all__ = [
     "FillMissing",
     "FlipTime",
     "Implementation",
+    "LabelPairs",
     "LengthMask",
     "Logarithm",
     "MaskOf",
