@@ -21,10 +21,12 @@ _OF_PYTHON = ("english", "python")  # names of data that comes with Python itsel
 class ThreeParts:
     """Data in a training part and, where there are any, a validation and a test part.
 
-    kind: of the data, where its task has other options for it (``options.OF_KIND``).
+    kind: of the data, where its task has other options for it (``options.OF_KIND``). no_folds: why
+    it cannot be cut in folds, where it cannot.
     """
 
     kind: str | None = None
+    no_folds: ClassVar[str] = ""
 
     reading: ClassVar[dict] = {}  # what the columns of its files mean
 

@@ -85,7 +85,7 @@ class Task:
 
     name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``. keeps_start: whether the model may
-    be at its best as it is built.
+    be at its best as it is built. no_ensemble: why models are not averaged, where they are not.
     """
 
     name: ClassVar[str]
@@ -93,6 +93,7 @@ class Task:
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
     keeps_start: ClassVar[bool] = False
+    no_ensemble: ClassVar[str] = ""
 
     def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:
         """The options given, and defaults for the others.
