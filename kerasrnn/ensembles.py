@@ -199,9 +199,12 @@ def _rewritten(whole, **changes):
 
 
 def _said(run):
-    """A line about a finished run."""
-    parts = ((part, run.metrics().get(part, {})) for part in ("validation", "test"))
-    numbers = [f"{part} {name} {value:.4f}" for part, row in parts for name, value in row.items()]
+    """A line about a finished run: of each part the first number beside the loss."""
+    numbers = []
+    for part, row in run.metrics().items():
+        name = next((name for name in row if name != "loss"), None)
+        if part in ("validation", "test") and name:
+            numbers.append(f"{part} {name} {row[name]:.4f}")
     return f"{run}: {', '.join(numbers)}"
 
 
