@@ -173,7 +173,7 @@ def run_members(
         raise InputError(f"an ensemble of {task.name}s", found=task.no_ensemble)
     info = {"data": describe(data), "options": settings.fit | settings.model}
     info |= {"seed": members[0].seed, "members": []}
-    whole = create_run(data.name, task.name, info, {}, output)
+    whole = create_run(data.name, task.name, info, task.artifacts(data), output)
     train = _one_by_one if parallel == 1 else _in_processes
     finished = set()
     try:
@@ -250,8 +250,11 @@ def _sources(data):
 def _one_by_one(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
     """Train the members in this process; each is given when it is finished."""
     for member in members:
-        cut = _recut(data, member.options)
-        run_training(cut, settings, folder / member.name, seed=member.seed, quiet=quiet)
+        try:
+            cut = _recut(data, member.options)
+            run_training(cut, settings, folder / member.name, seed=member.seed, quiet=quiet)
+        except InputError as error:
+            raise InputError(f"{member.name}: {error}") from error
         yield member
 
 
