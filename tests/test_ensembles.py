@@ -37,6 +37,7 @@ from kerasrnn.data.sequences import Part
 from kerasrnn.training import run_training
 
 FAST = {"epochs": 1, "units": 3, "cell": "simple", "bidirectional": False, "quiet": True}
+STEM = FAST | {"stem": "conv", "stem_filters": 4}
 WORDS = ["--epochs", "1", "--units", "3", "--cell", "simple", "--unidirectional", "--quiet"]
 
 
@@ -67,15 +68,17 @@ def seeds(tmp_path_factory):
     y = np.arange(40) % 2
     rng = np.random.default_rng(0)
     lengths = rng.integers(2, 7, 40)
-    data = Dataset.from_arrays(rng.normal(y[:, None, None], 1, (40, 6, 2)), y, lengths=lengths)
+    data = Dataset.from_arrays(
+        rng.normal(y[:, None, None], 1, (40, 6, 2)), y, lengths=lengths, validation_split=0.1
+    )
     folder = tmp_path_factory.mktemp("seeds")
-    return train_seeds(data, folder / "all", seeds=3, ensemble=True, **FAST), data
+    return train_seeds(data, folder / "all", seeds=3, ensemble=True, **STEM), data
 
 
 def test_each_seed_is_a_run_as_train_makes_it(seeds, tmp_path):
     whole, data = seeds
     assert [run.path.name for run in whole.runs] == ["seed-0", "seed-1", "seed-2"]
-    single = train(data, tmp_path / "single", seed=1, **FAST)
+    single = train(data, tmp_path / "single", seed=1, **STEM)
     assert same(whole.runs[1], single) and not same(whole.runs[0], single)
     assert whole.runs[1].metrics() == single.metrics()
 
@@ -208,7 +211,7 @@ def test_seeds_of_the_command_cut_as_seed_does(workplace):
 @pytest.mark.slow
 def test_processes_give_the_numbers_that_one_gives(seeds, tmp_path):
     whole, data = seeds
-    other = train_seeds(data, tmp_path / "parallel", seeds=3, parallel=2, **FAST)
+    other = train_seeds(data, tmp_path / "parallel", seeds=3, parallel=2, **STEM)
     assert [run.path.name for run in other.runs] == ["seed-0", "seed-1", "seed-2"]
     assert all(same(*pair) for pair in zip(whole.runs, other.runs, strict=True))
     assert other.summary == whole.summary
