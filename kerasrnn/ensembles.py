@@ -264,6 +264,8 @@ def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[
     A process ends as after Ctrl-C where its input is closed, as it is when this one ends.
     """
     waiting, running = [*members], {}
+    if not quiet:
+        print(f"{data}; {len(members)} trainings, {parallel} at a time", file=sys.stderr)
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
@@ -340,7 +342,8 @@ def work():
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
 
     def watch():
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # sys.stdin has a lock, without which Python cannot end
+            pass
         _thread.interrupt_main()
 
     threading.Thread(target=watch, daemon=True).start()
