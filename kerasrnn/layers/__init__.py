@@ -4,7 +4,7 @@ All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_mod
 them known to Keras before a saved model is loaded.
 """
 
-from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
     GRU,
@@ -23,6 +23,7 @@ from kerasrnn.layers.sequence import (
     LengthMask,
     MaskOf,
     OneHot,
+    Renumber,
     SequencePooling,
     ZeroPadding,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "MaskedAveragePooling1D",
     "MaskedConv1D",
     "OneHot",
+    "Renumber",
     "ScaledError",
     "SequencePooling",
     "SimpleRNN",
@@ -52,5 +54,6 @@ __all__ = [
     "for_export",
     "implementation",
     "keras_clone",
+    "layers_in",
     "with_native_layers",
 ]
