@@ -46,6 +46,8 @@ _HOMES = {
     "Tagger": "tasks.tagger",
     "evaluate": "training",
     "train": "training",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "export": "exporting.saving",
 }
 

@@ -100,6 +100,21 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``train`` with the settings of a task."""
+    run = fit(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
+    evaluate(run, data)
+    return run
+
+
+def fit(
+    data,
+    settings: Settings,
+    output: str | os.PathLike | None = None,
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """``run_training`` without the evaluation at its end."""
     task = task_of(data.task)
     _check_fit(settings.fit)
     check_seed(seed)
@@ -132,7 +147,6 @@ def run_training(
                 shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
             raise
     draw_history(run)
-    evaluate(run, data)
     return run
 
 
