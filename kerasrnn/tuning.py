@@ -29,7 +29,7 @@ from kerasrnn import studies
 from kerasrnn.engine.native import cores
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.files import write_json
-from kerasrnn.ranges import Range, search_space
+from kerasrnn.ranges import Range, search_space, show_range
 from kerasrnn.runs import Run, make_directory, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.training import evaluate, fit
@@ -125,13 +125,16 @@ def tune(
             "no validation part to judge by", fix="load data with validation_split=0.2"
         )
     if len(np.atleast_1d(options.get("units", 1))) > 1:
-        options = {"layers": None, **options}  # they are counted already
+        options = options | {"layers": None}  # they are counted already
     space = search_space(data.task, data.kind, search, ranges, options)
     limit = math.inf if max_minutes is None else time.time() + 60 * max_minutes
     work = _Search(data, Path(), space, options, trials, limit, seed, quiet)
     first = work.first()  # the options are checked before a directory is made
     work = replace(work, path=_place(data, output))
     work.open(first)  # one process makes it
+    if not quiet:
+        said = "  ".join(f"{name} {show_range(found)}" for name, found in space.items())
+        print(f"{data}\nstudy {work.path}  {said}", file=sys.stderr)
     if parallel == 1:
         work.go()
     else:
@@ -186,8 +189,10 @@ class _Search:
         table = choices.tables(self.data.task, self.data.kind)[1]
         options = self.options | chosen
         layers = options.pop("layers", None)
-        units = np.atleast_1d(options.get("units", table["units"])).tolist()
-        return options | ({} if layers is None else {"units": tuple(units) * layers})
+        if layers is not None or "units" in options:
+            units = np.atleast_1d(options.get("units", table["units"])).tolist()
+            options["units"] = tuple(units) * (layers or 1)
+        return options
 
     def go(self):
         """Make trials, as long as there is time and some are left."""

@@ -36,7 +36,7 @@ def test_a_help_has_examples_and_describes_every_option(verb):
     assert verb == "runs" or any(line.startswith(example) for line in lines), text
     assert verb == "runs" or "  Examples:" in lines
     for parameter in command.params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help and all(f"{name}" in text for name in parameter.opts)
 
 

@@ -57,9 +57,9 @@ def tune(
 ):
     """Search for better options with Optuna.
 
-    DATA is what 'kerasrnn train' takes. Each trial is a run in the directory of the study, scored by its validation part and pruned
-    where others were better at the same stage. The best one is then evaluated on the test part,
-    and the command that trains like it is printed.
+    DATA is what 'kerasrnn train' takes. Each trial is a run in the directory of the study, scored
+    by its validation part and pruned where others were better at the same stage. The best one is
+    then evaluated on the test part, and the command that trains like it is printed.
 
     Every option of 'kerasrnn train' can be given too; it is then fixed, and not searched. The
     same command with --output goes on with a study, after Ctrl-C or beside another that runs.
