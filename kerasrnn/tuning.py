@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -135,10 +136,12 @@ def tune(
     if not quiet:
         said = "  ".join(f"{name} {show_range(found)}" for name, found in space.items())
         print(f"{data}\nstudy {work.path}  {said}", file=sys.stderr)
-    if parallel == 1:
-        work.go()
-    else:
-        work.share(parallel)
+    try:
+        work.go() if parallel == 1 else work.share(parallel)
+    except InputError:
+        if not studies.count(work.open()):  # not one trial could be made
+            shutil.rmtree(work.path)
+        raise
     return work.found()
 
 

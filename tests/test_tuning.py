@@ -87,9 +87,9 @@ def test_a_study_needs_a_validation_part_and_good_options(ragged, data, tmp_path
         tune(load_dataset(ragged, validation_split=0), tmp_path / "study", **TINY)
     with pytest.raises(InputError, match="no such option: found sequence_length"):
         tune(data, tmp_path / "study", sequence_length=4, **TINY)
-    assert not (tmp_path / "study").exists()
     with pytest.raises(InputError, match="epochs out of range"):
         tune(data, tmp_path / "study", epochs=0, **UNITS, **TINY)
+    assert not (tmp_path / "study").exists()
 
 
 def test_layers_repeat_the_units(data, tmp_path):
