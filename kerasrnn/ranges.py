@@ -38,7 +38,7 @@ _USUAL = {
     "learning_rate": (5e-4, 2e-2),
 }
 _POOLED = {"pooling": ["last", "mean", "max", "mean_max", "attention"]}
-_SEQUENCES = _USUAL | {"stem": [*options.STEMS]} | _POOLED
+_SEQUENCES = _USUAL | {"dropout": (0.0, 0.85), "stem": [*options.STEMS]} | _POOLED
 _TEXT = _USUAL | {"units": (64, 512), "batch_size": (16, 128), "sequence_length": (32, 128)}
 _OF_TASK = {  # what is searched where nothing is said
     "classifier": _SEQUENCES,

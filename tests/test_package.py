@@ -8,7 +8,7 @@ from conftest import ROOT
 import kerasrnn
 
 FLOORS = """
-cli > tuning > exporting training > tasks > inference data > models > layers > engine
+cli > tuning > exporting training > fitting > tasks > inference data > models > layers > engine
 > runs plotting evaluation regression ranges studies > text > files > options errors
 """
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS.split(">")) for room in rooms.split()}

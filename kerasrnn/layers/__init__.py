@@ -26,7 +26,7 @@ from kerasrnn.layers.sequence import (
     SequencePooling,
     ZeroPadding,
 )
-from kerasrnn.layers.stem import MaskedConv1D
+from kerasrnn.layers.stem import MaskedAveragePooling1D, MaskedConv1D
 
 __all__ = [
     "GRU",
@@ -41,6 +41,7 @@ __all__ = [
     "LengthMask",
     "Logarithm",
     "MaskOf",
+    "MaskedAveragePooling1D",
     "MaskedConv1D",
     "OneHot",
     "ScaledError",
