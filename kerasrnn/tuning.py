@@ -9,15 +9,10 @@ import gc
 import math
 import os
 import shutil
-import signal
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,24 +22,25 @@ import tensorflow as tf
 
 from kerasrnn import options as choices
 from kerasrnn import studies
-from kerasrnn.engine.native import cores
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.files import write_json
+from kerasrnn.processes import Process
 from kerasrnn.ranges import Range, search_space, show_range
 from kerasrnn.runs import Run, make_directory, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.training import evaluate, fit
 
 _SMOOTHED = 3  # epochs whose mean is judged
+_PAUSE = 0.3  # seconds between looks at other processes
 _WORDS = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "interrupted"}
 
 
 class Trial(NamedTuple):
     """One trial of a study.
 
-    state: ``"complete"``, ``"pruned"``, or ``"failed"``: its loss was not finite, or it was
-    interrupted. score: the lowest validation loss, a mean of three epochs (of a tagger of
-    entities minus the highest F1); infinite where there is none. options: those that were searched. run: its directory.
+    state: ``"complete"``, ``"pruned"``, or ``"failed"`` where its loss was not finite. score: the
+    lowest validation loss, a mean of three epochs (of a tagger of entities minus the highest F1);
+    infinite where there is none. options: those that were searched. run: its directory.
     """
 
     number: int
@@ -87,8 +83,9 @@ def tune(
     Each trial trains as ``train`` does and leaves a run in the study's directory. The first has
     the default options; a tree-structured Parzen estimator (Bergstra et al. 2011) chooses those
     of the others. A trial's score is its lowest validation loss, as a mean of three epochs in a
-    row (of a tagger of entities minus the highest F1). One that is worse than half of the others at the same stage is pruned. The test part is
-    not looked at, except once for the best trial at the end.
+    row (of a tagger of entities minus the highest F1). One that is worse than half of the others
+    at the same stage is pruned. The test part is not looked at, except once for the best trial at
+    the end.
 
     A study whose directory is there goes on. Several processes may work on one.
 
@@ -209,15 +206,14 @@ class _Search:
             alike = [other for other in studies.judged(study) if other.params == trial.params]
             if alike:
                 study.tell(trial, alike[0].value, state=alike[0].state)
-                said = f"as trial {alike[0].number}"
-            else:
-                said = self.train(study, trial)
+                continue
+            done = self.train(study, trial)
             if not self.quiet:
-                print(f"trial {trial.number}  {said}", file=sys.stderr)
+                print(_line(done), file=sys.stderr)
             gc.collect()  # models are in circles
 
     def train(self, study, trial):
-        """Train as a trial says and judge it; returns what there is to say of it."""
+        """Train as a trial says, and judge it."""
         judge = _Judge(trial, task_of(self.data.task), self.limit)
         path, values = _run_of(self.path, trial), studies.values_of(trial)
         state = "FAIL"
@@ -237,32 +233,32 @@ class _Search:
             if (path / "run.json").exists():
                 mark = {"number": trial.number, "state": word, **said}
                 write_json(path / "run.json", open_run(path).info | {"trial": mark})
-        chosen = "  ".join(f"{name} {value}" for name, value in values.items())
-        return f"{word}  {judge.score:.4f}  {said['epochs']} epochs  {chosen}"
+        return Trial(trial.number, word, judge.score, said["epochs"], values, path)
 
     def share(self, workers):
-        """Let several processes make the trials."""
+        """Let several processes make the trials; says what each of all is."""
         source = self.data.source
         sources = [source] if isinstance(source, str) else source
-        if "-" in sources or not any(sources):
-            raise InputError(
-                "data that other processes cannot load",
-                fix="save it to a file, or leave parallel out",
-            )
-        work = replace(self, data=(self.data.task, sources, self.data.options))
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            waiting = [pool.submit(_work, replace(work, worker=n), workers) for n in range(workers)]
-            try:
-                for one in waiting:
-                    one.result()
-            except KeyboardInterrupt:
-                for child in active_children():
-                    os.kill(child.pid, signal.SIGINT)
-                raise
-            except BrokenProcessPool as error:
-                raise InputError(
-                    "a process of the study was killed", fix="choose a smaller --parallel"
-                ) from error
+        again = all(sources) and "-" not in sources  # it can be loaded
+        load = (self.data.task, sources, self.data.options) if again else None
+        job = self if load is None else replace(self, data=None)
+        study = self.open()
+        said = {trial.number for trial in studies.judged(study)}
+        running = []
+        try:
+            for worker in range(workers):
+                one = replace(job, worker=worker, quiet=True)
+                running.append(Process(_work, one, load, share=workers))
+            while running:
+                time.sleep(_PAUSE)
+                running = [one for one in running if not one.ended()]
+                for trial in studies.judged(study):
+                    if trial.number not in said and not self.quiet:
+                        print(_line(self.row(trial)), file=sys.stderr)
+                    said.add(trial.number)
+        finally:
+            for one in running:
+                one.stop()
 
     def found(self) -> Tuning:
         """What the study holds; the best run is evaluated where it was not yet."""
@@ -307,17 +303,12 @@ class _Judge(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def _work(work, workers):
-    """What each of several processes does."""
-    warnings.simplefilter("ignore")  # they were shown already
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores() // workers))
-    for device in tf.config.list_physical_devices("GPU"):  # which they share
-        tf.config.experimental.set_memory_growth(device, True)
-    task, sources, loading = work.data
-    try:
-        replace(work, data=task_of(task).load(*sources, **loading)).go()
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to stop
+def _work(search, load):
+    """What each of several processes does: data that can be loaded is loaded there."""
+    if load is not None:
+        task, sources, options = load
+        search = replace(search, data=task_of(task).load(*sources, **options))
+    search.go()
 
 
 def _place(data, output):
@@ -342,6 +333,12 @@ def _word(state, score):
 def _rank(trial):
     order = ("complete", "pruned", "failed")
     return order.index(trial.state), trial.score, trial.number
+
+
+def _line(trial):
+    values = "  ".join(f"{name} {value}" for name, value in trial.options.items())
+    words = f"trial {trial.number}  {trial.state}  {trial.score:.4f}  {trial.epochs} epochs"
+    return f"{words}  {values}"
 
 
 def _run_of(path, trial):

@@ -16,7 +16,8 @@ pytest.importorskip("optuna")
 from kerasrnn import Classifier, InputError, load_dataset, open_run, studies, tune, tuning
 from kerasrnn.ranges import WIDEST, parse_range, search_space, show_range, usual_ranges
 
-TINY = {"cell": "simple", "bidirectional": False, "quiet": True}
+FIXED = {"cell": "simple", "bidirectional": False, "stem": "none", "batch_size": 48}
+TINY = FIXED | {"quiet": True}
 UNITS = {"search": [], "ranges": {"units": (3, 9), "learning_rate": (1e-3, 1e-1)}}
 
 
@@ -48,9 +49,8 @@ def test_the_best_trial_has_the_lowest_validation_loss_and_is_evaluated_alone(da
         assert info["options"]["units"] == [trial.options["units"]]
         assert info["options"]["cell"] == "simple" and info["options"]["epochs"] == 4
         assert (info["options"]["bidirectional"], info["seed"]) == (False, 0)
-    options = {"epochs": 4, "cell": "simple", "bidirectional": False}
     best = found.trials[0].options
-    assert found.options == options | best | {"units": (best["units"],)}
+    assert found.options == {"epochs": 4} | FIXED | best | {"units": (best["units"],)}
 
 
 def test_a_study_that_goes_on_is_one_that_never_stopped(data, tmp_path):
@@ -59,7 +59,7 @@ def test_a_study_that_goes_on_is_one_that_never_stopped(data, tmp_path):
         return {trial.number: trial.options for trial in found.trials}
 
     before = search("a", 1)
-    assert before[0]["learning_rate"] == 0.005  # the default; that of units is not in its range
+    assert before[0]["learning_rate"] == 0.005  # the default; 50 units are not in their range
     after = search("a", 3)
     assert sorted(after) == [0, 1, 2] and before.items() <= after.items()
     assert len({json.dumps(options) for options in after.values()}) == 3
@@ -170,14 +170,19 @@ def test_two_processes_share_a_study(data, tmp_path):
     found = tune(data, tmp_path / "study", parallel=2, **made)
     assert sorted(trial.number for trial in found.trials) == [0, 1, 2, 3]
     assert len({json.dumps(trial.options) for trial in found.trials}) == 4
-    with pytest.raises(InputError, match="other processes cannot load"):
-        from_memory = type(data).from_arrays(data.train.x[:, :2], data.train.y)
-        tune(from_memory, tmp_path / "other", parallel=2, **made)
+    with pytest.raises(InputError, match="epochs out of range"):
+        from_memory = type(data).from_arrays(
+            data.train.x[:, :2], data.train.y, validation_split=0.2
+        )
+        tune(from_memory, tmp_path / "other", parallel=2, **made | {"epochs": 0})
+
+
+PLAIN = ["--cell", "simple", "--unidirectional", "--stem", "none"]
 
 
 def test_a_command_that_trains_like_the_best_is_printed(ragged, workplace):
-    words = "--search units,dropout --range units=3,4 --trials 2 --epochs 1 --cell simple --seed 5"
-    result = invoke("tune", ragged, *words.split(), "--unidirectional", "-o", "study", "--json")
+    words = "--search units,dropout --range units=3,4 --trials 2 --epochs 1 --seed 5"
+    result = invoke("tune", ragged, *words.split(), *PLAIN, "-o", "study", "--json")
     said = json.loads(result.stdout)
     assert said["run"] == said["trials"][0]["run"] and "test" in said
     assert "cut off to judge" in result.stderr or "trial 1" in result.stderr
@@ -188,7 +193,7 @@ def test_a_command_that_trains_like_the_best_is_printed(ragged, workplace):
     best = open_run(said["run"]).info["options"]
     assert {name: trained[name] for name in said["options"]} == said["options"]
     assert trained["units"] == best["units"]
-    shown = invoke("tune", ragged, *words.split(), "--unidirectional", "-o", "study", "-q").stdout
+    shown = invoke("tune", ragged, *words.split(), *PLAIN, "-o", "study", "-q").stdout
     assert said["command"] in shown and "2 trials: " in shown
 
 
