@@ -98,9 +98,9 @@ def is_named(path: str | os.PathLike, *patterns: str) -> bool:
 def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arrays:
     """The sequences of all files. Raises what ``read`` does, and for files that do not agree.
 
-    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. Lengths are
-    kept in all parts where any two differ. Labels that are whole numbers become numbers, so that 10 sorts
-    after 9.
+    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. All parts
+    have lengths where any two differ. Labels that are whole numbers become numbers, so that 10
+    sorts after 9.
     """
     parts = {part: read(path) for part, path in files.items()}
     kinds = {part: sequences.y.dtype.kind == "f" for part, sequences in parts.items()}
