@@ -80,12 +80,12 @@ def _work():
     """What such a process does."""
     import tensorflow as tf
 
-    words = sys.stdin.buffer
-    threads, call, arguments = pickle.load(words)
+    threads, call, arguments = pickle.load(sys.stdin.buffer)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     def watch():
-        words.read()
+        while os.read(0, 1):  # sys.stdin has a lock, without which Python cannot end
+            pass
         _thread.interrupt_main()
 
     threading.Thread(target=watch, daemon=True).start()
