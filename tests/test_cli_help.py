@@ -47,7 +47,6 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     assert titles == [
         "Model:",
         "Training:",
-        "Repetition:",
         "Data:",
         columns,
         forecasts,
@@ -62,7 +61,7 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     assert said("--optimizer") == "adam, adamw, rmsprop or sgd  [adam]"
     assert said("--target") == "(regressor) Numbers to predict"
     assert said("--time") == "Times of the rows"
-    assert said("--schedule") == "constant, cosine or plateau  [constant; others cosine]"
+    assert said("--schedule") == "constant, cosine or plateau  [auto; tagger, generator,"
     assert said("--sequence-length") == "(generator, infiller) Tokens per training sequence  [64]"
 
 

@@ -42,10 +42,10 @@ _OPTIONS = {
         ("--cell", options.CELLS, "Recurrent cell: {}"),
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
-        ("--dropout", float, "Dropout rate of each layer"),
+        ("--dropout", float, "Dropout"),
         ("--stem", options.STEMS, "Before the stack: {}"),
         ("--stem-filters", int, "Width of the stem"),
-        ("--stem-stride", int, "Steps of the input for one of the stack"),
+        ("--stem-stride", int, "Stride of the stem"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -62,8 +62,6 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one that end it, 0: none"),
         ("--max-minutes", float, "Time for it"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
-    ),
-    "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
         ("--folds", int, "Cross-validate: train for each of N folds of the training part"),
         ("--parallel", int, "Trainings at a time, each a process  [1]"),
@@ -169,11 +167,9 @@ def train(
     \b
     Examples:
       kerasrnn train --stacked
-      kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
+      kerasrnn train mnist --units 128,64 --cell gru --seeds 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
-      kerasrnn train time-machine --task infiller
-      kerasrnn train shapes.csv --seeds 5 --ensemble
     """
     _check_repetition(seeds, folds, parallel, ensemble)
     data = data or ("digits",)
