@@ -25,7 +25,7 @@ def help_of(verb=None):
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_help_fits_two_screens(verb):
     lines = help_of(verb)
-    assert len(lines) <= (100 if verb == "train" else 60) and max(map(len, lines)) <= 100
+    assert len(lines) <= (104 if verb == "train" else 60) and max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -47,6 +47,7 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     assert titles == [
         "Model:",
         "Training:",
+        "Repetition:",
         "Data:",
         columns,
         forecasts,
@@ -61,7 +62,7 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     assert said("--optimizer") == "adam, adamw, rmsprop or sgd  [adam]"
     assert said("--target") == "(regressor) Numbers to predict"
     assert said("--time") == "Times of the rows"
-    assert said("--schedule") == "constant, cosine or plateau  [auto; tagger, generator,"
+    assert said("--batch-size") == "Batch  [auto; tagger, texts 32; generator, infiller 64]"
     assert said("--sequence-length") == "(generator, infiller) Tokens per training sequence  [64]"
 
 

@@ -14,6 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _MOST_RUNS = 1000  # of one command
+_WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
 
 
@@ -42,10 +43,10 @@ _OPTIONS = {
         ("--cell", options.CELLS, "Recurrent cell: {}"),
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
-        ("--dropout", float, "Dropout"),
-        ("--stem", options.STEMS, "Before the stack: {}"),
+        ("--dropout", float, "Dropout rate of each layer"),
+        ("--stem", options.STEMS, "Convolutions: {}"),
         ("--stem-filters", int, "Width of the stem"),
-        ("--stem-stride", int, "Stride of the stem"),
+        ("--stem-stride", int, "Steps that it makes one"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -59,9 +60,11 @@ _OPTIONS = {
         ("--learning-rate", float, "Step size"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
-        ("--patience", int, "Epochs without a better one that end it, 0: none"),
-        ("--max-minutes", float, "Time for it"),
+        ("--patience", int, "Epochs without a better one to stop after, 0: none"),
+        ("--max-minutes", float, "Time that the training may take"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+    ),
+    "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
         ("--folds", int, "Cross-validate: train for each of N folds of the training part"),
         ("--parallel", int, "Trainings at a time, each a process  [1]"),
@@ -71,7 +74,7 @@ _OPTIONS = {
         ("--task", options.TASKS, "One of those above  [by DATA]"),
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Text encoding  [utf-8]"),
-        ("--validation-split", float, "Fraction held out to choose the best epoch"),
+        ("--validation-split", float, "Part that chooses the best epoch"),
         ("--min-frequency", int, "Rarer is unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
@@ -130,17 +133,24 @@ def _of_tasks(values, text, group, show):
     having = [owner for owner in values if owner in options.TASKS or "classifier" not in values]
     if having and others and f"({', '.join(having)})" not in group:
         text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(having)}) {text}"
+    if not show or set(values.values()) <= {None}:
+        return text
+    of_tasks = {owner: value for owner, value in values.items() if owner in options.TASKS}
+    whole, short = (f"{text}  [{_defaults(some)}]" for some in (values, of_tasks or values))
+    return whole if len(whole) <= _WIDTH else short
+
+
+def _defaults(values):
+    """The default of each task, those that agree together."""
     tasks_of = {}
     for task, value in values.items():
         tasks_of.setdefault(value, []).append(task)
-    if not show or set(tasks_of) <= {None}:
-        return text
     (first, _), *rest = tasks_of.items()
     texts = [_spell(first)]
     for value, tasks in rest:
         all_others = len(tasks) == len(values) - 1 > 1
         texts.append(f"{'others' if all_others else ', '.join(tasks)} {_spell(value)}")
-    return f"{text}  [{'; '.join(texts)}]"
+    return "; ".join(texts)
 
 
 def _spell(value):
@@ -167,9 +177,11 @@ def train(
     \b
     Examples:
       kerasrnn train --stacked
-      kerasrnn train mnist --units 128,64 --cell gru --seeds 5 -o runs/mnist
+      kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
+      kerasrnn train time-machine --task infiller
+      kerasrnn train shapes.csv --seeds 5 --ensemble
     """
     _check_repetition(seeds, folds, parallel, ensemble)
     data = data or ("digits",)
