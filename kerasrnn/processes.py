@@ -70,9 +70,12 @@ class Process:
         return True
 
     def stop(self):
-        """Have it end, and wait for that."""
+        """Have it end."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def wait(self):
+        """Wait until it has ended, however."""
         self._process.wait()
 
 
@@ -85,7 +88,7 @@ def _work():
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     def watch():
-        words.read()
+        os.read(words.fileno(), 1)  # not words.read(), whose lock would break the interpreter's end
         _thread.interrupt_main()
 
     threading.Thread(target=watch, daemon=True).start()
