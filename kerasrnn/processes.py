@@ -70,9 +70,12 @@ class Process:
         return True
 
     def stop(self):
-        """Have it end, and wait for that."""
+        """Have it end."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def wait(self):
+        """Wait until it has ended, however."""
         self._process.wait()
 
 
@@ -80,12 +83,12 @@ def _work():
     """What such a process does."""
     import tensorflow as tf
 
-    threads, call, arguments = pickle.load(sys.stdin.buffer)
+    words = sys.stdin.buffer
+    threads, call, arguments = pickle.load(words)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     def watch():
-        while os.read(0, 1):  # sys.stdin has a lock, without which Python cannot end
-            pass
+        os.read(words.fileno(), 1)  # not words.read(), whose lock would break the interpreter's end
         _thread.interrupt_main()
 
     threading.Thread(target=watch, daemon=True).start()

@@ -139,6 +139,10 @@ def tune(
         if not studies.count(work.open()):  # not one trial could be made
             shutil.rmtree(work.path)
         raise
+    except KeyboardInterrupt:
+        if not quiet:
+            print(f"stopped; the same command with --output {work.path} goes on", file=sys.stderr)
+        raise
     return work.found()
 
 
@@ -259,6 +263,8 @@ class _Search:
         finally:
             for one in running:
                 one.stop()
+            for one in running:
+                one.wait()
 
     def found(self) -> Tuning:
         """What the study holds; the best run is evaluated where it was not yet."""
