@@ -5,6 +5,7 @@ them known to Keras before a saved model is loaded.
 """
 
 from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.ngrams import MeanProbabilities, NgramClassifier
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
     GRU,
@@ -42,6 +43,8 @@ __all__ = [
     "Logarithm",
     "MaskOf",
     "MaskedConv1D",
+    "MeanProbabilities",
+    "NgramClassifier",
     "OneHot",
     "ScaledError",
     "SequencePooling",

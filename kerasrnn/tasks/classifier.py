@@ -40,6 +40,7 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.ngram_regression import with_ngrams
 from kerasrnn.tasks.scores import label_scores
 from kerasrnn.text import Vocabulary, tokens_of
 
@@ -198,13 +199,23 @@ class ClassifierTask(base.Task):
         return dataset_of(found, *source, options)
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
-        """Input, classes and scaling follow from the data."""
-        return build_classifier(
+        """Input, classes and scaling follow from the data; beside texts stands a regression."""
+        model = build_classifier(
             num_classes=len(data.labels),
             activation="sigmoid" if data.several else "softmax",
             **_input(data),
             **settings.model,
         )
+        if data.vocabulary is None:
+            return model
+        weights = _weights(data, settings.fit["class_weight"])
+        return with_ngrams(model, data.train, len(data.labels), data.level, weights)
+
+    def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
+        """What is not fitted yet: all but the regression that stands beside a stack of texts."""
+        if isinstance(model.layers[-1], layers.MeanProbabilities):
+            return keras.Model(model.inputs[0], model.get_layer("head").output)
+        return model
 
     def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
         if data.several:
