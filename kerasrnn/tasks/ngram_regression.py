@@ -11,7 +11,7 @@ from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.layers import MeanProbabilities, NgramClassifier
 
 SIZES = {"word": (1, 2), "char": (1, 2, 3, 4, 5)}
-_BUCKETS = 1 << 18
+_BUCKETS, _ROOM = 1 << 18, 4  # at most, and for each n-gram of the texts
 _MOST_WEIGHTS = 3_000_000
 _MOST_PRODUCTS = 200_000_000  # of a step of the regression, about a minute's in all
 _AT_ONCE = 1 << 16  # tokens
@@ -44,7 +44,7 @@ def with_ngrams(
     layer = NgramClassifier(
         classes,
         sizes=sizes,
-        buckets=min(_BUCKETS, max(_MOST_WEIGHTS // classes, 1 << 12)),
+        buckets=min(_BUCKETS, _ROOM * len(sizes) * len(train.x), _MOST_WEIGHTS // classes) + 2,
         activation=activation,
         name="ngrams",
     )
