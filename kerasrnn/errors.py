@@ -75,8 +75,9 @@ def check_seed(seed):
 
 
 def check_split(split):
-    """Raise ``InputError`` unless 0 ≤ validation split < 1."""
-    check_range("validation split", split, 0, 1)
+    """Raise ``InputError`` unless 0 ≤ validation split < 1, or it is None."""
+    if split is not None:
+        check_range("validation split", split, 0, 1)
 
 
 def check_memory(what: str, size: int):

@@ -1,14 +1,16 @@
 """The choices and defaults of every option, for the library and the command line. No Keras here.
 
 A task's options stand in three tables, which ``Settings`` keeps apart: those of its data, of
-its model and of the fit.
+its model and of the fit. What is None is found from the data: by its reader, or by the task's
+recipe.
 """
 
 from __future__ import annotations
 
 CELLS = ("lstm", "gru", "simple")
 POOLINGS = ("last", "mean", "max", "mean_max", "attention")
-STEMS = ("conv",)
+STEMS = ("none", "conv", "fcn")
+STEMS_OF_STEPS = STEMS[:2]  # that leave the steps to the head
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
@@ -35,6 +37,8 @@ _FIT = {
     "learning_rate": 0.005,
     "schedule": "constant",
     "clip_norm": 1.0,
+    "patience": 0,
+    "max_minutes": None,
 }
 _TEXT_FIT = _FIT | {
     "epochs": 20,
@@ -60,16 +64,16 @@ _TEXT = {
     "max_vocabulary": None,
     "encoding": None,
 }
+_POOLED = (
+    _STACK | dict.fromkeys(("stem", "stem_stride", "pooling", "dropout")) | {"stem_filters": 64}
+)
+_PLAIN = {"stem": "none", "stem_stride": 1}
+_BY_RECIPE = dict.fromkeys(("epochs", "batch_size", "learning_rate", "schedule", "patience"))
 _TABLE = dict.fromkeys(("features", "id", "time", "group", "test", "encoding"))
 
 DATA = {
-    "classifier": {"validation_split": 0.1, "seed": 0, "text": None, "label": None} | _TABLE,
-    "regressor": {
-        "validation_split": 0.1,
-        "seed": 0,
-        "target": None,
-    }
-    | _TABLE,
+    "classifier": {"validation_split": None, "seed": 0, "text": None, "label": None} | _TABLE,
+    "regressor": {"validation_split": None, "seed": 0, "target": None} | _TABLE,
     "tagger": {
         "validation_split": 0.1,
         "label": None,
@@ -81,17 +85,17 @@ DATA = {
     "infiller": _TEXT,
 }
 MODEL = {
-    "classifier": _STACK | {"stem": None, "pooling": "last"},
-    "regressor": _STACK | {"stem": None, "pooling": "last", "quantiles": None},
+    "classifier": _POOLED,
+    "regressor": _POOLED | {"quantiles": None},
     "tagger": _STACK
-    | {"units": 128, "stem": None, "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
+    | {"units": 128, "stem": "none", "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
     | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
     "infiller": _STACK | {"units": 128, "embedding_dim": 64},
 }
 FIT = {
-    "classifier": _FIT | {"class_weight": "none"},
-    "regressor": _FIT | {"schedule": "cosine"},
+    "classifier": _FIT | _BY_RECIPE | {"class_weight": "none"},
+    "regressor": _FIT | _BY_RECIPE,
     "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
@@ -105,13 +109,20 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "max_length": None,
             "multi_label": None,
         },
-        {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
-        {"epochs": 12, "learning_rate": 0.004, "schedule": "cosine"},
+        _PLAIN | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
+        _FIT | {"epochs": 12, "learning_rate": 0.004, "schedule": "cosine"},
     ),
     "series": (
-        {"horizon": None, "window": None, "season": None, "known": None, "backtest": 0},
+        {
+            "validation_split": 0.1,
+            "horizon": None,
+            "window": None,
+            "season": None,
+            "known": None,
+            "backtest": 0,
+        },
         {"units": 32},
-        {"epochs": 10, "batch_size": 64, "learning_rate": 0.001},
+        {},
     ),
 }
 GENERATION = {  # of ``kerasrnn generate``

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
-import signal
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from kerasrnn import options as choices
 from kerasrnn import plotting
-from kerasrnn.errors import InputError, check_choice, check_positive, check_range, check_seed
-from kerasrnn.files import atomic, write_json
+from kerasrnn.errors import InputError, check_positive, check_range, check_seed
+from kerasrnn.files import write_json
+from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
+from kerasrnn.fitting.optimizers import limits, make_optimizer
+from kerasrnn.fitting.recorder import Recorder, save_model
 from kerasrnn.inference.loading import load_model
-from kerasrnn.inference.states import CarriedState
 from kerasrnn.runs import Run, create_run, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
-
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "adamw": keras.optimizers.AdamW,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
-_WARM_UP = 0.05  # fraction of the steps in which the cosine schedule rises to the learning rate
-_LAST_RATE = 0.02  # of the learning rate at its end
 
 
 def train(
@@ -50,9 +38,10 @@ def train(
     The task is that of the data: a ``Dataset`` trains a classifier, ``Sentences`` a tagger, a
     ``Corpus`` a generator or an infiller.
     After every epoch the run holds another row of history.csv, the model in last.keras and,
-    when the validation loss is the lowest so far, in best.keras (the training loss where
-    there is no validation part). At the end the best model is evaluated, once, and the
-    pictures are drawn. Ctrl-C leaves a usable run of the epochs finished so far.
+    when the validation loss is the lowest so far, in best.keras (of a tagger of entities the F1
+    the highest; where there is no validation part, the last). At the end the best model
+    is evaluated, once, and the pictures are drawn. Ctrl-C leaves a usable run of the epochs
+    finished so far.
 
     Args:
         data: from ``load_dataset``, ``load_sentences`` or ``load_corpus``.
@@ -68,6 +57,9 @@ def train(
             - ``schedule`` of the learning rate: ``"constant"``; ``"cosine"``, which rises for
               the first twentieth of the steps and falls along a cosine to 2 % (Loshchilov &
               Hutter 2017); ``"plateau"``, halved after two epochs without a lower loss.
+            - ``patience``: epochs without a lower validation loss that end the training, 0 for
+              none; ``max_minutes`` that it may last at most: the schedule is then run through
+              in that time. Neither counts what comes before the first step.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
@@ -77,7 +69,9 @@ def train(
             - of an infiller ``sequence_length``, and ``mask_rate``, the fraction of tokens that
               is masked, in runs of up to ``mask_span``.
 
-            ``options.FIT`` and ``options.MODEL`` hold their defaults for each task.
+            ``options.FIT`` and ``options.MODEL`` hold their defaults for each task; those that
+            are None are chosen from the facts about the data (``Task.recipe``), and the run
+            holds the reasons.
 
     Raises:
         InputError: a bad option, an existing ``output``, a full disk, a loss that is not finite.
@@ -101,21 +95,25 @@ def run_training(
 ) -> Run:
     """``train`` with the settings of a task."""
     task = task_of(data.task)
-    _check_fit(settings.fit)
     check_seed(seed)
+    settings, reasons = task.completed(data, settings)
+    _check_fit(settings.fit)
     keras.utils.set_random_seed(seed)
     model = task.build(data, settings)
     batches = task.batches(data, settings, seed)
-    fitted = _compile(task, model, settings, data, len(batches))
-    with _obeying_interrupts() as interrupts:
-        info = {"data": _describe(data), "options": settings.fit | settings.model, "seed": seed}
+    steps = settings.fit["epochs"] * len(batches)
+    fitted = _compile(task, model, settings, data, steps)
+    with obeying_interrupts() as interrupts:
+        chosen = {"options": settings.fit | settings.model, "recipe": reasons}
+        info = {"data": _describe(data), **chosen, "seed": seed}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
         try:
             if not quiet:
-                print(data, file=sys.stderr)
+                print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
                 model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-            recorder = _Recorder(run, model, data, settings, batches.tokens, quiet)
-            followers = [interrupts, recorder, *_plateau(settings, recorder), *callbacks]
+            recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
+            ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
+            followers = [interrupts, recorder, *ends, *callbacks]
             with contextlib.redirect_stdout(sys.stderr):
                 fitted.fit(
                     batches,
@@ -131,39 +129,10 @@ def run_training(
             if not (run.path / "last.keras").exists():
                 shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
             raise
+    task.finish(run, data)
     draw_history(run)
     evaluate(run, data)
     return run
-
-
-def _plateau(settings, recorder):
-    if settings.fit["schedule"] != "plateau":
-        return []
-    monitored = "val_loss" if recorder.validate else "loss"
-    return [keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2)]
-
-
-def make_optimizer(fit: dict, steps: int) -> keras.optimizers.Optimizer:
-    """The Keras optimizer for the options of a fit, over a training of so many steps.
-
-    Raises ``InputError`` for an unknown optimizer or schedule, or a clip_norm out of range.
-    """
-    check_choice("optimizer", fit["optimizer"], choices.OPTIMIZERS)
-    check_choice("schedule", fit["schedule"], choices.SCHEDULES)
-    check_range("clip_norm", fit["clip_norm"], 0)
-    rate = fit["learning_rate"]
-    if fit["schedule"] == "cosine":
-        rising = math.ceil(_WARM_UP * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate / rising,
-            max(steps - rising, 1),
-            alpha=_LAST_RATE,
-            warmup_target=rate,
-            warmup_steps=rising,
-        )
-    return OPTIMIZERS[fit["optimizer"]](
-        learning_rate=rate, global_clipnorm=fit["clip_norm"] or None
-    )
 
 
 def evaluate(run: str | os.PathLike, data=None) -> dict:
@@ -249,138 +218,12 @@ def draw_history(run: Run) -> list[Path]:
     ]
 
 
-class _Recorder(keras.callbacks.Callback):
-    """After each epoch: history.csv, last.keras and best.keras of the run, a line to stderr."""
-
-    def __init__(self, run, trained, data, settings, tokens, quiet):
-        super().__init__()
-        self.run, self.trained, self.data, self.tokens = run, trained, data, tokens
-        self.task = task_of(data.task)
-        self.validate = self.task.validator(trained, data, settings)
-        self.sample = None if quiet else self.task.sampler(trained, data, settings)
-        self.sample_every = settings.fit.get("sample_every", 0)
-        self.line = not quiet and not sys.stderr.isatty()
-        self.rows, self.best = [], math.inf
-
-    def on_train_begin(self, logs=None):
-        if self.task.keeps_start and self.validate:
-            _save(self.trained, self.run, "best.keras")
-            self.best = self.validate()["loss"]
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if isinstance(self.model, CarriedState):
-            self.model.reset()
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        trained = time.perf_counter() - self.start
-        if not math.isfinite(logs["loss"]):
-            raise InputError(
-                f"the loss is {logs['loss']} in epoch {epoch + 1}",
-                expected="a finite number",
-                fix="lower --learning-rate or set --clip-norm",
-            )
-        logs.update(self.task.add_metrics(self.data, logs))  # for the callbacks that follow too
-        if self.validate is not None:
-            measured = set(logs)
-            logs.update((f"val_{k}", v) for k, v in self.validate().items() if k in measured)
-        row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        row["seconds"] = round(time.perf_counter() - self.start, 3)
-        if self.tokens:
-            row["tokens_per_second"] = round(self.tokens / trained)
-        self.rows.append(row)
-        self._write(row)
-        if self.line:
-            print(_epoch_line(row, self.params["epochs"]), file=sys.stderr)
-        last = epoch + 1 == self.params["epochs"]
-        if self.sample and self.sample_every and (last or (epoch + 1) % self.sample_every == 0):
-            print(f"---\n{self.sample()}\n---", file=sys.stderr)
-
-    def _write(self, row):
-        with _no_interrupt():
-            last = _save(self.trained, self.run, "last.keras")
-            monitored = row.get("val_loss", row["loss"])
-            if monitored < self.best:
-                self.best = monitored
-                with atomic(self.run.path / "best.keras") as temporary:
-                    shutil.copyfile(last, temporary)
-            self.run.write_history(self.rows)
-
-
-def _epoch_line(row, epochs):
-    hidden = ("epoch", "learning_rate", "seconds", "tokens_per_second")
-    numbers = [f"{name} {value:.4f}" for name, value in row.items() if name not in hidden]
-    if "tokens_per_second" in row:
-        numbers.append(f"{row['tokens_per_second']:,} tokens/s")
-    return "  ".join([f"epoch {row['epoch']}/{epochs}", *numbers, f"{row['seconds']:.1f} s"])
-
-
-def _save(model, run, name):
-    with atomic(run.path / name) as temporary:
-        model.save(temporary)
-    return run.path / name
-
-
-class _Interrupts(keras.callbacks.Callback):
-    """Raises an interrupt again after the step in which it was lost.
-
-    Python drops an exception that a signal raises within a callback from C.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.pressed = False
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.pressed:
-            raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _obeying_interrupts():
-    """Note each Ctrl-C; raises it at the end of the block at the latest."""
-    interrupts = _Interrupts()
-
-    def press(*_):
-        interrupts.pressed = True
-        raise KeyboardInterrupt
-
-    with _handling(press):
-        yield interrupts
-        if interrupts.pressed:
-            raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _no_interrupt():
-    """Hold Ctrl-C back until the block is done, so that a run's files always agree."""
-    pressed = []
-    with _handling(lambda *_: pressed.append(True)) as before:
-        yield
-    if pressed:
-        before(signal.SIGINT, None)
-
-
-@contextlib.contextmanager
-def _handling(handler):
-    """Have SIGINT handled by ``handler``, where this thread may; yields the handler before it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield None
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield before if callable(before) else signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _compile(task, model, settings, data, steps):
     """The model to fit, compiled, with all its variables made.
 
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
-    optimizer = make_optimizer(settings.fit, steps=settings.fit["epochs"] * steps)
+    optimizer = make_optimizer(settings.fit, steps)
     loss, metrics = task.loss(settings, data), task.metrics(data)
     _compile_one(model, optimizer, loss, metrics)
     fitted = task.training_model(model, settings)
@@ -400,9 +243,9 @@ def _compile_one(model, optimizer, loss, metrics):
 
 def _stopped(model, run, quiet):
     """Leave a usable run after Ctrl-C: the last finished epoch, or the weights so far."""
-    with _no_interrupt():
+    with no_interrupt():
         if not (run.path / "last.keras").exists():
-            _save(model, run, "last.keras")
+            save_model(model, run, "last.keras")
         draw_history(run)
     if not quiet:
         finished = len(run.history().get("epoch", ()))
@@ -426,3 +269,13 @@ def _check_fit(fit):
     check_positive(**{name: fit[name] for name in names if name in fit})
     check_range("learning_rate", fit["learning_rate"], 0, open_low=True)
     check_range("sample_every", fit.get("sample_every", 0), 0)
+    check_range("patience", fit["patience"], 0)
+    if fit["max_minutes"] is not None:
+        check_range("max_minutes", fit["max_minutes"], 0, open_low=True)
+
+
+def _lines(settings, reasons):
+    """What the recipe chose, a line for each option, to be read."""
+    values = settings.fit | settings.model
+    wide = max(map(len, reasons), default=0)
+    return [f"  {name:{wide}}  {values[name]!s:8}  {reason}" for name, reason in reasons.items()]

@@ -52,7 +52,8 @@ def linear_rows(data: Series, short: Series) -> dict[str, dict]:
     short: the same series with windows as long as the horizon.
     """
     task = task_of("regressor")
-    model = task.build(data, task.settings({}, data.options, "series"))
+    settings, _ = task.completed(data, task.settings({}, data.options, "series"))
+    model = task.build(data, settings)
     start = Regressor(model, data.targets, data.format())
     (target,) = data.train.targets
 

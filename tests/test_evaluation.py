@@ -13,6 +13,7 @@ from kerasrnn.evaluation import (
     is_entity_scheme,
     label_report,
     ngram_losses,
+    outside_shift,
     tagging_baseline,
     tagging_metrics,
 )
@@ -195,3 +196,13 @@ def test_tagging_metrics_count_tokens_and_entities_where_there_are_any():
     assert metrics["accuracy"] == 0.75 and metrics["entity_f1"] == 0
     plain = ["loss", "accuracy", "macro_f1", "calibration_error"]
     assert list(tagging_metrics(Y, P, [4], ("a", "b", "c"))) == plain
+
+
+def test_outside_is_shifted_until_most_entities_are_right():
+    labels = ("B-X", "O")
+    truth = np.tile([0, 1, 1, 1], 10)
+    sure = np.where(truth == 0, 0.3, 0.05)  # all entities are found from a threshold below 0.3 on
+    shift, metrics = outside_shift(truth, np.stack([sure, 1 - sure], 1), np.full(10, 4), labels)
+    assert -2.75 <= shift <= -1 and metrics["entity_f1"] == 1
+    sure = np.where(truth == 0, 0.9, 0.1)
+    assert outside_shift(truth, np.stack([sure, 1 - sure], 1), np.full(10, 4), labels)[0] == 0

@@ -58,7 +58,7 @@ def test_a_folder_of_idx_files(tmp_path):
         "train-labels-idx1-ubyte": labels,
     }.items():
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx_bytes(array)))
-    data = load_dataset(tmp_path)
+    data = load_dataset(tmp_path, validation_split=0.1)
     assert (len(data.train), len(data.validation), len(data.test)) == (28, 4, 8)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(images[:9]))
     with pytest.raises(InputError, match="only images or only labels"):
@@ -111,7 +111,7 @@ def ts_folder(tmp_path):
 
 def test_the_train_and_test_files_of_a_series(ts_folder):
     for source in (ts_folder, ts_folder / "Steps_TRAIN.ts"):
-        data = load_dataset(source)
+        data = load_dataset(source, validation_split=0.1)
         assert (len(data.train), len(data.validation), len(data.test)) == (27, 3, 1)
         assert data.name == "Steps" and data.source == str(source)
         assert data.labels == ("2", "9", "10") and data.test.y.tolist() == [2]
@@ -124,7 +124,7 @@ def test_a_series_without_its_test_file(ts_folder):
     with pytest.raises(InputError, match="the test part alone; give Steps_TRAIN.ts"):
         load_dataset(ts_folder / "Steps_TEST.ts")
     (ts_folder / "Steps_TEST.ts").unlink()
-    assert load_dataset(ts_folder).sizes() == {"training": 21, "validation": 3, "test": 6}
+    assert load_dataset(ts_folder).sizes() == {"training": 24, "test": 6}
     (ts_folder / "Steps_TRAIN.ts").rename(ts_folder / "steps.ts")
     assert len(load_dataset(ts_folder / "steps.ts").test) == 6
     with pytest.raises(InputError, match="unknown kind of file: found text"):
@@ -302,7 +302,8 @@ def test_a_label_of_the_test_part_only_is_kept_and_named(tmp_path, arrays):
 )
 def test_what_can_be_cut_off_for_validation_is_cut(counts, training, validation):
     x, y = few(np.random.default_rng(0), counts)
-    parts = [Dataset.from_arrays(x, y, test=(x, y), seed=seed) for seed in (0, 0, 1)]
+    cut = {"test": (x, y), "validation_split": 0.1}
+    parts = [Dataset.from_arrays(x, y, seed=seed, **cut) for seed in (0, 0, 1)]
     for data in parts:
         assert np.bincount(data.train.y).tolist() == training
         assert np.bincount(data.validation.y, minlength=len(counts)).tolist() == validation
@@ -315,8 +316,17 @@ def test_what_can_be_cut_off_for_validation_is_cut(counts, training, validation)
 def test_a_dataset_too_small_for_validation_goes_without():
     x, y = few(np.random.default_rng(0), [1, 1, 1])
     with pytest.warns(UserWarning, match="the best epoch is chosen without one"):
-        data = Dataset.from_arrays(x, y, test=(x, y))
+        data = Dataset.from_arrays(x, y, test=(x, y), validation_split=0.1)
     assert data.validation is None and data.sizes() == {"training": 3, "test": 3}
+
+
+def test_few_sequences_are_all_trained_on_unless_a_share_is_given():
+    x, y = np.zeros((999, 2, 1)), np.arange(999) % 3
+    few = Dataset.from_arrays(x, y, test=(x, y))
+    assert few.validation is None and len(few.train) == 999
+    assert len(Dataset.from_arrays(x, y, test=(x, y), validation_split=0.2).validation) == 200
+    many = Dataset.from_arrays(*(np.concatenate([a, a[:1]]) for a in (x, y)), test=(x, y))
+    assert len(many.train) == 900 and len(many.validation) == 100
 
 
 def test_arrays_in_memory_are_checked_and_cut_as_those_of_a_file(tmp_path, arrays, ragged):

@@ -23,9 +23,11 @@ LENGTHS = np.array([11, 5, 1, 8], "int32")
 X = np.random.default_rng(0).normal(size=(4, 11, 3)).astype("float32")
 REAL = np.arange(11) < LENGTHS[:, None]
 SMALL = {"stem": "conv", "stem_filters": 4, "units": 5}
+BESIDE = SMALL | {"stem": "fcn"}
 WITH_STEM = {
-    "classifier": lambda **more: build_classifier((None, 3), num_classes=3, **SMALL | more),
-    "regressor": lambda **more: build_regressor((None, 3), targets=2, **SMALL | more),
+    "classifier": lambda **more: build_classifier((None, 3), num_classes=3, **BESIDE | more),
+    "regressor": lambda **more: build_regressor((None, 3), targets=2, **BESIDE | more),
+    "before": lambda **more: build_classifier((None, 3), num_classes=3, **SMALL | more),
     "tagger": lambda **more: build_tagger((None, 3), num_labels=3, **SMALL | more),
     "encoder": lambda **more: build_encoder((None, 3), **SMALL | more),
 }
@@ -117,21 +119,47 @@ def test_shapes_and_names(task):
     paths = ["/".join(weight.path.split("/")[-2:]) for weight in model.weights][:5]
     of_norm = [f"norm_1/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")]
     assert paths == ["conv_1/kernel", *of_norm]
-    shapes = {"classifier": (3,), "regressor": (2,), "tagger": (11, 3), "encoder": (11, 10)}
+    shapes = {
+        "classifier": (3,),
+        "regressor": (2,),
+        "before": (3,),
+        "tagger": (11, 3),
+        "encoder": (11, 10),
+    }
     assert keras.tree.flatten(model(X))[0].shape == (4, *shapes[task])
     if task in ("classifier", "regressor"):
         assert model.get_layer("head").kernel.shape[0] == 2 * 5 + 4  # the stack's and the stem's
-        short = WITH_STEM[task](stem_stride=4)
-        assert short.get_layer("bidirectional_1").input.shape == (None, None, 4)
+    if task in ("classifier", "before"):
+        short = WITH_STEM[task](stem_stride=4, functional=True)
+        read = short.get_layer("bidirectional_1").input
+        assert keras.Model(short.input, read)(X).shape == (4, 3, 3 if task == "classifier" else 4)
         assert keras.Model(short.input, short.get_layer("conv_1").output)(X).shape == (4, 3, 4)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_masked_average_in_numpy(stride):
+    layer = layers.MaskedAveragePooling1D(stride)
+    holes = REAL & (np.arange(11) % 4 != 1)
+    for x, mask in ((np.where(holes[..., None], X, np.nan), holes), (X, None)):
+        y, real = np.array(layer(x, mask=mask)), np.ones_like(holes) if mask is None else mask
+        assert y.shape == layer.compute_output_shape(x.shape)
+        for t, row in enumerate(y.swapaxes(0, 1)):
+            some, kept = x[:, stride * t :][:, :stride], real[:, stride * t :][:, :stride]
+            total = np.where(kept[..., None], some, 0).sum(1)
+            np.testing.assert_allclose(row, total / np.maximum(kept.sum(1), 1)[:, None], atol=1e-6)
+        if mask is not None:
+            follows = np.array(layer.compute_mask(x, tf.constant(mask)))
+            expected = [real[:, t : t + stride].any(1) for t in range(0, 11, stride)]
+            np.testing.assert_array_equal(follows, np.array(expected).T)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize("pooling", ["last", "mean_max", "attention"])
 @pytest.mark.parametrize("training", [True, False])
-def test_padding_never_changes_the_output(stride, pooling, training):
+@pytest.mark.parametrize("task", ["classifier", "before"])
+def test_padding_never_changes_the_output(stride, pooling, training, task):
     options = {"lengths": True, "pooling": pooling, "dropout": 0, "stem_stride": stride}
-    model = moved(WITH_STEM["classifier"](**options))
+    model = moved(WITH_STEM[task](**options))
     expected = np.array(model([padded(0, 0), LENGTHS], training=training))
     if not training:
         alone = [model([x[None, :n], np.array([n])]) for x, n in zip(X, LENGTHS, strict=True)]
@@ -224,7 +252,7 @@ def test_exports_answer_alike(format, lengths, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stem": "dense"}, "unknown stem: found 'dense'; expected conv"),
+        ({"stem": "dense"}, "unknown stem: found 'dense'; expected none or conv or fcn"),
         ({"stem_filters": 0}, "stem_filters out of range: found 0"),
         ({"stem_stride": 1.5}, "stem_stride out of range: found 1.5"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from kerasrnn import InputError, Tagger, load_sentences, train
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.models import build_tagger
+from kerasrnn.tasks import task_of
 from kerasrnn.training import load_data
 
 QUICK = {"units": 12, "epochs": 8, "batch_size": 16, "learning_rate": 0.03, "quiet": True}
@@ -91,8 +92,9 @@ def test_accuracy_and_loss_count_real_steps_only(tagged):
 def test_training_loss_ignores_padding(tagged):
     """Keras's own evaluation of padded batches with weights gives the metrics of real steps."""
     from kerasrnn import load_model
+    from kerasrnn.fitting.optimizers import make_optimizer
     from kerasrnn.tasks import task_of
-    from kerasrnn.training import _compile_one, make_optimizer
+    from kerasrnn.training import _compile_one
 
     data, model = load_data(tagged), load_model(tagged.path)
     task, settings = task_of("tagger"), None  # on which neither loss nor metrics depend
@@ -183,6 +185,13 @@ def test_entities_are_counted_where_labels_are_a_scheme(tmp_path):
     metrics = run.metrics()
     assert metrics["test"]["entity_f1"] == 1 and metrics["baseline"]["entity_f1"] == 1
     assert metrics["entities"]["PER"]["support"] == 3
+
+
+def test_the_best_epoch_of_entities_is_that_of_the_highest_f1():
+    task = task_of("tagger")
+    rows = [{"loss": 2.0, "val_loss": loss, "val_entity_f1": f1} for loss, f1 in ((1, 0), (3, 0.2))]
+    assert min(rows, key=task.monitored) == rows[1]
+    assert [task.monitored(row) for row in (rows[0], {"loss": 2.0})] == [1, 2.0]
 
 
 def test_labels_of_another_model_are_refused(tagged):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from kerasrnn import Classifier, InputError, evaluate, load_dataset, load_model, open_run, train
+from kerasrnn.fitting.optimizers import OPTIMIZERS, make_optimizer
 from kerasrnn.options import FIT
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.classifier import scaling
-from kerasrnn.training import OPTIMIZERS, make_optimizer
 
 SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "quiet": True}  # quick to trace
 
@@ -22,7 +22,7 @@ def at_batch(monkeypatch):
     from kerasrnn import training
 
     def arm(epoch, batch, action):
-        class Armed(training._Recorder):
+        class Armed(training.Recorder):
             def on_epoch_begin(self, number, logs=None):
                 super().on_epoch_begin(number, logs)
                 self.number = number
@@ -31,7 +31,7 @@ def at_batch(monkeypatch):
                 if (self.number, index) == (epoch, batch):
                     action(self.model)
 
-        monkeypatch.setattr(training, "_Recorder", Armed)
+        monkeypatch.setattr(training, "Recorder", Armed)
 
     return arm
 
@@ -297,7 +297,7 @@ def test_changed_data_is_noticed(tmp_path, ragged):
 @pytest.mark.parametrize("shape", [(2, 8, 7), (2, 9, 8)])
 def test_sequences_that_do_not_fit_the_model_are_named(shape):
     task, digits = task_of("classifier"), load_dataset("digits")
-    classifier = Classifier(task.build(digits, task.settings({})), digits.labels)
+    classifier = Classifier(task.build(digits, task.settings({"pooling": "last"})), digits.labels)
     with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
         classifier.predict_proba(np.zeros(shape))
     with pytest.raises(InputError, match="with lengths"):

@@ -42,7 +42,9 @@ _OPTIONS = {
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
-        ("--stem", options.STEMS, "Before the stack: conv  [none]"),
+        ("--stem", options.STEMS, "Before the stack: {}"),
+        ("--stem-filters", int, "Width of the stem"),
+        ("--stem-stride", int, "Steps of the input for one of the stack"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -56,6 +58,8 @@ _OPTIONS = {
         ("--learning-rate", float, "Step size"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
+        ("--patience", int, "Epochs without a better one that end it, 0: none"),
+        ("--max-minutes", float, "Time for it"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
     ),
     "Data": (
@@ -130,7 +134,7 @@ def _of_tasks(values, text, group, show):
 
 
 def _spell(value):
-    words = {"True": "yes", "False": "no", "None": "found"}
+    words = {"True": "yes", "False": "no", "None": "auto"}
     return words.get(f"{value}", f"{value}")
 
 

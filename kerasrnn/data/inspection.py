@@ -15,7 +15,7 @@ import numpy as np
 from kerasrnn import options
 from kerasrnn.data.kinds import NAMES, format_of, kind_of
 from kerasrnn.data.layouts import Batch, read_rows
-from kerasrnn.data.parts import TEST_SPLIT
+from kerasrnn.data.parts import TEST_SPLIT, validation_share
 from kerasrnn.data.readers import TextParts
 from kerasrnn.data.roles import Roles, find_readings
 from kerasrnn.data.sources import find_tables, read_source
@@ -233,7 +233,7 @@ def _cut_sizes(sizes):
     """The sizes of the parts after what is missing is cut off, as ``parts.cut_missing`` does."""
     left = sizes["training"]
     test = math.ceil(TEST_SPLIT * left)
-    share = options.DATA["classifier"]["validation_split"]
+    share = validation_share(left - test)
     validation = sizes.get("validation") or math.ceil(share * (left - test))
     rest = left - test - (0 if "validation" in sizes else validation)
     return {"training": rest, "validation": validation, "test": test}

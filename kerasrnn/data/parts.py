@@ -13,6 +13,8 @@ import numpy as np
 from kerasrnn.errors import InputError
 
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
+VALIDATION_SPLIT = 0.1  # cut from a training part of so many sequences or more, unless it is said
+_ENOUGH = 1000
 _TEST_SEED = 0
 _OF_PYTHON = ("english", "python")  # names of data that comes with Python itself
 
@@ -52,6 +54,17 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
+def validation_share(sequences: int) -> float:
+    """The fraction to cut off so many training sequences for validation, where it is not given.
+
+    Few are all trained on: a validation part of them would say little, and they are missed.
+
+    >>> validation_share(50), validation_share(1437)
+    (0, 0.1)
+    """
+    return VALIDATION_SPLIT if sequences >= _ENOUGH else 0
+
+
 def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Sequence | None = None):
     """Cut the test and the validation part that data lacks off its training part, in place.
 
@@ -60,7 +73,8 @@ def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Seque
 
     Args:
         parts: ``"training"``, and perhaps the others: parts with ``y`` and ``select(indices)``.
-        options: the ``validation_split`` and ``seed`` of the validation part.
+        options: the ``validation_split`` (None for that of ``validation_share``) and ``seed``
+            of the validation part.
         where, what: the source, and what parts consist of, for messages.
         groups: n values, of each of the training part what it belongs to.
 
@@ -90,6 +104,7 @@ def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Seque
             fix="add data",
         )
     split, seed = options["validation_split"], options["seed"]
+    split = validation_share(len(kept)) if split is None else split
     if "validation" not in parts and split and not cut("validation", split, seed):
         warn_of_no_validation(where, what)
 

@@ -93,7 +93,7 @@ class Dataset(ThreeParts):
         labels: tuple[str, ...] | None = None,
         targets: tuple[str, ...] | None = None,
         name: str = "arrays",
-        validation_split: float = 0.1,
+        validation_split: float | None = None,
         seed: int = 0,
     ) -> Dataset:
         """A dataset of arrays in memory, checked and cut as ``load_dataset`` does.
@@ -115,7 +115,7 @@ class Dataset(ThreeParts):
 
         >>> x, y = np.random.default_rng(0).normal(size=(40, 5, 3)), ["up", "down"] * 20
         >>> print(Dataset.from_arrays(x, y))
-        arrays: 28 training, 4 validation, 8 test sequences of 5 steps × 3 features, 2 labels
+        arrays: 32 training, 8 test sequences of 5 steps × 3 features, 2 labels
         """
         parts = {"training": (x, y, lengths)} | ({"test": tuple(test)} if test else {})
         parts = {
@@ -164,7 +164,7 @@ def load_dataset(
     roles: Roles | None = None,
     test: str | os.PathLike | None = None,
     encoding: str | None = None,
-    validation_split: float = 0.1,
+    validation_split: float | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Load labelled sequences by name, or from a file or folder.
@@ -188,7 +188,7 @@ def load_dataset(
         encoding: of text files, by default UTF-8.
         validation_split: fraction of the training part that is cut off for validation, in
             [0, 1), the same of each class; 0 for none. Of classes too small for that, one
-            sequence, where there are two.
+            sequence, where there are two. By default 0.1, and none of fewer than 1,000.
         seed: fixes that cut.
 
     Raises:

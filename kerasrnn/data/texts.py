@@ -97,7 +97,7 @@ class Texts(ThreeParts):
         max_vocabulary: int | None = None,
         min_frequency: int = 2,
         max_length: int | None = None,
-        validation_split: float = 0.1,
+        validation_split: float | None = None,
         seed: int = 0,
         name: str = "texts",
     ) -> Texts:
@@ -113,7 +113,8 @@ class Texts(ThreeParts):
             min_frequency: tokens that occur less often in the training part are unknown.
             max_length: tokens of a text that are read, the first ones; None for 500.
             validation_split: fraction of the training part that is cut off for validation, in
-                [0, 1), the same of each class; 0 for none.
+                [0, 1), the same of each class; 0 for none. By default 0.1, and none of fewer
+                than 1,000.
             seed: fixes that cut.
             name: used in run names.
 

@@ -27,7 +27,7 @@ from kerasrnn.layers.sequence import (
     SequencePooling,
     ZeroPadding,
 )
-from kerasrnn.layers.stem import MaskedConv1D
+from kerasrnn.layers.stem import MaskedAveragePooling1D, MaskedConv1D
 
 __all__ = [
     "GRU",
@@ -42,6 +42,7 @@ __all__ = [
     "LengthMask",
     "Logarithm",
     "MaskOf",
+    "MaskedAveragePooling1D",
     "MaskedConv1D",
     "MeanProbabilities",
     "NgramClassifier",

@@ -1,4 +1,4 @@
-"""Convolution over the steps of padded sequences, for the stem before a recurrent stack."""
+"""Convolution and averages over the steps of padded sequences, for the stem of a stack."""
 
 from __future__ import annotations
 
@@ -39,14 +39,59 @@ class MaskedConv1D(keras.layers.Conv1D):
         return super().call(ops.pad(x, [(0, 0), (around // 2, around - around // 2), (0, 0)]))
 
     def compute_mask(self, x, previous_mask=None):
-        (stride,) = self.strides
-        if previous_mask is None or stride == 1:
-            return previous_mask
-        real = ops.expand_dims(ops.cast(previous_mask, "float32"), -1)
-        real = ops.pad(real, [(0, 0), (0, stride - 1), (0, 0)])
-        return ops.max_pool(real, stride, stride)[:, :, 0] > 0
+        return _any_real(previous_mask, *self.strides)
 
     def compute_output_shape(self, input_shape):
         batch, time, features = input_shape
         around = self.kernel_size[0] - 1
         return super().compute_output_shape((batch, time and time + around, features))
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class MaskedAveragePooling1D(keras.layers.Layer):
+    """The mean of every few real steps: (batch, time, features) → (batch, ⌈time / n⌉, features).
+
+    Args:
+        pool_size: n, from 1. A step of the output is real where any of its n steps is.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> x = np.array([[[1.0], [2.0], [3.0], [99.0], [99.0]]])
+    >>> mask = np.array([[True, True, True, False, False]])
+    >>> layers.MaskedAveragePooling1D(2)(x, mask=mask).numpy().ravel()
+    array([1.5, 3. , 0. ], dtype=float32)
+    """
+
+    def __init__(self, pool_size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = pool_size
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        real = ops.ones_like(x[:, :, :1]) if mask is None else ops.expand_dims(mask, -1)
+        real = ops.cast(real, x.dtype)
+        total = self._sum(ops.where(real > 0, x, ops.zeros_like(x)))
+        return total / ops.maximum(self._sum(real), 1)
+
+    def _sum(self, x):
+        x = ops.pad(x, [(0, 0), (0, -ops.shape(x)[1] % self.pool_size), (0, 0)])
+        return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1, self.pool_size, x.shape[2])), 2)
+
+    def compute_mask(self, x, previous_mask=None):
+        return _any_real(previous_mask, self.pool_size)
+
+    def compute_output_shape(self, input_shape):
+        batch, time, features = input_shape
+        return batch, time and -(-time // self.pool_size), features
+
+    def get_config(self):
+        return super().get_config() | {"pool_size": self.pool_size}
+
+
+def _any_real(mask, steps):
+    """Which groups of so many steps hold a real one, bool (batch, ⌈time / steps⌉)."""
+    if mask is None or steps == 1:
+        return mask
+    real = ops.expand_dims(ops.cast(mask, "float32"), -1)
+    real = ops.pad(real, [(0, 0), (0, steps - 1), (0, 0)])
+    return ops.max_pool(real, steps, steps)[:, :, 0] > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, check_choice
 from kerasrnn.layers import CharacterEncoder
 from kerasrnn.models.stack import (
     InputShape,
@@ -20,6 +20,7 @@ from kerasrnn.models.stack import (
     recurrent_stack,
     stem_layers,
 )
+from kerasrnn.options import STEMS_OF_STEPS
 
 
 def build_classifier(
@@ -31,7 +32,7 @@ def build_classifier(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
-    stem: str | None = None,
+    stem: str = "none",
     stem_filters: int = 64,
     stem_stride: int = 1,
     pooling: str = "last",
@@ -60,12 +61,14 @@ def build_classifier(
         scaling: a ``keras.layers.Normalization`` or ``Rescaling`` layer for raw float input.
         missing: float sequences may hold NaN where a value is missing; after the scaling the
             last value before it takes its place, or 0 (``layers.FillMissing``).
-        stem: ``"conv"``, three convolutions with normalization before the stack (Wang et al.
-            2017), the mean of which the head sees too (Karim et al. 2018); ``None`` for none.
-            Padding changes nothing in it. With a stem the model is functional, whatever
-            ``functional`` says.
+        stem: ``"conv"``, three convolutions with normalization (Wang et al. 2017) before the
+            stack, as in DeepConvLSTM (Ordóñez & Roggen 2016); ``"fcn"``, the same beside the
+            stack: the head sees their mean over the steps, and what the stack makes of the
+            input, as in LSTM-FCN (Karim et al. 2018); the model is then functional, whatever
+            ``functional`` says; ``"none"``. Padding changes nothing in it.
         stem_filters: width of its convolutions; the second is twice as wide.
-        stem_stride: steps from one to the next that the stack sees: with 2 it reads half as many.
+        stem_stride: steps from one to the next that the stack sees: with 2 it reads half as
+            many, of ``"fcn"`` means of two.
         pooling: ``"last"`` state of each direction; ``"mean"`` or ``"max"`` over the steps, or
             ``"mean_max"``, both joined; or ``"attention"``, a sum of the steps weighted by what
             they hold (Bahdanau et al. 2015, ``layers.AttentionPooling``).
@@ -112,7 +115,7 @@ def build_tagger(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
-    stem: str | None = None,
+    stem: str = "none",
     stem_filters: int = 64,
     vocabulary_size: int | None = None,
     embedding_dim: int | None = 64,
@@ -133,8 +136,7 @@ def build_tagger(
     Args:
         input_shape: ``(time or None, features)`` of float sequences.
         num_labels: number of labels, at least 2.
-        stem, stem_filters: convolutions before the stack, as in ``build_classifier``; the head
-            sees them through the stack only.
+        stem, stem_filters: ``"conv"`` or ``"none"``, as in ``build_classifier``.
         vocabulary_size, embedding_dim: token ids (batch, time) instead of floats, as in
             ``build_classifier``.
         character_vocabulary_size: number of ids of characters: the model then takes ``[tokens,
@@ -153,6 +155,7 @@ def build_tagger(
     (None, None, 5)
     """
     _check_classes(num_labels)
+    check_choice("stem", stem, STEMS_OF_STEPS)
     if character_vocabulary_size is not None and vocabulary_size is None:
         raise InputError("character_vocabulary_size without tokens", fix="give vocabulary_size too")
     inputs, layers = read_input(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasrnn.errors import check_positive
+from kerasrnn.errors import check_choice, check_positive
 from kerasrnn.layers import RNN, Bidirectional, MaskOf, ZeroPadding
 from kerasrnn.models.stack import (
     InputShape,
@@ -15,6 +15,7 @@ from kerasrnn.models.stack import (
     state_names,
     stem_layers,
 )
+from kerasrnn.options import STEMS_OF_STEPS
 
 
 def build_encoder(
@@ -25,7 +26,7 @@ def build_encoder(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
-    stem: str | None = None,
+    stem: str = "none",
     stem_filters: int = 64,
     vocabulary_size: int | None = None,
     embedding_dim: int | None = 64,
@@ -69,6 +70,7 @@ def build_encoder(
     inputs, layers = read_input(
         input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
     )
+    check_choice("stem", stem, STEMS_OF_STEPS)
     outputs, given, final = apply(layers + stem_layers(stem, stem_filters), inputs), [], []
     padded = lengths or vocabulary_size is not None
     # Beside initial states Keras hands a layer no mask of its own accord.

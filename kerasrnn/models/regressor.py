@@ -25,7 +25,7 @@ def build_regressor(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
-    stem: str | None = None,
+    stem: str = "none",
     stem_filters: int = 64,
     stem_stride: int = 1,
     pooling: str = "last",

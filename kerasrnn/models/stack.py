@@ -16,6 +16,7 @@ from kerasrnn.layers import (
     FillMissing,
     FlipTime,
     LengthMask,
+    MaskedAveragePooling1D,
     MaskedConv1D,
     OneHot,
     SequencePooling,
@@ -99,43 +100,44 @@ def _check_units(units, gates):
 def pooled_stack(
     units: Units,
     pooling: str,
-    stem: str | None,
+    stem: str,
     stem_filters: int,
     stem_stride: int,
     **options,
 ) -> list[Callable]:
     """What makes a vector of the steps: the stem, the recurrent stack, and the pooling.
 
-    These are layers; of a stem one function, since the mean over the steps that it gives is
-    joined to what the stack gives of them, as the branches of an LSTM-FCN are (Karim et al. 2018).
+    These are layers; where the stem stands beside the stack, one function.
     """
     check_choice("pooling", pooling, POOLINGS)
-    before = stem_layers(stem, stem_filters, stem_stride)
+    check_choice("stem", stem, STEMS)
+    convolutions = stem_layers(stem, stem_filters, stem_stride)
     stack = recurrent_stack(units, return_sequences=pooling != "last", **options)
     if pooling == "attention":
         stack.append(AttentionPooling(name="pooling"))
     elif pooling != "last":
         stack.append(SequencePooling(pooling, name="pooling"))
-    if not before:
-        return stack
+    if stem != "fcn":
+        return convolutions + stack
+    if stem_stride > 1:
+        stack.insert(0, MaskedAveragePooling1D(stem_stride, name="stride"))
+    convolutions.append(SequencePooling("mean", name="stem_mean"))
 
-    def branches(x):
-        x = apply(before, [x])
-        mean = SequencePooling("mean", name="stem_mean")(x)
-        return keras.layers.Concatenate(name="stack_and_stem")([apply(stack, [x]), mean])
+    def beside(x):
+        both = [apply(stack, [x]), apply(convolutions, [x])]
+        return keras.layers.Concatenate(name="stack_and_stem")(both)
 
-    return [branches]
+    return [beside]
 
 
-def stem_layers(stem: str | None, filters: int, stride: int = 1) -> list[keras.Layer]:
-    """The layers between input and recurrent stack: three convolutions, each with its norm.
+def stem_layers(stem: str, filters: int, stride: int = 1) -> list[keras.Layer]:
+    """The layers before or beside a recurrent stack: three convolutions, each with its norm.
 
     They are those of a fully convolutional network (Wang et al. 2017); the normalization counts
     real steps only. ``stride``: of the first.
     """
-    if stem is None:
+    if stem == "none":
         return []
-    check_choice("stem", stem, STEMS)
     check_positive(stem_filters=filters, stem_stride=stride)
     layers = []
     for number, (times, size) in enumerate(_BLOCKS, 1):

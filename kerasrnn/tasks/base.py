@@ -28,6 +28,13 @@ class Settings:
     fit: dict
 
 
+class Choice(NamedTuple):
+    """The value of an option that nobody gave, and why it is that."""
+
+    value: Any
+    reason: str
+
+
 class Predictions(NamedTuple):
     """What a predictor says of some inputs, some of them at a time.
 
@@ -85,7 +92,8 @@ class Task:
 
     name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``. keeps_start: whether the model may
-    be at its best as it is built.
+    be at its best as it is built. validated: metrics of the validation part that the history
+    holds too, beside those that ``fit`` measures.
     """
 
     name: ClassVar[str]
@@ -93,6 +101,7 @@ class Task:
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
     keeps_start: ClassVar[bool] = False
+    validated: ClassVar[tuple[str, ...]] = ()
 
     def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:
         """The options given, and defaults for the others.
@@ -115,6 +124,21 @@ class Task:
         return Settings(
             *({name: given.get(name, value) for name, value in table.items()} for table in tables)
         )
+
+    def recipe(self, data, settings: Settings) -> dict[str, Choice]:
+        """Choices, from facts about the data, for options of model and fit that are None."""
+        return {}
+
+    def completed(self, data, settings: Settings) -> tuple[Settings, dict[str, str]]:
+        """Settings with the choices of the recipe where nothing is given, and their reasons."""
+        recipe, tables, reasons = self.recipe(data, settings), [], {}
+        for table in (settings.model, settings.fit):
+            chosen = {
+                name: recipe[name] for name in table if table[name] is None and name in recipe
+            }
+            tables.append(table | {name: choice.value for name, choice in chosen.items()})
+            reasons |= {name: choice.reason for name, choice in chosen.items()}
+        return Settings(settings.data, *tables), reasons
 
     def load(self, *source: str, **options):
         """The data of a source, cut in parts."""
@@ -151,6 +175,13 @@ class Task:
     def validator(self, model: keras.Model, data, settings: Settings) -> Callable[[], dict] | None:
         """A function that gives the metrics of the validation part; None where there is none."""
         raise NotImplementedError
+
+    def monitored(self, row: Mapping[str, float]) -> float:
+        """What is lowest in the row of the history at the best epoch, where there is validation."""
+        return row["val_loss"]
+
+    def finish(self, run: Run, data):
+        """What is left to do with the best model of a run when training has ended."""
 
     def evaluate(self, model: keras.Model, data, folder: Path) -> dict:
         """What else goes into metrics.json; pictures are drawn into the folder."""

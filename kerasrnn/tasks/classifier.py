@@ -41,6 +41,7 @@ from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
 from kerasrnn.tasks.ngram_regression import with_ngrams
+from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scores import label_scores
 from kerasrnn.text import Vocabulary, tokens_of
 
@@ -197,6 +198,9 @@ class ClassifierTask(base.Task):
             defaults = tables(self.name, "texts")[0]
             return Texts.from_parts(found, source_of(*source), *source, defaults | options)
         return dataset_of(found, *source, options)
+
+    def recipe(self, data: Dataset | Texts, settings: base.Settings) -> dict[str, base.Choice]:
+        return sequence_recipe(data, settings) if data.vocabulary is None else {}
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
         """Input, classes and scaling follow from the data; beside texts stands a regression."""

@@ -32,6 +32,7 @@ from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier import scaling
 from kerasrnn.tasks.linear_forecast import fit_linear
+from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
 from kerasrnn.tasks.regression_report import (
     measure,
     report_numbers,
@@ -216,6 +217,9 @@ class RegressorTask(base.Task):
                 fix="name their column by --target, or train a classifier on the labels",
             )
         return dataset_of(found, *source, options)
+
+    def recipe(self, data: Dataset | Series, settings: base.Settings) -> dict[str, base.Choice]:
+        return series_recipe() if isinstance(data, Series) else sequence_recipe(data, settings)
 
     def build(self, data: Dataset | Series, settings: base.Settings) -> keras.Model:
         """Input shape, targets and scaling follow from the data."""

@@ -17,9 +17,11 @@ from kerasrnn.data.readers.conll import read_conll, read_conllu
 from kerasrnn.data.readers.part_files import is_named
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
 from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
+from kerasrnn.files import atomic
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
 from kerasrnn.inference.exports import Export
+from kerasrnn.inference.loading import load_model
 from kerasrnn.inference.signatures import (
     Example,
     Servable,
@@ -128,6 +130,7 @@ class TaggerTask(base.Task):
     kinds = ("sentences",)
     summary = 'A label for each token of a text; `""` and 0 stand for padding.'
     predictor = Tagger
+    validated = ("entity_f1",)
 
     def load(self, *source: str, **options) -> Sentences:
         return load_sentences(*source, **options)
@@ -167,9 +170,33 @@ class TaggerTask(base.Task):
         if part is None:
             return None
         tagger, labels = _tagger(model, data), (*data.labels, *data.unseen_labels)
-        return lambda: evaluation.tagging_metrics(
-            part.y, tagger.predict_proba(part.tokens), part.lengths, labels
-        )
+
+        def validate():
+            found = tagger.predict_proba(part.tokens)
+            metrics = evaluation.tagging_metrics(part.y, found, part.lengths, labels)
+            if evaluation.is_entity_scheme(labels):  # as they will be when training has ended
+                metrics |= evaluation.outside_shift(part.y, found, part.lengths, labels)[1]
+            return metrics
+
+        return validate
+
+    def monitored(self, row) -> float:
+        """Entities are what counts where there are some, and their F1 rises after the loss does."""
+        return -row.get("val_entity_f1", 0.0) or super().monitored(row)
+
+    def finish(self, run: Run, data: Sentences):
+        """Shift the bias of ``O`` so that the validation part has the highest F1 of entities."""
+        part, labels = data.validation, (*data.labels, *data.unseen_labels)
+        if part is None or "O" not in data.labels or not evaluation.is_entity_scheme(labels):
+            return
+        model = load_model(run)
+        found = _tagger(model, data).predict_proba(part.tokens)
+        shift, _ = evaluation.outside_shift(part.y, found, part.lengths, labels)
+        outside = np.array([label == "O" for label in data.labels])
+        bias = model.get_layer("head").bias
+        bias.assign(bias + shift * outside)
+        with atomic(run.path / "best.keras") as temporary:
+            model.save(temporary)
 
     def evaluate(self, model, data: Sentences, folder: Path) -> dict:
         part, labels = data.test, (*data.labels, *data.unseen_labels)

@@ -98,9 +98,9 @@ def is_named(path: str | os.PathLike, *patterns: str) -> bool:
 def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arrays:
     """The sequences of all files. Raises what ``read`` does, and for files that do not agree.
 
-    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. Where one
-    part has lengths all have. Labels that are whole numbers become numbers, so that 10 sorts
-    after 9.
+    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. All parts
+    have lengths where any two differ. Labels that are whole numbers become numbers, so that 10
+    sorts after 9.
     """
     parts = {part: read(path) for part, path in files.items()}
     kinds = {part: sequences.y.dtype.kind == "f" for part, sequences in parts.items()}
@@ -109,12 +109,11 @@ def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arr
             "labels in one file and numbers to predict in another",
             where=" ".join(str(path) for path in files.values()),
         )
-    unequal = any(sequences.lengths is not None for sequences in parts.values())
+    sizes = {size for found in parts.values() for size in _lengths(found)}
+    unequal = len(sizes) > 1
     whole = all(_WHOLE.fullmatch(str(y)) for sequences in parts.values() for y in sequences.y)
     for part, found in parts.items():
-        y, lengths = found.y, found.lengths
-        if unequal and lengths is None:
-            lengths = np.full(len(y), found.x.shape[1], "int32")
+        y, lengths = found.y, np.asarray(_lengths(found), "int32") if unequal else None
         parts[part] = found._replace(y=y.astype(int) if whole else y, lengths=lengths)
     targets = ("target",) if kinds["training"] else None
     return Arrays(name_of(files["training"]), parts, targets=targets)
@@ -200,6 +199,12 @@ def _is_number(text):
     except ValueError:
         return False
     return True
+
+
+def _lengths(sequences):
+    """The steps of each sequence."""
+    x, _, lengths = sequences
+    return [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
 
 
 def _cut_at_part(name):

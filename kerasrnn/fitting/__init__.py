@@ -1,0 +1,1 @@
+"""What accompanies a training: its optimizer, its limits, its records, and Ctrl-C."""

@@ -1,0 +1,94 @@
+"""Optimizers, and what ends a training before its last epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import keras
+
+from kerasrnn import options as choices
+from kerasrnn.errors import check_choice, check_range
+
+OPTIMIZERS = {
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+_WARM_UP = 0.05  # fraction of the steps in which the cosine schedule rises to the learning rate
+_LAST_RATE = 0.02  # of the learning rate at its end
+
+
+def make_optimizer(fit: dict, steps: int) -> keras.optimizers.Optimizer:
+    """The Keras optimizer for the options of a fit, over a training of so many steps.
+
+    Raises ``InputError`` for an unknown optimizer or schedule, or a clip_norm out of range.
+    """
+    check_choice("optimizer", fit["optimizer"], choices.OPTIMIZERS)
+    check_choice("schedule", fit["schedule"], choices.SCHEDULES)
+    check_range("clip_norm", fit["clip_norm"], 0)
+    rate = fit["learning_rate"]
+    if fit["schedule"] == "cosine":
+        rising = math.ceil(_WARM_UP * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate / rising,
+            max(steps - rising, 1),
+            alpha=_LAST_RATE,
+            warmup_target=rate,
+            warmup_steps=rising,
+        )
+    return OPTIMIZERS[fit["optimizer"]](
+        learning_rate=rate, global_clipnorm=fit["clip_norm"] or None
+    )
+
+
+def limits(fit: dict, steps: int, monitored: str) -> list[keras.callbacks.Callback]:
+    """The callbacks that change the rate or end a training of so many steps, by its options.
+
+    monitored: name of the loss by which epochs are judged.
+    """
+    found = []
+    if fit["schedule"] == "plateau":
+        found.append(keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2))
+    if fit["max_minutes"] is not None:
+        found.append(TimeLimit(60 * fit["max_minutes"], steps))
+    return found
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Ends a training after some seconds, with its learning rate where it ends without a limit.
+
+    Where the time is too short for all steps, each one that is made counts for several of the
+    schedule, as many as the time left asks for. The first step, which traces the graph, says
+    nothing of the others.
+
+    Args:
+        seconds: from now.
+        steps: of the whole training.
+    """
+
+    def __init__(self, seconds: float, steps: int):
+        super().__init__()
+        self.end, self.steps = time.monotonic() + seconds, steps
+        self.made, self.first, self.owed = 0, None, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        left = self.end - now
+        if left <= 0:
+            self.model.stop_training = True
+        if self.first is None:
+            self.first = now
+            return
+        self.made += 1
+        optimizer = self.model.optimizer
+        done = int(optimizer.iterations)
+        affordable = left / ((now - self.first) / self.made)
+        self.owed += max((self.steps - done) / max(affordable, 1) - 1, 0)
+        skipped = min(int(self.owed), max(self.steps - done, 0))
+        if skipped:
+            self.owed -= skipped
+            optimizer.iterations.assign_add(skipped)
+        if done + skipped >= self.steps:
+            self.model.stop_training = True

@@ -1,0 +1,60 @@
+"""What is chosen from the facts about some data, and that it is said and recorded."""
+
+import numpy as np
+import pytest
+
+from kerasrnn import Dataset, load_dataset, train
+from kerasrnn.tasks import task_of
+
+
+def dataset(number, steps, features=1, targets=None):
+    x = np.random.default_rng(0).normal(size=(number, steps, features)).astype("float32")
+    y = x.sum((1, 2))[:, None] if targets else np.arange(number) % 2
+    return Dataset.from_arrays(x, y, targets=targets, test=(x[:4], y[:4]))
+
+
+def chosen(data, **given):
+    task = task_of(data.task)
+    settings, reasons = task.completed(data, task.settings(given, data.options, data.kind))
+    return settings.model | settings.fit, reasons
+
+
+def test_digits_stay_what_they_are():
+    options, _ = chosen(load_dataset("digits"))
+    expected = {"stem": "none", "pooling": "last", "dropout": 0.2, "units": 50}
+    expected |= {"epochs": 30, "batch_size": 32, "learning_rate": 0.005, "schedule": "constant"}
+    assert {name: options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("targets", [None, ("sum",)])
+def test_few_sequences_are_repeated_until_there_are_enough_steps(targets):
+    options, reasons = chosen(dataset(36, 60, targets=targets))
+    batches = -(-36 // options["batch_size"])
+    assert 1000 <= options["epochs"] * batches <= 2500
+    assert reasons.keys() >= {"epochs", "batch_size", "stem", "learning_rate"}
+    assert all(reasons.values())
+
+
+def test_what_is_given_is_kept_and_the_rest_follows_from_it():
+    options, reasons = chosen(dataset(36, 60), batch_size=4, stem="none")
+    assert options["batch_size"] == 4 and options["stem"] == "none"
+    assert not {"batch_size", "stem"} & set(reasons)
+    assert options["epochs"] < chosen(dataset(36, 60))[0]["epochs"]
+    assert options["learning_rate"] == 0.005  # as of any stack without a stem
+
+
+def test_long_sequences_are_strided():
+    strides = [chosen(dataset(30, steps))[0]["stem_stride"] for steps in (24, 150, 427, 2000)]
+    assert strides[0] == 1 and strides == sorted(strides) and strides[-1] >= 5
+
+
+def test_a_recipe_is_said_and_recorded(tmp_path, capfd):
+    run = train(dataset(20, 8), tmp_path / "r", epochs=2, units=2, stem_filters=2)
+    said = capfd.readouterr().err
+    recipe = run.info["recipe"]
+    assert "epochs" not in recipe and "units" not in recipe
+    for name, reason in recipe.items():
+        value = run.info["options"][name]
+        assert any(
+            line.split() == [name, str(value), *reason.split()] for line in said.splitlines()
+        )
