@@ -43,6 +43,7 @@ from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatu
 from kerasrnn.tasks.ngram_regression import with_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scores import label_scores
+from kerasrnn.tasks.text_recipe import text_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
 _READING = ("level", "max_length")  # of a text, among the options of its data
@@ -200,7 +201,8 @@ class ClassifierTask(base.Task):
         return dataset_of(found, *source, options)
 
     def recipe(self, data: Dataset | Texts, settings: base.Settings) -> dict[str, base.Choice]:
-        return sequence_recipe(data, settings) if data.vocabulary is None else {}
+        recipe = sequence_recipe if data.vocabulary is None else text_recipe
+        return recipe(data, settings)
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
         """Input, classes and scaling follow from the data; beside texts stands a regression."""
