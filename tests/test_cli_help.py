@@ -44,7 +44,16 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     lines = help_of("train")
     titles = [line for line in lines if line.endswith(":") and line[0] != " "]
     columns, forecasts = "Columns (classifier, regressor):", "Forecasts (regressor):"
-    assert titles == ["Model:", "Training:", "Data:", columns, forecasts, "Text:", "Output:"]
+    assert titles == [
+        "Model:",
+        "Training:",
+        "Repetition:",
+        "Data:",
+        columns,
+        forecasts,
+        "Text:",
+        "Output:",
+    ]
 
     def said(name):
         (line,) = [line for line in lines if line.startswith(f"  {name} ")]

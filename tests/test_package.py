@@ -8,7 +8,7 @@ from conftest import ROOT
 import kerasrnn
 
 FLOORS = """
-cli > exporting training > fitting > tasks > inference data > models > layers > engine
+cli > ensembles > exporting training > fitting > tasks > inference data > models > layers > engine
 > runs plotting evaluation regression > text > files > options errors
 """
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS.split(">")) for room in rooms.split()}

@@ -13,6 +13,7 @@ from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
+_MOST_RUNS = 1000  # of one command
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
 
 
@@ -61,6 +62,12 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one that end it, 0: none"),
         ("--max-minutes", float, "Time for it"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+    ),
+    "Repetition": (
+        ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
+        ("--folds", int, "Cross-validate: train for each of N folds of the training part"),
+        ("--parallel", int, "Trainings at a time, each a process  [1]"),
+        ("--ensemble", bool, "Average the models to one"),
     ),
     "Data": (
         ("--task", options.TASKS, "One of those above  [by DATA]"),
@@ -142,7 +149,9 @@ def _spell(value):
 @click.argument("data", type=DATA, nargs=-1, metavar="[DATA]...")
 @_training_options
 @option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
-def train(data, task, output, seed, as_json, layers, stacked, **given):
+def train(
+    data, task, output, seed, as_json, layers, stacked, seeds, folds, parallel, ensemble, **given
+):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
     \b
@@ -159,7 +168,9 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
       kerasrnn train time-machine --task infiller
+      kerasrnn train shapes.csv --seeds 5 --ensemble
     """
+    _check_repetition(seeds, folds, parallel, ensemble)
     data = data or ("digits",)
     given = {name: value for name, value in given.items() if value is not None}
     check_seed(seed)
@@ -178,7 +189,10 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
     row = task_of(name)
     settings = row.settings(given, kind=kind)
     loaded = row.load(*data, **settings.data)
-    run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
+    if seeds or folds:
+        run = _train_several(loaded, settings, output, seed, seeds, folds, parallel, ensemble)
+    else:
+        run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
     metrics = run.metrics()
     if as_json:
         print_json({"run": str(run), **metrics})
@@ -186,8 +200,34 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
         print_metrics(metrics)
         click.echo(f"run            {run}")
     talk("next")
-    for words in (row.next_command(loaded, run), ["evaluate", str(run)], ["plot", str(run)]):
+    used = run.runs[0] if run.runs and not ensemble else run
+    for words in (row.next_command(loaded, used), ["evaluate", str(used)], ["plot", str(run)]):
         talk(f"  kerasrnn {shlex.join(words)}")
+
+
+def _check_repetition(seeds, folds, parallel, ensemble):
+    """Raise ``InputError`` for options of several trainings that do not go together."""
+    if seeds is not None and folds is not None:
+        raise InputError("--seeds with --folds", expected="one of them")
+    if seeds is None and folds is None and (parallel is not None or ensemble):
+        name = "--ensemble" if ensemble else "--parallel"
+        raise InputError(f"{name} of a single training", expected="--seeds N or --folds N with it")
+    for name, number in (("--seeds", seeds), ("--folds", folds)):
+        if number is not None and not 2 <= number <= _MOST_RUNS:
+            expected = f"2 to {_MOST_RUNS}"
+            raise InputError(f"{name} out of range", found=number, expected=expected)
+
+
+def _train_several(data, settings, output, seed, seeds, folds, parallel, ensemble):
+    """The run of several trainings."""
+    from kerasrnn.ensembles import fold_members, run_members, seed_members
+
+    if folds:
+        members = fold_members(data, folds, seed)
+    else:
+        members = seed_members(data, range(seed, seed + seeds), recut=True)
+    how = {"parallel": 1 if parallel is None else parallel, "ensemble": bool(ensemble)}
+    return run_members(data, settings, members, output, quiet=is_quiet(), **how)
 
 
 def _task_of(source, task, given):

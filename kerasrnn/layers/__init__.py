@@ -4,7 +4,7 @@ All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_mod
 them known to Keras before a saved model is loaded.
 """
 
-from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.ngrams import MeanProbabilities, NgramClassifier
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
@@ -24,6 +24,7 @@ from kerasrnn.layers.sequence import (
     LengthMask,
     MaskOf,
     OneHot,
+    Renumber,
     SequencePooling,
     ZeroPadding,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "MeanProbabilities",
     "NgramClassifier",
     "OneHot",
+    "Renumber",
     "ScaledError",
     "SequencePooling",
     "SimpleRNN",
@@ -55,5 +57,6 @@ __all__ = [
     "for_export",
     "implementation",
     "keras_clone",
+    "layers_in",
     "with_native_layers",
 ]

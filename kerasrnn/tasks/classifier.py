@@ -85,7 +85,7 @@ class Classifier(base.Predictor):
         self.vocabulary, self.tokens, self.max_length = vocabulary, tokens_of(level), max_length
         self._shape = tuple(model.inputs[0].shape[1:])
         self._takes_lengths = len(model.inputs) == 2
-        self._fills = any(isinstance(layer, layers.FillMissing) for layer in model.layers)
+        self._fills = any(isinstance(x, layers.FillMissing) for x in layers.layers_in(model))
         self._call = compiled(model)
 
     @classmethod
