@@ -1,5 +1,7 @@
 """The logistic regression of n-grams beside a classifier of texts."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from kerasrnn import Classifier, Texts, build_classifier, layers, train
-from kerasrnn.data.texts import pad_texts, starts_of
+from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.tasks import ngram_regression, task_of
 from kerasrnn.tasks.ngram_regression import SIZES, fit_ngrams, with_ngrams
 
@@ -88,7 +90,7 @@ def test_training_leaves_the_regression_and_the_answer_is_the_mean(tmp_path):
     layer, _ = fitted(data, model.get_layer("ngrams").buckets)
     for kept, new in zip(model.get_layer("ngrams").get_weights(), layer.get_weights(), strict=True):
         np.testing.assert_allclose(kept, new, atol=1e-4)
-    alone = keras.Model(model.inputs, model.get_layer("head").output)
+    alone = keras.Model(model.inputs[0], model.get_layer("head").output)
     mean = (np.asarray(alone(ids)) + np.asarray(layer(ids))) / 2
     found = classifier.predict_proba(data.test.x, data.test.lengths)
     np.testing.assert_allclose(found, mean, atol=1e-5)
@@ -101,6 +103,22 @@ def test_the_stack_is_trained_alone_and_shares_its_weights():
     trained = task.training_model(model, settings)
     assert {id(weight) for weight in trained.weights} == {id(w) for w in model.trainable_weights}
     assert not model.get_layer("ngrams").trainable_weights
+    assert task.training_model(trained, settings) is trained
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "epochs", "batch_size"),
+    [(200, 10, 47, 16), (1800, 10, 12, 32), (30_000, 10, 12, 64), (1800, 3000, 2, 32)],
+)
+def test_few_texts_get_enough_steps_and_many_no_more_than_fit_in_minutes(
+    number, words, epochs, batch_size
+):
+    part = TextPart(np.ones(number * words, "int32"), np.arange(number) % 2, np.full(number, words))
+    data = replace(reviews(), train=part)
+    task = task_of("classifier")
+    chosen, reasons = task.completed(data, task.settings({}, data.options, data.kind))
+    assert chosen.fit["epochs"] == epochs and chosen.fit["batch_size"] == batch_size
+    assert f"{number:,} texts" in reasons["batch_size"]
 
 
 def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):

@@ -1,4 +1,4 @@
-"""A linear classifier of the n-grams of token ids, as a layer, and the mean that joins it in."""
+"""A linear classifier of the n-grams of token ids, as a layer."""
 
 from __future__ import annotations
 
@@ -83,23 +83,3 @@ class NgramClassifier(keras.layers.Layer):
             "buckets": self.buckets,
             "activation": keras.activations.serialize(self.activation),
         }
-
-
-@keras.saving.register_keras_serializable(package="kerasrnn")
-class MeanProbabilities(keras.layers.Average):
-    """The mean of probabilities that several layers give, each (batch, classes).
-
-    activation: what the layers end with, ``"softmax"`` or ``"sigmoid"``.
-
-    >>> import numpy as np
-    >>> from kerasrnn import layers
-    >>> layers.MeanProbabilities()([np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])]).numpy()
-    array([[0.75, 0.25]], dtype=float32)
-    """
-
-    def __init__(self, activation: str = "softmax", **kwargs):
-        super().__init__(**kwargs)
-        self.activation = keras.activations.get(activation)
-
-    def get_config(self):
-        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}

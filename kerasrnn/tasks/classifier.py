@@ -40,7 +40,7 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
-from kerasrnn.tasks.ngram_regression import with_ngrams
+from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scores import label_scores
 from kerasrnn.tasks.text_recipe import text_recipe
@@ -218,10 +218,7 @@ class ClassifierTask(base.Task):
         return with_ngrams(model, data.train, len(data.labels), data.level, weights)
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
-        """What is not fitted yet: all but the regression that stands beside a stack of texts."""
-        if isinstance(model.layers[-1], layers.MeanProbabilities):
-            return keras.Model(model.inputs[0], model.get_layer("head").output)
-        return model
+        return without_ngrams(model)
 
     def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
         if data.several:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
-from kerasrnn.layers import MeanProbabilities, NgramClassifier
+from kerasrnn.layers import NgramClassifier
 
 SIZES = {"word": (1, 2), "char": (1, 2, 3, 4, 5)}
 _BUCKETS, _ROOM = 1 << 18, 4  # at most, and for each n-gram of the texts
@@ -26,8 +26,8 @@ def with_ngrams(
 
     Small sets need it: of a few hundred texts a network learns less than what TF-IDF of n-grams
     gives a linear model, and the two err differently (Wang & Manning 2012; Mesnil et al. 2015).
-    The regression is fitted here, and stays; ``model``, which shares its layers with what is
-    returned, is what to train. Where there is too much to fit in about a minute, the model alone.
+    The regression is fitted here, and stays; ``without_ngrams`` gives what is to be trained.
+    Where there is too much to fit in about a minute, the model stays alone.
 
     Args:
         model: of token ids, ending in a softmax, or a sigmoid for several labels a text.
@@ -40,17 +40,23 @@ def with_ngrams(
     if len(train.x) * len(sizes) * classes > _MOST_PRODUCTS:
         return model
     ids, found = model.inputs[0], model.outputs[0]
-    activation = "sigmoid" if train.y.ndim == 2 else "softmax"
     layer = NgramClassifier(
         classes,
         sizes=sizes,
         buckets=min(_BUCKETS, _ROOM * len(sizes) * len(train.x), _MOST_WEIGHTS // classes) + 2,
-        activation=activation,
+        activation="sigmoid" if train.y.ndim == 2 else "softmax",
         name="ngrams",
     )
     beside = layer(ids)
     fit_ngrams(layer, train, weights)
-    return keras.Model(ids, MeanProbabilities(activation, name="mean")([found, beside]))
+    return keras.Model(ids, keras.layers.Average(name="mean")([found, beside]))
+
+
+def without_ngrams(model: keras.Model) -> keras.Model:
+    """The part of a model of ``with_ngrams`` that gradients train; of another, all of it."""
+    if isinstance(model.layers[-1], keras.layers.Average):
+        return keras.Model(model.inputs[0], model.get_layer("head").output)
+    return model
 
 
 def fit_ngrams(layer: NgramClassifier, train: TextPart, weights: np.ndarray | None = None):
