@@ -49,6 +49,8 @@ _HOMES = {
     "train": "training",
     "cross_validate": "ensembles",
     "train_seeds": "ensembles",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "export": "exporting.saving",
 }
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import pickle
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kerasrnn import plotting
-from kerasrnn.engine import native
 from kerasrnn.errors import InputError, check_positive, check_seed
 from kerasrnn.files import atomic, read_text, write_json
 from kerasrnn.inference.loading import load_model
 from kerasrnn.models import build_ensemble
+from kerasrnn.processes import Process
 from kerasrnn.runs import Run, create_run, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
@@ -26,7 +23,6 @@ from kerasrnn.training import describe, evaluate, run_training
 
 _VOCABULARIES = {"tokens": "vocabulary.json", "characters": "characters.json"}  # of inputs
 _PAUSE = 0.1  # seconds between looks at the processes
-_WORKER = "from kerasrnn.ensembles import work; work()"
 
 
 class Member(NamedTuple):
@@ -250,109 +246,51 @@ def _sources(data):
 def _one_by_one(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
     """Train the members in this process; each is given when it is finished."""
     for member in members:
-        try:
+        with _naming(member):
             cut = _recut(data, member.options)
             run_training(cut, settings, folder / member.name, seed=member.seed, quiet=quiet)
-        except InputError as error:
-            raise InputError(f"{member.name}: {error}") from error
         yield member
 
 
 def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
-    """Train the members in processes, some at a time; each is given when it is finished.
-
-    A process ends as after Ctrl-C where its input is closed, as it is when this one ends.
-    """
+    """Train the members in processes, some at a time; each is given when it is finished."""
     waiting, running = [*members], {}
+    sources = _sources(data)
+    if not quiet:
+        print(f"{data}; {len(members)} trainings, {parallel} at a time", file=sys.stderr)
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
                 member = waiting.pop(0)
-                running[member.name] = _start(data, settings, member, folder, parallel), member
-            for name, (process, member) in [*running.items()]:
-                if process.poll() is not None:
-                    del running[name]
-                    _check_end(process, member)
+                cut = None if sources else _recut(data, member.options)
+                job = (data.task, cut, sources, member, settings, folder / member.name)
+                running[member.name] = member, Process(_train_one, *job, share=parallel)
+            for member, process in [*running.values()]:
+                with _naming(member):
+                    ended = process.ended()
+                if ended:
+                    del running[member.name]
                     yield member
             time.sleep(_PAUSE)
     finally:
-        for process, _ in running.values():
-            process.stdin.close()
-        for process, _ in running.values():
-            process.wait()
+        for _, process in running.values():
+            process.stop()
 
 
-def _start(data, settings, member, folder, parallel):
-    """A process that trains a member."""
-    threads = max(1, native.cores() // parallel)
-    sources = _sources(data)
-    job = {
-        "data": None if sources else _recut(data, member.options),
-        "load": (data.task, sources, member.options),
-        "settings": settings,
-        "output": folder / member.name,
-        "seed": member.seed,
-        "threads": threads,
-    }
+def _train_one(task, data, sources, member, settings, output):
+    """Train a member on data, or on what is read from its sources: what a process does."""
+    if data is None:
+        data = task_of(task).load(*sources, **member.options)
+    run_training(data, settings, output, seed=member.seed, quiet=True)
+
+
+@contextlib.contextmanager
+def _naming(member):
+    """Have an ``InputError`` say whose it is."""
     try:
-        words = pickle.dumps(job)
-    except TypeError as error:
-        raise InputError("data that cannot go to another process", fix="--parallel 1") from error
-    environment = os.environ | {
-        "KERAS_BACKEND": "tensorflow",
-        "OMP_NUM_THREADS": str(threads),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", _WORKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,  # Ctrl-C reaches it by way of this process alone
-    )
-    with contextlib.suppress(BrokenPipeError):  # its end tells more
-        process.stdin.write(words)
-        process.stdin.flush()
-    return process
-
-
-def _check_end(process, member):
-    """Raise ``InputError`` unless a process has done its work."""
-    process.stdin.close()
-    said = process.stdout.read()
-    process.stdout.close()
-    if process.returncode:
-        error = json.loads(said)["error"] if said else f"exit code {process.returncode}"
-        raise InputError(f"{member.name}: {error}")
-
-
-def work():
-    """Train the member whose job comes by standard input: what a process does."""
-    import _thread
-    import threading
-
-    import tensorflow as tf
-
-    job = pickle.load(sys.stdin.buffer)
-    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
-
-    def watch():
-        sys.stdin.buffer.read()
-        _thread.interrupt_main()
-
-    threading.Thread(target=watch, daemon=True).start()
-    task, sources, options = job["load"]
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            data = job["data"] or task_of(task).load(*sources, **options)
-            run_training(data, job["settings"], job["output"], seed=job["seed"], quiet=True)
-    except Exception as error:
-        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        print(json.dumps({"error": f"{kind}{error}"}))
-        sys.exit(1)
+        yield
+    except InputError as error:
+        raise InputError(f"{member.name}: {error}") from error
 
 
 def _average(whole: Run, data, members: Sequence[Member]) -> Run:

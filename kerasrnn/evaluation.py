@@ -250,7 +250,7 @@ def outside_shift(y, probabilities, lengths, labels) -> tuple[float, dict[str, f
 
     Where most tokens are O a model finds few entities, each surely; with O a little less likely
     it finds more, and F1 is higher (Lipton et al. 2014 on thresholds). Tried are -4 to 1 nats;
-    since the F1 of few entities jumps, the best has the highest mean with those next to it.
+    since the F1 of few entities jumps, the best has the highest mean with those around it.
     """
     outside = np.array([label == "O" for label in labels[: probabilities.shape[1]]])
     logits = np.log(np.maximum(probabilities, 1e-9))
@@ -259,7 +259,7 @@ def outside_shift(y, probabilities, lengths, labels) -> tuple[float, dict[str, f
         for shift in _SHIFTS
     ]
     f1 = np.array([score["entity_f1"] for score in scores])
-    around = np.convolve(np.pad(f1, 1, "edge"), (0.25, 0.5, 0.25), "valid")
+    around = np.convolve(np.pad(f1, 2, "edge"), (1, 2, 3, 2, 1), "valid")
     best = max(range(len(f1)), key=lambda i: (around[i], -abs(_SHIFTS[i])))
     return float(_SHIFTS[best]), scores[best]
 

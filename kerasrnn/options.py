@@ -96,7 +96,7 @@ MODEL = {
 FIT = {
     "classifier": _FIT | _BY_RECIPE | {"class_weight": "none"},
     "regressor": _FIT | _BY_RECIPE,
-    "tagger": _FIT | {"epochs": 10, "schedule": "cosine"},
+    "tagger": _FIT | {"epochs": None, "schedule": "cosine"},
     "generator": _TEXT_FIT | {"sampling": "random", "sample_every": 5, "prompt": None},
     "infiller": _TEXT_FIT | {"mask_rate": 0.15, "mask_span": 4},
 }

@@ -237,7 +237,7 @@ def create_run(
     Raises:
         InputError: ``output`` exists already, or the place cannot be written.
     """
-    path = _make_directory(dataset_name, task, output)
+    path = make_directory(dataset_name, task, output)
     info = {
         "format": FORMAT,
         "task": task,
@@ -344,7 +344,8 @@ def latest_run(root: str | os.PathLike = ROOT, *, task: str | None = None) -> Ru
     return runs[-1]
 
 
-def _make_directory(dataset_name, task, output):
+def make_directory(dataset_name: str, task: str, output: str | os.PathLike | None) -> Path:
+    """A new directory at ``output``, or ``runs/<data>-<task>-<n>``. Raises ``InputError``."""
     try:
         if output is not None:
             path = Path(output)

@@ -56,6 +56,15 @@ def lower_cases() -> dict[int, int]:
     return {code: ord(low) for code, low in pairs if len(low) == 1 and low != chr(code)}
 
 
+def lower_case(text: str) -> str:
+    """The text with each letter in lower case by itself (``lower_cases``), in every language.
+
+    >>> lower_case("PARIS")
+    'paris'
+    """
+    return text.lower() if text.isascii() else text.translate(lower_cases())
+
+
 def split_blocks(text: str) -> list[str]:
     """Blocks of whole lines, of about 1,000 characters each, that together are the text."""
     blocks = [""]
@@ -177,14 +186,12 @@ class WordTokens:
         return [words for line in text.splitlines() if (words := split_words(line))]
 
     def terms(self, text: str) -> list[str]:
-        """The tokens of a text that is to be classified: words and marks, in lower case.
-
-        Letters are lowered one by one (``lower_cases``), the same in every language.
+        """The tokens of a text that is to be classified: words and marks, in ``lower_case``.
 
         >>> WordTokens().terms("Don't PANIC!")
         ['do', "n't", 'panic', '!']
         """
-        return split_words(text.translate(lower_cases()))
+        return split_words(lower_case(text))
 
     def merge(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """(token, label) pairs as they are."""

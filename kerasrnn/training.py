@@ -94,6 +94,21 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``train`` with the settings of a task."""
+    run = fit(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
+    evaluate(run, data)
+    return run
+
+
+def fit(
+    data,
+    settings: Settings,
+    output: str | os.PathLike | None = None,
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """``run_training`` without the evaluation at its end."""
     task = task_of(data.task)
     check_seed(seed)
     settings, reasons = task.completed(data, settings)
@@ -131,7 +146,6 @@ def run_training(
             raise
     task.finish(run, data)
     draw_history(run)
-    evaluate(run, data)
     return run
 
 

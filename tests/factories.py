@@ -58,7 +58,7 @@ def some_tagger(level="word", **stack):
         model = build_tagger(vocabulary_size=LETTERS.num_ids, **stack)
         return Tagger(model, LABELS, LETTERS, level="char")
     sizes = {"vocabulary_size": WORDS.num_ids, "character_vocabulary_size": LETTERS.num_ids}
-    return Tagger(build_tagger(**sizes, **stack), LABELS, WORDS, LETTERS)
+    return Tagger(build_tagger(**sizes, **stack), LABELS, WORDS, LETTERS, lower_case=True)
 
 
 def some_generator(tokens="abcdefgh\n", level="char", lines=False, letters_only=False, **stack):

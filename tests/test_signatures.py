@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from factories import LABELS, WORDS, some_generator, some_infiller, some_tagger
+from factories import LABELS, LETTERS, WORDS, some_generator, some_infiller, some_tagger
 
 from kerasrnn import Classifier, build_classifier, export
+from kerasrnn.data.batches import sentence_inputs
 from kerasrnn.options import CELLS
 from kerasrnn.tasks import task_of
 
@@ -129,6 +130,16 @@ def test_unknown_tokens_are_read_as_the_unknown_one():
     (expected,) = tagger.predict(text)
     pairs = zip(*(found[name].numpy()[0] for name in ("tokens", "labels")), strict=True)
     assert [(token.decode(), label.decode()) for token, label in pairs] == expected
+
+
+def test_words_are_looked_up_in_lower_case_and_spelled_as_they_are():
+    tagger, tokens = some_tagger(), ["The", "CAFÉ", "sat", "Zebra"]
+    ask = graphs(tagger)["tag_tokens"]
+    upper = ask(tf.constant([tokens]))["probabilities"].numpy()[0]
+    np.testing.assert_allclose(upper, tagger.predict_proba([tokens]), atol=1e-6)
+    ids = sentence_inputs([tokens], tagger, use_characters=True)
+    assert (ids["tokens"] == WORDS.encode(["the", "café", "sat", "zebra"])).all()
+    assert ids["characters"][0, 0, 0] == LETTERS.unknown_id != LETTERS.encode("t")
 
 
 @pytest.mark.parametrize(

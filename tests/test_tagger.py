@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from kerasrnn import InputError, Tagger, load_sentences, train
+from kerasrnn import InputError, Sentences, Tagger, load_sentences, train
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.models import build_tagger
 from kerasrnn.tasks import task_of
@@ -125,6 +125,19 @@ def test_batches_hold_every_sentence_once_and_little_padding(treebank):
     first = batches[0][1]
     batches.on_epoch_end()
     assert batches[0][1].shape != first.shape or (batches[0][1] != first).any()
+
+
+def test_rare_words_are_sometimes_unknown_in_training_and_batches_repeat():
+    rows = [[("Often", "A"), (f"rare{row // 2}", "B")] for row in range(400)]
+    data = Sentences.from_lists(rows)
+    first, again = (
+        SentenceBatches(data, batch_size=400, use_characters=True, seed=0)[0][0] for _ in range(2)
+    )
+    assert (first["tokens"] == again["tokens"]).all()
+    often, rare = (first["tokens"] == data.vocabulary.unknown_id).mean(0)
+    assert often < 0.01 and 0.05 < rare < 0.2  # 0.25 / 2.25
+    unchanged = SentenceBatches(data, batch_size=400, use_characters=False, seed=0)[0][0]
+    assert (unchanged != data.vocabulary.unknown_id).all()
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])

@@ -14,6 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _MOST_RUNS = 1000  # of one command
+_WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
 
 
@@ -43,9 +44,9 @@ _OPTIONS = {
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
-        ("--stem", options.STEMS, "Before the stack: {}"),
+        ("--stem", options.STEMS, "Convolutions: {}"),
         ("--stem-filters", int, "Width of the stem"),
-        ("--stem-stride", int, "Steps of the input for one of the stack"),
+        ("--stem-stride", int, "Steps that it makes one"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -59,8 +60,8 @@ _OPTIONS = {
         ("--learning-rate", float, "Step size"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
-        ("--patience", int, "Epochs without a better one that end it, 0: none"),
-        ("--max-minutes", float, "Time for it"),
+        ("--patience", int, "Epochs without a better one to stop after, 0: none"),
+        ("--max-minutes", float, "Time that the training may take"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
     ),
     "Repetition": (
@@ -73,7 +74,7 @@ _OPTIONS = {
         ("--task", options.TASKS, "One of those above  [by DATA]"),
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Text encoding  [utf-8]"),
-        ("--validation-split", float, "Fraction held out to choose the best epoch"),
+        ("--validation-split", float, "Part that chooses the best epoch"),
         ("--min-frequency", int, "Rarer is unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
@@ -102,15 +103,20 @@ _OPTIONS = {
 }
 
 
-def _training_options(function):
-    """Add the options of ``_OPTIONS``; None where the user does not give one."""
+def training_options(function, hidden=False, without=()):
+    """Add the options of ``_OPTIONS``; None where the user does not give one.
+
+    hidden: whether the help leaves them out. without: those that are not added.
+    """
     for group, rows in reversed(_OPTIONS.items()):
         for names, kind, text in reversed(rows):
+            if names in without:
+                continue
             choices, flag = isinstance(kind, tuple), kind is bool
             metavar = kind if isinstance(kind, str) else _METAVARS.get(kind, "N[,N…]")
-            settings = {"is_flag": flag, "metavar": metavar}
+            settings = {"is_flag": flag, "metavar": metavar, "hidden": hidden}
             if choices:
-                settings = {"metavar": "NAME"}
+                settings = {"metavar": "NAME", "hidden": hidden}
                 text = text.format(f"{', '.join(kind[:-1])} or {kind[-1]}")
             name = names.split("/")[0].lstrip("-").replace("-", "_")
             help = _of_tasks(options.defaults(name), text, group, show="/" in names or not flag)
@@ -127,17 +133,24 @@ def _of_tasks(values, text, group, show):
     having = [owner for owner in values if owner in options.TASKS or "classifier" not in values]
     if having and others and f"({', '.join(having)})" not in group:
         text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(having)}) {text}"
+    if not show or set(values.values()) <= {None}:
+        return text
+    of_tasks = {owner: value for owner, value in values.items() if owner in options.TASKS}
+    whole, short = (f"{text}  [{_defaults(some)}]" for some in (values, of_tasks or values))
+    return whole if len(whole) <= _WIDTH else short
+
+
+def _defaults(values):
+    """The default of each task, those that agree together."""
     tasks_of = {}
     for task, value in values.items():
         tasks_of.setdefault(value, []).append(task)
-    if not show or set(tasks_of) <= {None}:
-        return text
     (first, _), *rest = tasks_of.items()
     texts = [_spell(first)]
     for value, tasks in rest:
         all_others = len(tasks) == len(values) - 1 > 1
         texts.append(f"{'others' if all_others else ', '.join(tasks)} {_spell(value)}")
-    return f"{text}  [{'; '.join(texts)}]"
+    return "; ".join(texts)
 
 
 def _spell(value):
@@ -147,7 +160,7 @@ def _spell(value):
 
 @verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
 @click.argument("data", type=DATA, nargs=-1, metavar="[DATA]...")
-@_training_options
+@training_options
 @option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
 def train(
     data, task, output, seed, as_json, layers, stacked, seeds, folds, parallel, ensemble, **given
@@ -172,16 +185,10 @@ def train(
     """
     _check_repetition(seeds, folds, parallel, ensemble)
     data = data or ("digits",)
-    given = {name: value for name, value in given.items() if value is not None}
-    check_seed(seed)
-    name, kind = _task_of(data[0], task, given)
-    if "test" in given:
-        given["test"] = os.path.abspath(given["test"])
+    name, kind, given = read_options(data[0], task, seed, given)
     if layers is not None or stacked:
         units = given.get("units", (options.tables(name, kind)[1]["units"],))
-        given["units"] = _stack_units(units, layers, stacked)
-    if "seed" in options.DATA[name]:
-        given["seed"] = seed
+        given["units"] = stack_units(units, layers, stacked)
     import_tensorflow()
     from kerasrnn.tasks import task_of
     from kerasrnn.training import run_training
@@ -230,6 +237,38 @@ def _train_several(data, settings, output, seed, seeds, folds, parallel, ensembl
     return run_members(data, settings, members, output, quiet=is_quiet(), **how)
 
 
+def read_options(
+    source: str, task: str | None, seed: int, given: dict
+) -> tuple[str, str | None, dict]:
+    """The task for a source, the kind of its data, and the options that were given."""
+    given = {name: value for name, value in given.items() if value is not None}
+    check_seed(seed)
+    name, kind = _task_of(source, task, given)
+    if "test" in given:
+        given["test"] = os.path.abspath(given["test"])
+    if "seed" in options.DATA[name]:
+        given["seed"] = seed
+    return name, kind, given
+
+
+def words_of(given: dict) -> list[str]:
+    """Options as the words of a command, in the order of ``_OPTIONS``.
+
+    >>> words_of({"cell": "gru", "units": (64, 32), "bidirectional": False})
+    ['--units', '64,32', '--cell', 'gru', '--unidirectional']
+    """
+    words = []
+    for names, kind, _ in (row for rows in _OPTIONS.values() for row in rows):
+        yes, _, no = names.partition("/")
+        value = given.get(yes.lstrip("-").replace("-", "_"))
+        if kind is bool and value is not None:
+            words += [yes] if value else [no] if no else []
+        elif value is not None:
+            values = value if isinstance(value, (tuple, list)) else [value]
+            words += [yes, ",".join(map(str, values))]
+    return words
+
+
 def _task_of(source, task, given):
     """The task for a source, and the kind of its data; None where nothing depends on it."""
     if task not in (None, "classifier", "regressor"):
@@ -242,7 +281,7 @@ def _task_of(source, task, given):
     return task or options.TASK_OF_KIND[kind], kind
 
 
-def _stack_units(units, layers, stacked):
+def stack_units(units: tuple, layers: int | None, stacked: bool | None) -> tuple:
     """The width of each layer from --units, --layers and --stacked."""
     if stacked:
         if layers not in (None, 2):

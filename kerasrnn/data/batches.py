@@ -14,7 +14,9 @@ from kerasrnn.data.sentences import Sentences, pad_character_ids, pad_token_ids
 from kerasrnn.data.sequences import Part
 from kerasrnn.errors import InputError, check_choice, check_memory, check_positive, check_range
 from kerasrnn.options import SAMPLINGS
+from kerasrnn.text import lower_case
 
+_RARE = 0.25  # how often rare words are unknown
 _COPIES = 3  # of the predictions of a batch: themselves, their softmax and its gradient
 
 
@@ -198,7 +200,9 @@ class SentenceBatches(keras.utils.PyDataset):
     """Batches of sentences of about one length, in an order fixed by (seed, epoch).
 
     Gives ids, labels and weights, all (batch, time), the weights 1 at real steps; with
-    ``use_characters`` the ids are ``{"tokens", "characters"}``.
+    ``use_characters`` the ids are ``{"tokens", "characters"}``, and a word that occurs n times is
+    the unknown one with probability a / (a + n), a = 0.25 (Kiperwasser & Goldberg 2016), so that
+    its characters and its context are learnt from.
     """
 
     def __init__(self, data: Sentences, *, batch_size: int, use_characters: bool, seed: int):
@@ -206,6 +210,10 @@ class SentenceBatches(keras.utils.PyDataset):
         self.data, self.batch_size, self.seed = data, batch_size, seed
         self.use_characters = use_characters
         self.tokens = len(data.train.y)
+        ids = pad_token_ids(_as_known(data.train.tokens, data), data.vocabulary)
+        counts = np.bincount(ids.ravel(), minlength=data.vocabulary.num_ids)
+        self.dropped = _RARE / (_RARE + counts)
+        self.dropped[0] = 0  # padding
         self.epoch = -1
         self.on_epoch_end()
 
@@ -221,7 +229,11 @@ class SentenceBatches(keras.utils.PyDataset):
     def _read(self, index):
         part = self.data.train.take(self.groups[index])
         x = sentence_inputs(part.tokens, self.data, self.use_characters)
-        return x if self.use_characters else x["tokens"], *part.targets()
+        if not self.use_characters:
+            return x["tokens"], *part.targets()
+        rng, ids = np.random.default_rng([self.seed, self.epoch, index]), x["tokens"]
+        ids[rng.random(ids.shape) < self.dropped[ids]] = self.data.vocabulary.unknown_id
+        return x, *part.targets()
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -243,12 +255,17 @@ def sentence_inputs(
 ) -> dict[str, np.ndarray]:
     """Ids of sentences, lists of tokens, for a tagger: ``{"tokens"}``, maybe ``"characters"``.
 
-    data: ``Sentences``, or what else holds the ``vocabulary`` and the ``characters``.
+    data: ``Sentences``, or what else holds ``vocabulary``, ``characters`` and ``lower_case``.
     """
-    ids = {"tokens": pad_token_ids(sentences, data.vocabulary)}
+    ids = {"tokens": pad_token_ids(_as_known(sentences, data), data.vocabulary)}
     if use_characters:
         ids["characters"] = pad_character_ids(sentences, data.characters)
     return ids
+
+
+def _as_known(sentences, data):
+    """Sentences with their tokens as the vocabulary holds them."""
+    return [[*map(lower_case, row)] for row in sentences] if data.lower_case else sentences
 
 
 def mask_tokens(

@@ -26,7 +26,7 @@ from kerasrnn.data.python_source import read_python
 from kerasrnn.data.readers.conll import read_conll, read_conllu
 from kerasrnn.data.readers.part_files import PARTS, files_of_parts, is_named, name_of, part_of
 from kerasrnn.errors import InputError, check_positive, check_split
-from kerasrnn.text import Tokens, Vocabulary, tokens_of
+from kerasrnn.text import Tokens, Vocabulary, lower_case, tokens_of
 
 TEST_SPLIT = 0.1  # cut from data that comes without a test part
 WORD_LENGTH = 24  # characters of a word that are read; the rest is cut off
@@ -73,9 +73,9 @@ class Sentences(ThreeParts):
     empty for lists in memory. options: how they were read and cut. level: what a token is,
     ``"word"`` or ``"char"``. labels: their names, in index order; an index from
     ``len(labels)`` on, in another part than the training part, means one of the unseen_labels,
-    which the training part lacks. vocabulary, characters: the tokens and the characters of the
-    training part, id 0 being padding. train, validation, test: the parts; validation is None
-    if there is none. remake: of lists in memory, cuts them by other options.
+    which the training part lacks. vocabulary, characters: the tokens, words in lower case, and
+    the characters of the training part, id 0 being padding. train, validation, test: the parts;
+    validation is None if there is none. remake: of lists in memory, cuts them by other options.
 
     >>> sentence = [("time", "NOUN"), ("flies", "VERB")]
     >>> Sentences.from_lists([sentence] * 8).labels
@@ -134,6 +134,16 @@ class Sentences(ThreeParts):
         options = _options(validation_split, min_frequency, max_vocabulary)
         remake = partial(_cut_in_parts, parts, level, name, (), name)
         return replace(remake(options), remake=remake)
+
+    @property
+    def lower_case(self) -> bool:
+        """Whether the vocabulary holds tokens in lower case: words, whose characters tell it."""
+        return self.tokens.composed
+
+    @property
+    def reading(self) -> dict:
+        """What the files of a run mean beside its options."""
+        return {"lower_case": self.lower_case}
 
     @property
     def tokens(self) -> Tokens:
@@ -367,7 +377,8 @@ def _encode(parts, level, name, source, where, options):
     unseen = tuple(sorted(set().union(*seen.values()) - set(labels)))
     ids = {label: index for index, label in enumerate(labels + unseen)}
     encoded = {part: _encode_part(parts[part], ids) for part in parts}
-    counts = Counter(chain.from_iterable(encoded["training"].tokens))
+    tokens = chain.from_iterable(encoded["training"].tokens)
+    counts = Counter(map(lower_case, tokens) if tokens_of(level).composed else tokens)
     letters = Counter(chain.from_iterable(chain.from_iterable(encoded["training"].tokens)))
     fewest, most = options["min_frequency"], options["max_vocabulary"]
     data = Sentences(

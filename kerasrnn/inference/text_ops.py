@@ -40,6 +40,21 @@ def lookup(vocabulary: Vocabulary) -> tf.lookup.StaticHashTable:
     return tf.lookup.StaticHashTable(pairs, vocabulary.unknown_id)
 
 
+def lower_reader() -> tuple[Callable, tf.lookup.StaticHashTable]:
+    """``text.lower_case`` for strings (n,), and the look-up that it uses."""
+    pairs = tf.lookup.KeyValueTensorInitializer(
+        *(list(side) for side in zip(*lower_cases().items(), strict=True)), tf.int32, tf.int32
+    )
+    table = tf.lookup.StaticHashTable(pairs, _NO_CASE)
+
+    def lower(text):
+        codes = tf.strings.unicode_decode(text, "UTF-8")
+        low = tf.ragged.map_flat_values(table.lookup, codes)
+        return tf.strings.unicode_encode(tf.where(low == _NO_CASE, codes, low), "UTF-8")
+
+    return lower, table
+
+
 class CharacterOps:
     """``text.CharacterTokens`` for tensors of strings."""
 
@@ -79,18 +94,8 @@ class WordOps:
 
     def term_reader(self) -> tuple[Callable, tuple]:
         """A function of texts (batch,) that gives their ``terms``, and the look-ups it uses."""
-        pairs = tf.lookup.KeyValueTensorInitializer(
-            *(list(side) for side in zip(*lower_cases().items(), strict=True)), tf.int32, tf.int32
-        )
-        table = tf.lookup.StaticHashTable(pairs, _NO_CASE)
-
-        def terms(text):
-            codes = tf.strings.unicode_decode(text, "UTF-8")
-            low = tf.ragged.map_flat_values(table.lookup, codes)
-            codes = tf.where(low == _NO_CASE, codes, low)
-            return split_words(tf.strings.unicode_encode(codes, "UTF-8"))
-
-        return terms, (table,)
+        lower, table = lower_reader()
+        return lambda text: split_words(lower(text)), (table,)
 
     def join(self, tokens, after="") -> tf.Tensor:
         """Tokens (batch, time), ``""`` for none, as texts (batch,) that follow ``after``."""

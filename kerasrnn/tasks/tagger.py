@@ -35,6 +35,7 @@ from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.scores import all_labels
+from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
 
@@ -47,6 +48,7 @@ class Tagger(base.Predictor):
         vocabulary: of its tokens, padded.
         character_vocabulary: of their characters, padded; None where the model reads none.
         level: what a token is, ``"word"`` or ``"char"``.
+        lower_case: the vocabulary holds tokens in lower case; the characters keep theirs.
 
     Raises:
         InputError: the labels do not match the model.
@@ -67,10 +69,12 @@ class Tagger(base.Predictor):
         vocabulary: Vocabulary,
         character_vocabulary: Vocabulary | None = None,
         level: str = "word",
+        lower_case: bool = False,
     ):
         base.check_labels(model, labels)
         self.model, self.labels, self.tokens = model, tuple(labels), tokens_of(level)
         self.vocabulary, self.characters = vocabulary, character_vocabulary
+        self.lower_case = lower_case
         self._use_characters = len(model.inputs) == 2
         self._compiled = compiled(model)
 
@@ -80,7 +84,8 @@ class Tagger(base.Predictor):
         model = base.load_run_model(run, labels)
         vocabulary = run.vocabulary(padded=True)
         characters = run.vocabulary("characters.json", padded=True)
-        return cls(model, labels, vocabulary, characters, run.info["data"].get("level", "word"))
+        level, lower = run.info["data"].get("level", "word"), run.reading("lower_case")
+        return cls(model, labels, vocabulary, characters, level, **lower)
 
     @classmethod
     def _from_export(cls, export: Export):
@@ -134,6 +139,9 @@ class TaggerTask(base.Task):
 
     def load(self, *source: str, **options) -> Sentences:
         return load_sentences(*source, **options)
+
+    def recipe(self, data: Sentences, settings: base.Settings) -> dict[str, base.Choice]:
+        return tagger_recipe(len(data.train), settings.fit["batch_size"])
 
     def build(self, data: Sentences, settings: base.Settings) -> keras.Model:
         """Vocabularies and labels follow from the data."""
@@ -270,7 +278,7 @@ class TaggerTask(base.Task):
             labels=predictor.labels,
             tables=tables,
             vocabularies=vocabularies,
-            reading={"level": predictor.tokens.level},
+            reading={"level": predictor.tokens.level, "lower_case": predictor.lower_case},
         )
 
 
@@ -284,7 +292,7 @@ def _use_characters(data, settings):
 
 
 def _tagger(model, data):
-    return Tagger(model, data.labels, data.vocabulary, data.characters, data.level)
+    return Tagger(model, data.labels, data.vocabulary, data.characters, data.level, data.lower_case)
 
 
 def _scores(y, found, lengths, labels, folder):
@@ -324,11 +332,13 @@ def _tagging_graph(tagger, exported):
     if len(tagger.model.inputs) == 2:
         vocabularies["characters"] = tagger.characters
     tables = tuple(text_ops.lookup(vocabulary) for vocabulary in vocabularies.values())
+    lower, cases = text_ops.lower_reader() if tagger.lower_case else (lambda text: text, None)
     names = tf.constant(list(tagger.labels))
 
     def tag(tokens, lengths):
         real = tf.sequence_mask(lengths, tf.shape(tokens)[1])
-        inputs = [tf.where(real, tables[0].lookup(tokens), 0)]
+        words = tf.reshape(lower(tf.reshape(tokens, [-1])), tf.shape(tokens))
+        inputs = [tf.where(real, tables[0].lookup(words), 0)]
         if len(tables) == 2:
             letters = tf.strings.unicode_split(tokens, "UTF-8")[:, :, :WORD_LENGTH]
             inputs.append(text_ops.ids(tables[1], letters)[0])
@@ -337,7 +347,7 @@ def _tagging_graph(tagger, exported):
         found = tf.where(real[:, :, None], found, 0.0)
         return {"tokens": tokens, "labels": labels, "probabilities": found}
 
-    return tag, tables, vocabularies
+    return tag, tables if cases is None else (*tables, cases), vocabularies
 
 
 def _examples(tagger):
