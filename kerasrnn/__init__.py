@@ -20,6 +20,7 @@ _HOMES = {
     "Vocabulary": "text",
     "build_classifier": "models",
     "build_encoder": "models",
+    "build_ensemble": "models",
     "build_generator": "models",
     "build_infiller": "models",
     "build_regressor": "models",
@@ -46,6 +47,10 @@ _HOMES = {
     "Tagger": "tasks.tagger",
     "evaluate": "training",
     "train": "training",
+    "cross_validate": "ensembles",
+    "train_seeds": "ensembles",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "export": "exporting.saving",
 }
 

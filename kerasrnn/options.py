@@ -110,7 +110,9 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "multi_label": None,
         },
         _PLAIN | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
-        _FIT | {"epochs": 12, "learning_rate": 0.004, "schedule": "cosine"},
+        _FIT
+        | {"epochs": None, "batch_size": None}
+        | {"learning_rate": 0.004, "schedule": "cosine"},
     ),
     "series": (
         {

@@ -9,6 +9,9 @@ A run is one directory that holds everything a training made (DESIGN: run direct
     best.keras    the model at the best validation loss
     metrics.json  evaluation on the validation and test parts, beside a baseline
 
+The directory of several trainings of the same data holds theirs, ``seed-0``, …, and a run.json
+that names them, its ``members``; and what a run holds beside where they were averaged to one model.
+
 Every file is written beside its place and then moved there by ``os.replace``, so a reader
 never sees half a file and a failed write leaves the old one.
 """
@@ -20,6 +23,7 @@ import io
 import math
 import os
 import shutil
+import statistics
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,6 +72,30 @@ def measured(metrics: dict) -> dict[str, dict]:
     return rows
 
 
+def spread(rows: list[dict[str, dict]]) -> dict[str, dict]:
+    """The mean and the sample standard deviation of each number that several runs measured.
+
+    rows: of each run what ``measured`` gives. A single one has no deviation: None.
+
+    >>> spread([{"test": {"loss": 1.0}}, {"test": {"loss": 2.0}}])
+    {'test': {'loss': {'mean': 1.5, 'deviation': 0.7071067811865476}}}
+    """
+    found = {}
+    for part in rows[0] if rows else ():
+        columns = [row.get(part, {}) for row in rows]
+        found[part] = {
+            name: {
+                "mean": statistics.fmean(column[name] for column in columns),
+                "deviation": statistics.stdev(column[name] for column in columns)
+                if len(columns) > 1
+                else None,
+            }
+            for name, value in columns[0].items()
+            if isinstance(value, float) and all(name in column for column in columns)
+        }
+    return {part: numbers for part, numbers in found.items() if numbers}
+
+
 @dataclass(frozen=True)
 class Run:
     """One run directory and what its run.json says. It is a path wherever one is taken.
@@ -95,11 +123,36 @@ class Run:
         for name in ("best.keras", "last.keras"):
             if (self.path / name).is_file():
                 return self.path / name
+        if "members" in self.info:
+            number, first = len(self.runs), next(iter(self.runs), None)
+            raise InputError(
+                f"{self.path} holds {number} run{'s' * (number != 1)} and no model of its own",
+                fix=f"name one of them, such as {first}, or train with --ensemble"
+                if first
+                else "train again with 'kerasrnn train'",
+            )
         raise InputError(
             f"run {self.path} holds no model",
             expected="best.keras or last.keras",
             fix="train again with 'kerasrnn train'",
         )
+
+    @property
+    def runs(self) -> list[Run]:
+        """The finished runs in one of several trainings, in order; none of an ordinary run."""
+        names = self.info.get("members", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError("members that are no names", where=self.path / "run.json")
+        return [open_run(self.path / name) for name in names]
+
+    @property
+    def summary(self) -> dict[str, dict]:
+        """Mean and deviation of what its ``runs`` measured, as of ``spread``.
+
+        >>> open_run("runs/digits-classifier-1").summary["test"]["accuracy"]  # doctest: +SKIP
+        {'mean': 0.9727, 'deviation': 0.0051}
+        """
+        return spread([measured(run.metrics()) for run in self.runs])
 
     def vocabulary(self, name: str = "vocabulary.json", *, padded: bool = False) -> Vocabulary:
         """A vocabulary of the run. Raises ``InputError``."""
@@ -184,7 +237,7 @@ def create_run(
     Raises:
         InputError: ``output`` exists already, or the place cannot be written.
     """
-    path = _make_directory(dataset_name, task, output)
+    path = make_directory(dataset_name, task, output)
     info = {
         "format": FORMAT,
         "task": task,
@@ -291,7 +344,8 @@ def latest_run(root: str | os.PathLike = ROOT, *, task: str | None = None) -> Ru
     return runs[-1]
 
 
-def _make_directory(dataset_name, task, output):
+def make_directory(dataset_name: str, task: str, output: str | os.PathLike | None) -> Path:
+    """A new directory at ``output``, or ``runs/<data>-<task>-<n>``. Raises ``InputError``."""
     try:
         if output is not None:
             path = Path(output)

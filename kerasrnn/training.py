@@ -94,6 +94,21 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``train`` with the settings of a task."""
+    run = fit(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
+    evaluate(run, data)
+    return run
+
+
+def fit(
+    data,
+    settings: Settings,
+    output: str | os.PathLike | None = None,
+    *,
+    seed: int = 0,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """``run_training`` without the evaluation at its end."""
     task = task_of(data.task)
     check_seed(seed)
     settings, reasons = task.completed(data, settings)
@@ -105,7 +120,7 @@ def run_training(
     fitted = _compile(task, model, settings, data, steps)
     with obeying_interrupts() as interrupts:
         chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-        info = {"data": _describe(data), **chosen, "seed": seed}
+        info = {"data": describe(data), **chosen, "seed": seed}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
         try:
             if not quiet:
@@ -131,7 +146,6 @@ def run_training(
             raise
     task.finish(run, data)
     draw_history(run)
-    evaluate(run, data)
     return run
 
 
@@ -172,6 +186,8 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
         validate = task.validator(model, data, settings)
         metrics = {"validation": validate()} if validate else {}
         metrics |= task.evaluate(model, data, run.path)
+        if run.runs:
+            metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
     write_json(run.path / "metrics.json", metrics)
@@ -252,7 +268,8 @@ def _stopped(model, run, quiet):
         print(f"\nstopped: {run} holds {finished} finished epochs", file=sys.stderr)
 
 
-def _describe(data):
+def describe(data) -> dict:
+    """What run.json says of the data of a run."""
     return {
         "name": data.name,
         "source": data.source,

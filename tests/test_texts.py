@@ -10,8 +10,19 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerasrnn import Classifier, InputError, Texts, Vocabulary, build_classifier, export, train
+from kerasrnn import (
+    Classifier,
+    InputError,
+    Roles,
+    Texts,
+    Vocabulary,
+    build_classifier,
+    export,
+    load_texts,
+    train,
+)
 from kerasrnn.cli.output import print_metrics
+from kerasrnn.data.inputs import read_inputs
 from kerasrnn.data.readers import LabelledTexts, TextParts
 from kerasrnn.data.text_batches import TextBatches
 from kerasrnn.evaluation import calibration_error, chosen_labels, classification_metrics
@@ -27,6 +38,7 @@ TINY = {
     "dropout": 0.0,
     "batch_size": 8,
     "learning_rate": 0.02,
+    "epochs": 12,
     "quiet": True,
 }
 
@@ -169,7 +181,7 @@ def test_balanced_weights_give_each_label_the_same_weight():
 
 
 def test_a_classifier_of_texts_is_trained_evaluated_and_loaded(tmp_path, capsys):
-    data = moods()
+    data = moods(validation_split=0.1)
     run = train(data, tmp_path / "run", **TINY)
     metrics = run.metrics()
     assert metrics["test"]["accuracy"] == 1 and 0 <= metrics["test"]["calibration_error"] < 0.5
@@ -212,7 +224,7 @@ def test_an_export_answers_as_its_run_does(level, tmp_path):
 
 @pytest.mark.slow
 def test_texts_of_several_labels(tmp_path):
-    data = topics()
+    data = topics(validation_split=0.1)
     assert data.labels == ("sport", "weather") and data.several and "several a text" in str(data)
     assert data.train.y.dtype == "uint8" and data.train.y.shape[1] == 2
     run = train(data, tmp_path / "run", **TINY)
@@ -306,3 +318,21 @@ def test_texts_in_a_file_are_those_in_memory(tmp_path, monkeypatch):
     assert [*stored.test.texts(stored.vocabulary, " ")] == [
         *whole.test.texts(whole.vocabulary, " ")
     ]
+
+
+def test_a_number_as_label_takes_its_first_levels(tmp_path):
+    kinds = ["DESC:manner", "HUM:ind", "HUM:gr", "NUM:date:year"]
+    lines = [f"{kind} what is said here {n}" for n in range(9) for kind in kinds]
+    for part in ("train", "test"):
+        (tmp_path / f"kinds.{part}").write_text("\n".join(lines))
+    path = tmp_path / "kinds.train"
+    assert len(load_texts(path).labels) == 4
+    data = load_texts(path, roles=Roles(label="1"))
+    assert data.labels == ("DESC", "HUM", "NUM") and data.reading["label_level"] == 1
+    assert load_texts(path, roles=Roles(label="2")).labels[-1] == "NUM:date"
+    read = read_inputs(str(tmp_path / "kinds.test"), data.reading, labels=data.labels)
+    assert {label for part in read for label in part.labels} == {*data.labels}
+    with pytest.raises(InputError, match="labels of no more than 3 levels"):
+        load_texts(path, roles=Roles(label="3"))
+    with pytest.raises(InputError, match="columns of what is no table"):
+        load_texts(path, roles=Roles(label="kind"))

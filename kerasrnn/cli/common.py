@@ -136,7 +136,7 @@ class Verb(click.Command):
     def format_options(self, ctx, formatter):
         groups = {}
         for option in self.get_params(ctx):
-            if isinstance(option, click.Option):
+            if isinstance(option, click.Option) and not option.hidden:
                 names, said = option.get_help_record(ctx)
                 row = (names, said.removesuffix("."))
                 groups.setdefault(getattr(option, "group", "Output"), []).append(row)

@@ -104,7 +104,8 @@ def _score(path, data, encoding, output):
 def plot(runs, metric, output, show, as_json):
     """Draw training curves of one or several runs.
 
-    RUN is by default the newest; the curves of several are drawn on the same axes.
+    RUN is by default the newest; the curves of several, or of the runs in one, are drawn on the
+    same axes.
 
     \b
     Examples:
@@ -113,7 +114,8 @@ def plot(runs, metric, output, show, as_json):
     """
     from kerasrnn import plotting
 
-    opened = [find_run(run) for run in runs or (None,)]
+    named = [find_run(run) for run in runs or (None,)]
+    opened = [one for run in named for one in run.runs or [run]]
     histories = {run.path.name if len(opened) > 1 else "": run.history() for run in opened}
     if len(histories) < len(opened):
         histories = {str(run): run.history() for run in opened}
@@ -121,14 +123,14 @@ def plot(runs, metric, output, show, as_json):
     metrics = metric or [m for m in plotting.metrics_in(first) if all(m in one for one in others)]
     if not metrics:
         raise InputError("no finished epoch to draw", where=", ".join(map(str, opened)))
-    name = "{}.png" if len(opened) == 1 else "compare-{}.png"
+    name = "{}.png" if len(named) == 1 else "compare-{}.png"
     if show:
         _show(histories, metrics)
         pictures = {}
     elif output is not None:
         pictures = {output: metrics}
     else:
-        pictures = {opened[0].path / name.format(metric): [metric] for metric in metrics}
+        pictures = {named[0].path / name.format(metric): [metric] for metric in metrics}
     for path, names in pictures.items():
         plotting.save_curves(path, histories, names)
         if not as_json:

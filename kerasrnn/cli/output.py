@@ -24,6 +24,7 @@ _TITLES = {
 }
 _REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
 _MOST_COLUMNS = 12  # labels of a confusion matrix that is printed
+_PARTS = ("validation", "test")
 _HEADLINES = ("accuracy", "perplexity")  # the metric that stands for a run, the first it has
 
 
@@ -64,11 +65,19 @@ def _finite(value):
 def print_metrics(metrics: dict):
     """Print what was measured on each part, and the baselines, as a table."""
     rows = measured(metrics)
+    if "summary" in metrics:  # of several runs, and perhaps of their average
+        average = {f"ensemble, {part}": rows[part] for part in _PARTS if part in rows}
+        several = metrics["summary"]
+        parts = {part: several[part] for part in _PARTS if part in several}
+        rows = parts | average | {part: row for part, row in several.items() if part not in parts}
     first = next(iter(rows.values()), {})
     titles = {
-        name: _TITLES.get(name, name) for name, value in first.items() if isinstance(value, float)
+        name: _TITLES.get(name, name)
+        for name, value in first.items()
+        if isinstance(value, (float, dict))
     }
-    widths = {name: max(10, len(title) + 2) for name, title in titles.items()}
+    least = 10 if "summary" not in metrics else 18
+    widths = {name: max(least, len(title) + 2) for name, title in titles.items()}
     wide = max(14, *(len(part) + 2 for part in rows)) if rows else 14
     click.echo(" " * wide + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
     for part, row in rows.items():
@@ -107,14 +116,20 @@ def print_confusion(labels: list[str], counts: list[list[int]]):
 
 
 def run_row(run: Run) -> dict:
-    """What ``runs`` says of a run; part, metric and value of the last evaluation."""
+    """What ``runs`` says of a run; part, metric and value of the last evaluation.
+
+    Of several runs that were not averaged the value is {"mean", "deviation"}.
+    """
     history, metrics = run.history(), run.metrics()
-    part = next((part for part in ("test", "validation") if part in metrics), None)
+    if not any(part in metrics for part in _PARTS):
+        metrics = metrics.get("summary", {})
+    part = next((part for part in reversed(_PARTS) if part in metrics), None)
     metric = next((name for name in _HEADLINES if name in metrics.get(part, {})), None)
     return {
         "run": str(run),
         "task": run.task,
         "made": run.info["created"],
+        "runs": len(run.runs),
         "epochs": len(history.get("epoch", ())),
         "val_loss": min(history.get("val_loss", ()), default=None),
         "part": part,
@@ -131,11 +146,17 @@ def print_runs(rows: list[dict]):
         said = f"{row['part']} {row['metric']} {show_number(row['value'])}"
         click.echo(
             f"{row['run']:<{width}}  {row['task']:<10}  {row['made'][:16].replace('T', ' ')}"
-            f"  {row['epochs']:>6}  {show_number(row['val_loss']):>8}"
+            f"  {_length(row):>6}  {show_number(row['val_loss']):>8}"
             f"  {said if row['metric'] else '-'}"
         )
 
 
+def _length(row):
+    return f"{row['runs']} runs" if row["runs"] else row["epochs"]
+
+
 def show_number(value) -> str:
-    """A number with four decimals; ``-`` for what is none."""
+    """A number, or a mean and its deviation, with four decimals; ``-`` for what is none."""
+    if isinstance(value, dict):
+        return f"{show_number(value['mean'])} ± {show_number(value['deviation'])}"
     return f"{value:.4f}" if isinstance(value, (int, float)) else "-"

@@ -13,6 +13,8 @@ from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
+_MOST_RUNS = 1000  # of one command
+_WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
 
 
@@ -42,9 +44,9 @@ _OPTIONS = {
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
-        ("--stem", options.STEMS, "Before the stack: {}"),
+        ("--stem", options.STEMS, "Convolutions: {}"),
         ("--stem-filters", int, "Width of the stem"),
-        ("--stem-stride", int, "Steps of the input for one of the stack"),
+        ("--stem-stride", int, "Steps that it makes one"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -58,15 +60,21 @@ _OPTIONS = {
         ("--learning-rate", float, "Step size"),
         ("--schedule", options.SCHEDULES, "{}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
-        ("--patience", int, "Epochs without a better one that end it, 0: none"),
-        ("--max-minutes", float, "Time for it"),
+        ("--patience", int, "Epochs without a better one to stop after, 0: none"),
+        ("--max-minutes", float, "Time that the training may take"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+    ),
+    "Repetition": (
+        ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
+        ("--folds", int, "Cross-validate: train for each of N folds of the training part"),
+        ("--parallel", int, "Trainings at a time, each a process  [1]"),
+        ("--ensemble", bool, "Average the models to one"),
     ),
     "Data": (
         ("--task", options.TASKS, "One of those above  [by DATA]"),
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Text encoding  [utf-8]"),
-        ("--validation-split", float, "Fraction held out to choose the best epoch"),
+        ("--validation-split", float, "Part that chooses the best epoch"),
         ("--min-frequency", int, "Rarer is unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
@@ -95,15 +103,20 @@ _OPTIONS = {
 }
 
 
-def _training_options(function):
-    """Add the options of ``_OPTIONS``; None where the user does not give one."""
+def training_options(function, hidden=False, without=()):
+    """Add the options of ``_OPTIONS``; None where the user does not give one.
+
+    hidden: whether the help leaves them out. without: those that are not added.
+    """
     for group, rows in reversed(_OPTIONS.items()):
         for names, kind, text in reversed(rows):
+            if names in without:
+                continue
             choices, flag = isinstance(kind, tuple), kind is bool
             metavar = kind if isinstance(kind, str) else _METAVARS.get(kind, "N[,N…]")
-            settings = {"is_flag": flag, "metavar": metavar}
+            settings = {"is_flag": flag, "metavar": metavar, "hidden": hidden}
             if choices:
-                settings = {"metavar": "NAME"}
+                settings = {"metavar": "NAME", "hidden": hidden}
                 text = text.format(f"{', '.join(kind[:-1])} or {kind[-1]}")
             name = names.split("/")[0].lstrip("-").replace("-", "_")
             help = _of_tasks(options.defaults(name), text, group, show="/" in names or not flag)
@@ -120,17 +133,24 @@ def _of_tasks(values, text, group, show):
     having = [owner for owner in values if owner in options.TASKS or "classifier" not in values]
     if having and others and f"({', '.join(having)})" not in group:
         text = f"({f'not {others[0]}' if len(others) == 1 else ', '.join(having)}) {text}"
+    if not show or set(values.values()) <= {None}:
+        return text
+    of_tasks = {owner: value for owner, value in values.items() if owner in options.TASKS}
+    whole, short = (f"{text}  [{_defaults(some)}]" for some in (values, of_tasks or values))
+    return whole if len(whole) <= _WIDTH else short
+
+
+def _defaults(values):
+    """The default of each task, those that agree together."""
     tasks_of = {}
     for task, value in values.items():
         tasks_of.setdefault(value, []).append(task)
-    if not show or set(tasks_of) <= {None}:
-        return text
     (first, _), *rest = tasks_of.items()
     texts = [_spell(first)]
     for value, tasks in rest:
         all_others = len(tasks) == len(values) - 1 > 1
         texts.append(f"{'others' if all_others else ', '.join(tasks)} {_spell(value)}")
-    return f"{text}  [{'; '.join(texts)}]"
+    return "; ".join(texts)
 
 
 def _spell(value):
@@ -140,9 +160,11 @@ def _spell(value):
 
 @verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
 @click.argument("data", type=DATA, nargs=-1, metavar="[DATA]...")
-@_training_options
+@training_options
 @option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
-def train(data, task, output, seed, as_json, layers, stacked, **given):
+def train(
+    data, task, output, seed, as_json, layers, stacked, seeds, folds, parallel, ensemble, **given
+):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
     \b
@@ -159,18 +181,14 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
       kerasrnn train time-machine --task infiller
+      kerasrnn train shapes.csv --seeds 5 --ensemble
     """
+    _check_repetition(seeds, folds, parallel, ensemble)
     data = data or ("digits",)
-    given = {name: value for name, value in given.items() if value is not None}
-    check_seed(seed)
-    name, kind = _task_of(data[0], task, given)
-    if "test" in given:
-        given["test"] = os.path.abspath(given["test"])
+    name, kind, given = read_options(data[0], task, seed, given)
     if layers is not None or stacked:
         units = given.get("units", (options.tables(name, kind)[1]["units"],))
-        given["units"] = _stack_units(units, layers, stacked)
-    if "seed" in options.DATA[name]:
-        given["seed"] = seed
+        given["units"] = stack_units(units, layers, stacked)
     import_tensorflow()
     from kerasrnn.tasks import task_of
     from kerasrnn.training import run_training
@@ -178,7 +196,10 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
     row = task_of(name)
     settings = row.settings(given, kind=kind)
     loaded = row.load(*data, **settings.data)
-    run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
+    if seeds or folds:
+        run = _train_several(loaded, settings, output, seed, seeds, folds, parallel, ensemble)
+    else:
+        run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
     metrics = run.metrics()
     if as_json:
         print_json({"run": str(run), **metrics})
@@ -186,8 +207,66 @@ def train(data, task, output, seed, as_json, layers, stacked, **given):
         print_metrics(metrics)
         click.echo(f"run            {run}")
     talk("next")
-    for words in (row.next_command(loaded, run), ["evaluate", str(run)], ["plot", str(run)]):
+    used = run.runs[0] if run.runs and not ensemble else run
+    for words in (row.next_command(loaded, used), ["evaluate", str(used)], ["plot", str(run)]):
         talk(f"  kerasrnn {shlex.join(words)}")
+
+
+def _check_repetition(seeds, folds, parallel, ensemble):
+    """Raise ``InputError`` for options of several trainings that do not go together."""
+    if seeds is not None and folds is not None:
+        raise InputError("--seeds with --folds", expected="one of them")
+    if seeds is None and folds is None and (parallel is not None or ensemble):
+        name = "--ensemble" if ensemble else "--parallel"
+        raise InputError(f"{name} of a single training", expected="--seeds N or --folds N with it")
+    for name, number in (("--seeds", seeds), ("--folds", folds)):
+        if number is not None and not 2 <= number <= _MOST_RUNS:
+            expected = f"2 to {_MOST_RUNS}"
+            raise InputError(f"{name} out of range", found=number, expected=expected)
+
+
+def _train_several(data, settings, output, seed, seeds, folds, parallel, ensemble):
+    """The run of several trainings."""
+    from kerasrnn.ensembles import fold_members, run_members, seed_members
+
+    if folds:
+        members = fold_members(data, folds, seed)
+    else:
+        members = seed_members(data, range(seed, seed + seeds), recut=True)
+    how = {"parallel": 1 if parallel is None else parallel, "ensemble": bool(ensemble)}
+    return run_members(data, settings, members, output, quiet=is_quiet(), **how)
+
+
+def read_options(
+    source: str, task: str | None, seed: int, given: dict
+) -> tuple[str, str | None, dict]:
+    """The task for a source, the kind of its data, and the options that were given."""
+    given = {name: value for name, value in given.items() if value is not None}
+    check_seed(seed)
+    name, kind = _task_of(source, task, given)
+    if "test" in given:
+        given["test"] = os.path.abspath(given["test"])
+    if "seed" in options.DATA[name]:
+        given["seed"] = seed
+    return name, kind, given
+
+
+def words_of(given: dict) -> list[str]:
+    """Options as the words of a command, in the order of ``_OPTIONS``.
+
+    >>> words_of({"cell": "gru", "units": (64, 32), "bidirectional": False})
+    ['--units', '64,32', '--cell', 'gru', '--unidirectional']
+    """
+    words = []
+    for names, kind, _ in (row for rows in _OPTIONS.values() for row in rows):
+        yes, _, no = names.partition("/")
+        value = given.get(yes.lstrip("-").replace("-", "_"))
+        if kind is bool and value is not None:
+            words += [yes] if value else [no] if no else []
+        elif value is not None:
+            values = value if isinstance(value, (tuple, list)) else [value]
+            words += [yes, ",".join(map(str, values))]
+    return words
 
 
 def _task_of(source, task, given):
@@ -202,7 +281,7 @@ def _task_of(source, task, given):
     return task or options.TASK_OF_KIND[kind], kind
 
 
-def _stack_units(units, layers, stacked):
+def stack_units(units: tuple, layers: int | None, stacked: bool | None) -> tuple:
     """The width of each layer from --units, --layers and --stacked."""
     if stacked:
         if layers not in (None, 2):

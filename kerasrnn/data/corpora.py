@@ -51,6 +51,8 @@ class Corpus(ThreeParts):
     validation: np.ndarray
     task: str = "generator"
 
+    no_folds = "a text, which is cut in order; --seeds shows the spread"
+
     @classmethod
     def from_text(
         cls,

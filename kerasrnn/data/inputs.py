@@ -41,7 +41,7 @@ def read_inputs(
     layout, encoding = reading.get("layout"), encoding or reading.get("encoding")
     with _as_file(source) as path:
         if layout in labelled_texts.LAYOUTS:
-            yield from _read_texts(Path(path), layout, labels, encoding)
+            yield from _read_texts(Path(path), reading, labels, encoding)
         elif layout == sequence_folders.LAYOUT:
             yield from _read_tables(Path(path), reading["features"], encoding)
         elif layout:
@@ -81,11 +81,13 @@ def _read_arrays(source):
         yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))
 
 
-def _read_texts(path, layout, labels, encoding):
+def _read_texts(path, reading, labels, encoding):
     """The texts of a file or folder, with the text or the name of its file as a column."""
     from pyarrow import table
 
-    (texts, found), names = labelled_texts.read_texts(path, layout, labels, encoding)
+    (texts, found), names = labelled_texts.read_texts(path, reading["layout"], labels, encoding)
+    if found and "label_level" in reading:
+        found = [labelled_texts.first_levels(label, reading["label_level"]) for label in found]
     if found and isinstance(found[0], list):
         found = [*map(SEPARATOR.join, found)]
     kept = table({"text": texts} if names is None else {"file": names})

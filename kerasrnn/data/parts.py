@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import ClassVar
 
@@ -22,10 +23,12 @@ _OF_PYTHON = ("english", "python")  # names of data that comes with Python itsel
 class ThreeParts:
     """Data in a training part and, where there are any, a validation and a test part.
 
-    kind: of the data, where its task has other options for it (``options.OF_KIND``).
+    kind: of the data, where its task has other options for it (``options.OF_KIND``). no_folds: why
+    it cannot be cut in folds, where it cannot.
     """
 
     kind: str | None = None
+    no_folds: ClassVar[str] = ""
 
     reading: ClassVar[dict] = {}  # what the columns of its files mean
 
@@ -74,7 +77,8 @@ def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Seque
     Args:
         parts: ``"training"``, and perhaps the others: parts with ``y`` and ``select(indices)``.
         options: the ``validation_split`` (None for that of ``validation_share``) and ``seed``
-            of the validation part.
+            of the validation part; or ``fold``, the number of a fold, from 1, and how many there
+            are: that fold is the validation part.
         where, what: the source, and what parts consist of, for messages.
         groups: n values, of each of the training part what it belongs to.
 
@@ -84,17 +88,17 @@ def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Seque
     kept = np.arange(len(parts["training"]))
     groups = None if groups is None else np.unique(groups, return_inverse=True)[1]
 
-    def cut(part, fraction, seed):
+    def cut(part, choose):
         nonlocal kept
         whole = parts["training"]
         own = None if groups is None else groups[kept]
-        left, off = _cut(whole.y, fraction, seed, own)
+        left, off = choose(whole.y, own)
         if len(off):
             parts["training"], parts[part] = whole.select(left), whole.select(off)
             kept = kept[left]
         return len(off)
 
-    if "test" not in parts and not cut("test", TEST_SPLIT, _TEST_SEED):
+    if "test" not in parts and not cut("test", partial(_cut, TEST_SPLIT, _TEST_SEED)):
         raise InputError(
             f"too few {what} to cut a test part off",
             where=where,
@@ -105,11 +109,41 @@ def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Seque
         )
     split, seed = options["validation_split"], options["seed"]
     split = validation_share(len(kept)) if split is None else split
-    if "validation" not in parts and split and not cut("validation", split, seed):
+    if options.get("fold"):
+        check_folds(parts, where)
+        cut("validation", partial(_cut_fold, options["fold"], seed, where))
+    elif "validation" not in parts and split and not cut("validation", partial(_cut, split, seed)):
         warn_of_no_validation(where, what)
 
 
-def _cut(y, fraction, seed, groups):
+def check_folds(parts: dict, where: str):
+    """Raise ``InputError`` where the data has a validation part, so that no fold can be one."""
+    if "validation" in parts:
+        raise InputError(
+            "folds of data that has a validation part of its own",
+            where=where,
+            fix="leave --folds out; --seeds shows the spread",
+        )
+
+
+def _cut_fold(fold, seed, where, y, groups):
+    """As ``_cut``: one of several folds is cut off, of each class the same fraction."""
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+    (number, folds), indices = fold, np.arange(len(y))
+    shuffled = {"shuffle": True, "random_state": seed}
+    if groups is not None:
+        cut = GroupKFold(folds).split(indices, groups=groups)
+    else:
+        kind = StratifiedKFold if y.ndim == 1 else KFold
+        cut = kind(folds, **shuffled).split(indices, y if y.ndim == 1 else None)
+    try:
+        return list(cut)[number - 1]
+    except ValueError as error:
+        raise InputError("too few for so many folds", where=where, found=str(error)) from error
+
+
+def _cut(fraction, seed, y, groups):
     """The indices of what is left and of what is cut off, none where nothing can be."""
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 

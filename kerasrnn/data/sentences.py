@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from kerasrnn.data.kinds import NAMES, check_exists, file_format
 from kerasrnn.data.parts import (
     ThreeParts,
+    check_folds,
     pad,
     real_steps,
     warn_of_no_validation,
@@ -73,7 +75,7 @@ class Sentences(ThreeParts):
     ``len(labels)`` on, in another part than the training part, means one of the unseen_labels,
     which the training part lacks. vocabulary, characters: the tokens, words in lower case, and
     the characters of the training part, id 0 being padding. train, validation, test: the parts;
-    validation is None if there is none.
+    validation is None if there is none. remake: of lists in memory, cuts them by other options.
 
     >>> sentence = [("time", "NOUN"), ("flies", "VERB")]
     >>> Sentences.from_lists([sentence] * 8).labels
@@ -92,6 +94,7 @@ class Sentences(ThreeParts):
     test: TaggedPart
     unseen_labels: tuple[str, ...] = ()
     task: str = "tagger"
+    remake: Callable[[dict], Sentences] | None = None
 
     @classmethod
     def from_lists(
@@ -129,8 +132,8 @@ class Sentences(ThreeParts):
             if p is not None
         }
         options = _options(validation_split, min_frequency, max_vocabulary)
-        _cut_missing(parts, validation_split, name)
-        return _encode(parts, level, name, (), name, options)
+        remake = partial(_cut_in_parts, parts, level, name, (), name)
+        return replace(remake(options), remake=remake)
 
     @property
     def lower_case(self) -> bool:
@@ -174,6 +177,7 @@ def load_sentences(
     min_frequency: int = 2,
     max_vocabulary: int | None = None,
     encoding: str | None = None,
+    fold: tuple[int, int] | None = None,
 ) -> Sentences:
     """Load labelled sentences for a tagger, by name, or from files or a folder.
 
@@ -196,6 +200,8 @@ def load_sentences(
             unknown, so that there are unknown ones to learn from.
         max_vocabulary: largest number of words in the vocabulary, the unknown one included.
         encoding: of the files, UTF-8 where it is None.
+        fold: the number of a fold, from 1, and how many there are: that fold, sentences that
+            follow each other, is the validation part.
 
     Raises:
         InputError: no such data, a defective file, fewer than two labels, or too few sentences.
@@ -204,22 +210,22 @@ def load_sentences(
     ('comment', 'keyword', 'name')
     """
     options = _options(validation_split, min_frequency, max_vocabulary)
-    options |= {"label": label, "encoding": encoding}
+    options |= {"label": label, "encoding": encoding} | ({"fold": fold} if fold else {})
     source = tuple(map(os.fspath, source))
     where = " ".join(source)
     if source == ("python",):
+        if fold:
+            raise InputError("folds of source files", found="python", fix="leave --folds out")
         parts = read_python({"test": TEST_SPLIT, "validation": validation_split})
         return _encode(parts, "char", "python", source, where, options)
     parts = {
         part: [sentence for path in paths for sentence in _read(path, label, encoding)]
         for part, paths in _find_files(source).items()
     }
-    _cut_missing(parts, validation_split, where)
     path = Path(source[0]).resolve()
     name = path.name if path.is_dir() else name_of(path)
-    return _encode(
-        parts, "word", name, tuple(str(Path(s).resolve()) for s in source), where, options
-    )
+    source = tuple(str(Path(s).resolve()) for s in source)
+    return _cut_in_parts(parts, "word", name, source, where, options)
 
 
 def read_sentences(
@@ -332,12 +338,25 @@ def _files_of(folder):
     ]
 
 
-def _cut_missing(parts, validation_split, where):
+def _cut_in_parts(parts, level, name, source, where, options):
+    """The ``Sentences`` of those that there are of each part, those that lack cut off."""
+    parts = dict(parts)
+    _cut_missing(parts, options, where)
+    return _encode(parts, level, name, source, where, options)
+
+
+def _cut_missing(parts, options, where):
     """Add the test and the validation part that no file holds, from the end of the training."""
-    total = len(parts["training"])
-    for part, fraction in (("test", TEST_SPLIT), ("validation", validation_split)):
+    total, fold = len(parts["training"]), options.get("fold")
+    if fold:
+        check_folds(parts, where)
+    for part, fraction in (("test", TEST_SPLIT), ("validation", options["validation_split"])):
         left = parts["training"]
-        if part == "validation" and part not in parts and fraction and len(left) == 1:
+        if part == "validation" and fold:
+            number, folds = fold
+            first, end = (len(left) * n // folds for n in (number - 1, number))
+            parts["training"], parts[part] = left[:first] + left[end:], left[first:end]
+        elif part == "validation" and part not in parts and fraction and len(left) == 1:
             warn_of_no_validation(where)
         elif part not in parts and fraction:
             cut = len(left) - max(1, int(total * fraction))

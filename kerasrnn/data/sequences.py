@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,7 @@ class Dataset(ThreeParts):
     None if there is none. options: the ``validation_split`` and ``seed`` that cut them.
     one_scale: all features are of one kind (pixels), so that one mean and variance scales them.
     targets: names of the numbers to predict, where there are such instead of labels. reading: how
-    another file of the kind is read.
+    another file of the kind is read. remake: of arrays in memory, cuts them by other options.
 
     >>> data = load_dataset("digits")
     >>> data.train.x.shape, data.sizes()
@@ -78,6 +80,7 @@ class Dataset(ThreeParts):
     unseen_labels: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
+    remake: Callable[[dict], Dataset] | None = None
 
     vocabulary = None  # there are no tokens
     several = False  # one label for each
@@ -124,7 +127,8 @@ class Dataset(ThreeParts):
         }
         found = Arrays(name, parts, labels and tuple(labels), targets and tuple(targets))
         options = {"validation_split": validation_split, "seed": seed}
-        return _cut_in_parts(found, "", name, options)
+        remake = partial(_cut_in_parts, found, "", name)
+        return replace(remake(options), remake=remake)
 
     @property
     def task(self) -> str:

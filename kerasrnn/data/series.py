@@ -57,6 +57,7 @@ class Series(ThreeParts):
 
     task = "regressor"
     kind = "series"
+    no_folds = "a series, whose future must not be learnt from; --backtest N has several origins"
 
     @classmethod
     def from_arrays(

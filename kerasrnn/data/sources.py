@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kerasrnn.data import downloads
 from kerasrnn.data.kinds import NAMES, check_exists, format_of, tables_of_parts
-from kerasrnn.data.readers import Arrays, Sequences, TextParts, TimeSeries, idx
+from kerasrnn.data.readers import Arrays, LabelledTexts, Sequences, TextParts, TimeSeries, idx
+from kerasrnn.data.readers.labelled_texts import first_levels
 from kerasrnn.data.readers.part_files import (
     TABLES,
     files_of_folder,
@@ -18,7 +19,7 @@ from kerasrnn.data.readers.part_files import (
 )
 from kerasrnn.data.roles import Layout, Roles, find_layout
 from kerasrnn.data.table_parts import read_tables
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, check_positive
 
 
 def read_source(
@@ -33,7 +34,8 @@ def read_source(
 
     Args:
         source: a name of ``NAMES``, or a path.
-        roles: what the user says of the columns of a table.
+        roles: what the user says of the columns of a table; of texts outside tables ``label``
+            may be the number of levels of labels such as ``DESC:manner`` that count.
         task: the one asked for, where several readings are possible.
         test: the path of the test part, of the same format, where it is not beside the source.
         encoding: of text files, by default UTF-8.
@@ -53,7 +55,8 @@ def read_source(
     tables = find_tables(source, test, encoding)
     if tables:
         return read_tables(tables, find_layout(tables["training"], roles, task))
-    if roles not in (None, Roles()):
+    level = roles.label if roles else None
+    if roles not in (None, Roles(), Roles(label=level)) or not (level or "1").isdecimal():
         raise InputError(
             "columns of what is no table", where=source, found=str(roles), fix="leave them out"
         )
@@ -63,7 +66,27 @@ def read_source(
         if type(other) is not type(found):
             raise InputError("a test part of another kind of data", where=test)
         found.parts["test"] = other.parts["training"]
-    return found
+    return found if level is None else _cut_labels(found, int(level), source)
+
+
+def _cut_labels(found, level, source):
+    """Texts with the first levels of their labels."""
+    if not isinstance(found, TextParts):
+        raise InputError("levels of what are no labels of texts", where=source, fix="no --label")
+    check_positive(label=level)
+    parts = {
+        name: LabelledTexts(part.texts, [first_levels(label, level) for label in part.labels])
+        for name, part in found.parts.items()
+    }
+    if parts["training"].labels == found.parts["training"].labels:
+        raise InputError(
+            f"labels of no more than {level} levels",
+            where=source,
+            found=repr(parts["training"].labels[0]),
+            expected="DESC:manner, comp/graphics or comp.graphics, which --label 1 cuts",
+            fix="leave --label out",
+        )
+    return replace(found, parts=parts, reading=found.reading | {"label_level": level})
 
 
 def read_by_options(source: str, task: str, options: dict) -> Arrays | TextParts | TimeSeries:

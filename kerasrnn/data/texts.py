@@ -6,8 +6,9 @@ import hashlib
 import warnings
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Texts(ThreeParts):
     id 0 being padding. train, validation, test: the parts; validation is None if there is none.
     options: how they were read and cut, with the ``level`` and ``max_length`` that were found.
     truncated: number of training texts that were longer. reading: how another file of the kind
-    is read.
+    is read. remake: of texts in memory, cuts them by other options.
 
     >>> data = Texts.from_lists(["Good day!", "Bad day."] * 10, ["yes", "no"] * 10)
     >>> data.labels, data.level, data.vocabulary.tokens
@@ -84,6 +85,7 @@ class Texts(ThreeParts):
     reading: dict = field(default_factory=dict)
     task: str = "classifier"
     kind: str | None = "texts"
+    remake: Callable[[dict], Texts] | None = None
 
     @classmethod
     def from_lists(
@@ -136,7 +138,8 @@ vocabulary, 2 labels
             "validation_split": validation_split,
             "seed": seed,
         }
-        return cls.from_parts(TextParts(name, parts), "", name, options)
+        remake = partial(cls.from_parts, TextParts(name, parts), "", name)
+        return replace(remake(options), remake=remake)
 
     @classmethod
     def from_parts(cls, found: TextParts, source: str, where: str, options: dict) -> Texts:

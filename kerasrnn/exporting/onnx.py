@@ -82,10 +82,8 @@ def _with_constants(model):
 
 
 def _scalings(model):
-    """The ``Normalization`` layers in a model, and in models in it."""
-    if isinstance(model, keras.layers.Normalization):
-        return [model]
-    return [found for layer in getattr(model, "layers", ()) for found in _scalings(layer)]
+    """The ``Normalization`` layers of a model."""
+    return [x for x in layers.layers_in(model) if isinstance(x, keras.layers.Normalization)]
 
 
 def _where(context, node, name, arguments):

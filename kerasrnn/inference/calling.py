@@ -77,6 +77,8 @@ def gives_several(model: keras.Model) -> bool:
 def _activation(model):
     """The activation at the end of a model."""
     last = model.layers[-1]
+    if isinstance(last, keras.layers.Average):  # of an ensemble, or with n-grams
+        last = model.layers[-2]
     if isinstance(last, keras.Model):
         return _activation(last)
     if isinstance(last, keras.layers.Softmax):

@@ -4,8 +4,9 @@ All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_mod
 them known to Keras before a saved model is loaded.
 """
 
-from kerasrnn.layers.clones import for_export, keras_clone, with_native_layers
+from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.entities import LabelPairs
+from kerasrnn.layers.ngrams import NgramClassifier
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
     GRU,
@@ -24,6 +25,7 @@ from kerasrnn.layers.sequence import (
     LengthMask,
     MaskOf,
     OneHot,
+    Renumber,
     SequencePooling,
     ZeroPadding,
 )
@@ -45,7 +47,9 @@ __all__ = [
     "MaskOf",
     "MaskedAveragePooling1D",
     "MaskedConv1D",
+    "NgramClassifier",
     "OneHot",
+    "Renumber",
     "ScaledError",
     "SequencePooling",
     "SimpleRNN",
@@ -54,5 +58,6 @@ __all__ = [
     "for_export",
     "implementation",
     "keras_clone",
+    "layers_in",
     "with_native_layers",
 ]

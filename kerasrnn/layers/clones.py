@@ -93,6 +93,22 @@ def for_export(model: keras.Model, *, lengths: bool = False) -> keras.Model:
     return keras.Model([x, steps], copy(LengthMask()([x, steps])))
 
 
+def layers_in(model: keras.Model) -> list[keras.Layer]:
+    """The layers of a model, those of the models in it in their place.
+
+    >>> import keras
+    >>> from kerasrnn import layers
+    >>> inner = keras.Sequential([keras.Input((2,)), keras.layers.ReLU()])
+    >>> outer = keras.Sequential([keras.Input((2,)), inner, keras.layers.Softmax()])
+    >>> [type(layer).__name__ for layer in layers.layers_in(outer)]
+    ['ReLU', 'Softmax']
+    """
+    found = []
+    for layer in model.layers:
+        found += layers_in(layer) if isinstance(layer, keras.Model) else [layer]
+    return found
+
+
 def _to(kinds):
     """Which class takes the place of which."""
     return dict(zip([*_STOCK, *_NATIVE], [*kinds, *kinds], strict=True))

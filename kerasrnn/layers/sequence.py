@@ -151,6 +151,43 @@ class OneHot(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
+class Renumber(keras.layers.Layer):
+    """Ids of one vocabulary as those of another, ids (batch, time, …) → ids.
+
+    Its weight ``table`` (num_ids,) holds the new id of each.
+
+    Args:
+        num_ids: of the ids that it takes.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layer = layers.Renumber(3)
+    >>> layer.build((None, None))
+    >>> layer.set_weights([np.array([0, 2, 1])])
+    >>> layer(np.array([[1, 2, 0]])).numpy()
+    array([[2, 1, 0]], dtype=int32)
+    """
+
+    def __init__(self, num_ids: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_ids = num_ids
+
+    def build(self, input_shape):
+        self.table = self.add_weight(
+            (self.num_ids,), "zeros", dtype="int32", trainable=False, name="table"
+        )
+
+    def call(self, ids):
+        return ops.take(self.table, ops.cast(ids, "int32"), axis=0)
+
+    def compute_output_spec(self, ids):
+        return keras.KerasTensor(ids.shape, "int32")
+
+    def get_config(self):
+        return {**super().get_config(), "num_ids": self.num_ids}
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
 class CharacterEncoder(keras.layers.Layer):
     """Compose each word from its characters, so that unseen words are read too.
 

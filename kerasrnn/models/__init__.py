@@ -7,12 +7,14 @@ from kerasrnn.models.builders import (
     build_tagger,
 )
 from kerasrnn.models.encoder import build_encoder
+from kerasrnn.models.ensemble import build_ensemble
 from kerasrnn.models.regressor import build_regressor
 from kerasrnn.models.stack import recurrent_stack
 
 __all__ = [
     "build_classifier",
     "build_encoder",
+    "build_ensemble",
     "build_generator",
     "build_infiller",
     "build_regressor",

@@ -93,7 +93,8 @@ class Task:
     name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``. keeps_start: whether the model may
     be at its best as it is built. validated: metrics of the validation part that the history
-    holds too, beside those that ``fit`` measures.
+    holds too, beside those that ``fit`` measures. no_ensemble: why models are not averaged, where
+    they are not.
     """
 
     name: ClassVar[str]
@@ -101,6 +102,7 @@ class Task:
     summary: ClassVar[str]
     predictor: ClassVar[type[Predictor]]
     keeps_start: ClassVar[bool] = False
+    no_ensemble: ClassVar[str] = ""
     validated: ClassVar[tuple[str, ...]] = ()
 
     def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:

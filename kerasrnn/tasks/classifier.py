@@ -40,8 +40,10 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scores import label_scores
+from kerasrnn.tasks.text_recipe import text_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
 _READING = ("level", "max_length")  # of a text, among the options of its data
@@ -83,7 +85,7 @@ class Classifier(base.Predictor):
         self.vocabulary, self.tokens, self.max_length = vocabulary, tokens_of(level), max_length
         self._shape = tuple(model.inputs[0].shape[1:])
         self._takes_lengths = len(model.inputs) == 2
-        self._fills = any(isinstance(layer, layers.FillMissing) for layer in model.layers)
+        self._fills = any(isinstance(x, layers.FillMissing) for x in layers.layers_in(model))
         self._call = compiled(model)
 
     @classmethod
@@ -199,16 +201,24 @@ class ClassifierTask(base.Task):
         return dataset_of(found, *source, options)
 
     def recipe(self, data: Dataset | Texts, settings: base.Settings) -> dict[str, base.Choice]:
-        return sequence_recipe(data, settings) if data.vocabulary is None else {}
+        recipe = sequence_recipe if data.vocabulary is None else text_recipe
+        return recipe(data, settings)
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
-        """Input, classes and scaling follow from the data."""
-        return build_classifier(
+        """Input, classes and scaling follow from the data; beside texts stands a regression."""
+        model = build_classifier(
             num_classes=len(data.labels),
             activation="sigmoid" if data.several else "softmax",
             **_input(data),
             **settings.model,
         )
+        if data.vocabulary is None:
+            return model
+        weights = _weights(data, settings.fit["class_weight"])
+        return with_ngrams(model, data.train, len(data.labels), data.level, weights)
+
+    def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
+        return without_ngrams(model)
 
     def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
         if data.several:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,7 @@ import tensorflow as tf
 from kerasrnn.data.parts import pad, real_steps
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.signatures import Signature, example_text, one_step_at_least, string_spec
+from kerasrnn.layers import layers_in
 
 
 def float_signatures(predictor, answer):
@@ -42,9 +45,9 @@ def float_signatures(predictor, answer):
 def _raw_values(model, shape):
     """Values of the size that the model's scaling expects."""
     values = np.random.default_rng(0).normal(size=shape)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            values = values * np.sqrt(layer.variance) + layer.mean
+    scalings = (x for x in layers_in(model) if isinstance(x, keras.layers.Normalization))
+    for layer in islice(scalings, 1):  # of an ensemble the members' are much alike
+        values = values * np.sqrt(layer.variance) + layer.mean
     return np.array(values, "float32")  # a copy: what a tensor gives cannot be written to
 
 

@@ -230,6 +230,7 @@ class TextTask(base.Task):
     """What the tasks share whose data is a text."""
 
     kinds = ("text",)
+    no_ensemble = "they read token by token; a classifier, regressor or tagger is averaged"
 
     def artifacts(self, data: Corpus) -> dict:
         return {"vocabulary.json": list(data.vocabulary.tokens)}

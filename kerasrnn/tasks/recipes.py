@@ -1,7 +1,7 @@
-"""The recipe for sequences of numbers: what their number and length ask of a training.
+"""Recipes: what the size of some data asks of a training. They know facts, never names.
 
-It knows sizes, never names. Its numbers were chosen by cross-validation over the training parts
-of several data sets (docs/defaults.md).
+Their numbers were chosen by cross-validation over the training parts of several data sets
+(docs/defaults.md).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import math
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.tasks.base import Choice, Settings
 
-_MANY = 1000  # sequences that fill a training by themselves
-_STEPS = 1200  # that few need, however often they repeat
-_BATCH = 16  # of few
-_LONG = 200  # steps that a stack reads one by one; of more the stem leaves about so many
+_FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
+_STEPS = (1200, 4000)  # of gradient descent, at least and, beyond ten epochs, at most
+_EPOCHS = 30
+_LONG = 200  # steps; a stem leaves about as many of longer sequences
 
 
 def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
@@ -24,32 +24,58 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     >>> from kerasrnn import options
     >>> x, y = np.zeros((90, 50, 1)), ["up", "down", "flat"] * 30
     >>> data = Dataset.from_arrays(x, y, test=(x, y))
-    >>> settings = Settings(*options.tables("classifier"))
-    >>> {name: choice.value for name, choice in sequence_recipe(data, settings).items()}
+    >>> recipe = sequence_recipe(data, Settings(*options.tables("classifier")))
+    >>> recipe["batch_size"]
+    Choice(value=15, reason='90 sequences in 6 equal batches')
+    >>> recipe["epochs"]
+    Choice(value=200, reason='1,200 steps')
     """
     number, steps, _ = data.train.x.shape
-    few = number < _MANY
-    facts = f"{number:,} sequences"
-    fit, stem = settings.fit, settings.model["stem"]
-    if few:
-        batches = math.ceil(number / _BATCH)
-        batch = Choice(math.ceil(number / batches), f"{facts} in equal batches")
-    else:
-        batch = Choice(32, facts)
-    batches = math.ceil(number / (fit["batch_size"] or batch.value))
-    epochs = max(30, math.ceil(_STEPS / batches))
-    stem = stem or ("conv" if few or steps > 30 else "none")
-    return {
-        "stem": Choice(stem, ""),
-        "stem_stride": Choice(max(1, round(steps / _LONG)), f"{steps:,} steps"),
-        "pooling": Choice("last", ""),
-        "dropout": Choice(0.8 if stem == "conv" else 0.2, ""),
-        "batch_size": batch,
-        "epochs": Choice(epochs, f"{epochs * batches:,} steps of gradient descent"),
-        "learning_rate": Choice(0.002 if stem == "conv" else 0.005, ""),
-        "schedule": Choice("cosine" if stem == "conv" else "constant", ""),
-        "patience": Choice(0, ""),
+    fit, model = settings.fit, settings.model
+    recipe = {"batch_size": _batch_size(number)}
+    batches = math.ceil(number / (fit["batch_size"] or recipe["batch_size"].value))
+    stem = model["stem"] or ("none" if data.one_scale else "fcn")
+    reason = "images, read row by row" if stem == "none" else "shapes in short pieces of a sequence"
+    recipe |= {
+        "epochs": _epochs(batches),
+        "stem": Choice(stem, reason),
+        "pooling": Choice("last", "both directions have read all steps"),
     }
+    if stem == "none":
+        return recipe | {
+            "stem_stride": Choice(1, "no stem"),
+            "dropout": Choice(0.2, "no stem"),
+            "learning_rate": Choice(0.005, "no stem"),
+            "schedule": Choice("constant", "no stem"),
+            "patience": Choice(0, "no stem"),
+        }
+    stride = max(1, round(steps / _LONG))
+    return recipe | {
+        "stem_stride": Choice(stride, f"sequences of {steps:,} steps"),
+        "dropout": Choice(0.8 if stem == "fcn" else 0.2, "the stem shall learn too"),
+        "learning_rate": Choice(0.005, "convolutions with normalization"),
+        "schedule": Choice("cosine", f"{_STEPS[0]:,} steps or more"),
+        "patience": _patience(data, fit["epochs"] or recipe["epochs"].value),
+    }
+
+
+def _batch_size(number):
+    if number >= _FEW:
+        return Choice(32, f"{number:,} sequences")
+    batches = math.ceil(number / 16)
+    return Choice(math.ceil(number / batches), f"{number:,} sequences in {batches:,} equal batches")
+
+
+def _epochs(batches):
+    fewest, most = _STEPS
+    epochs = max(math.ceil(fewest / batches), min(_EPOCHS, max(10, most // batches)))
+    return Choice(epochs, f"{epochs * batches:,} steps")
+
+
+def _patience(data, epochs):
+    if data.validation is None:
+        return Choice(0, "no validation part")
+    return Choice(max(5, epochs // 2), f"half of {epochs} epochs")
 
 
 def series_recipe() -> dict[str, Choice]:

@@ -83,7 +83,9 @@ class Regressor(base.Predictor):
         targets: Sequence[str],
         format: WindowFormat | None = None,
     ):
-        levels = [x.levels for x in model.layers if isinstance(x, layers.SortedQuantiles)]
+        levels = [
+            x.levels for x in layers.layers_in(model) if isinstance(x, layers.SortedQuantiles)
+        ]
         self.quantiles = tuple(levels[0]) if levels else ()
         expected = (*((format.horizon,) if format else ()), len(targets))
         expected += (len(self.quantiles),) if levels else ()
@@ -412,7 +414,7 @@ def _example(model):
     """Inputs of the size that the model's scaling expects, by name."""
     rng, given, rows = np.random.default_rng(0), {}, 4
     layer_of = {"x": "scaling", "known": "known_scaling"}
-    names = {layer.name: layer for layer in model.layers}
+    names = {layer.name: layer for layer in layers.layers_in(model)}
     for x in model.inputs:
         if x.name == "lengths":
             steps = np.array([given["x"].shape[1], 1, 0, 3], "int32")

@@ -111,6 +111,17 @@ def read_texts(
     return LabelledTexts(lines, None), None
 
 
+def first_levels(label: str | list[str], level: int) -> str | list[str]:
+    """The first levels of a label whose levels are set apart by ``:``, ``/`` or ``.``.
+
+    >>> first_levels("DESC:manner", 1), first_levels(["sci.med.eyes", "misc"], 2)
+    ('DESC', ['sci.med', 'misc'])
+    """
+    if isinstance(label, list):
+        return [first_levels(one, level) for one in label]
+    return re.match(rf"(?:[^:/.]*[:/.]){{0,{level - 1}}}[^:/.]*", label)[0] or label
+
+
 def _read_folder_of_texts(folder, encoding):
     folders = part_folders(folder)
     folder = folders.get("test", folders["training"])

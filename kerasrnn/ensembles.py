@@ -1,0 +1,335 @@
+"""Several trainings of the same data, from seeds or on folds, and the average of their models."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from kerasrnn import plotting
+from kerasrnn.errors import InputError, check_positive, check_seed
+from kerasrnn.files import atomic, read_text, write_json
+from kerasrnn.inference.loading import load_model
+from kerasrnn.models import build_ensemble
+from kerasrnn.processes import Process
+from kerasrnn.runs import Run, create_run, open_run
+from kerasrnn.tasks import task_of
+from kerasrnn.tasks.base import Settings
+from kerasrnn.training import describe, evaluate, run_training
+
+_VOCABULARIES = {"tokens": "vocabulary.json", "characters": "characters.json"}  # of inputs
+_PAUSE = 0.1  # seconds between looks at the processes
+
+
+class Member(NamedTuple):
+    """One of several trainings.
+
+    name: of its run directory. seed: of the training. options: what its data is cut by.
+    """
+
+    name: str
+    seed: int
+    options: dict
+
+
+def train_seeds(
+    data,
+    output: str | os.PathLike | None = None,
+    *,
+    seeds: int | Sequence[int] = 5,
+    parallel: int = 1,
+    ensemble: bool = False,
+    quiet: bool = False,
+    **options,
+) -> Run:
+    """Train on data once with each seed: how much of a result is luck.
+
+    The run of each seed is the one that ``train`` makes with it, and lies in ``seed-<s>`` of the
+    directory.
+
+    Args:
+        data, quiet, **options: as of ``train``.
+        output: directory to make; by default ``runs/<data>-<task>-<n>``.
+        seeds: their number, from 0 on; or the seeds.
+        parallel: trainings at a time, each a process with its share of the threads. Sums of
+            other numbers of threads differ in the last digits, and trainings with them.
+        ensemble: average the models to one (see ``build_ensemble``), which the directory is then
+            a run of: evaluated, and used and exported as any other.
+
+    Returns:
+        A run whose ``runs`` are those of the seeds, and whose ``summary`` has the mean and the
+        sample standard deviation of each number: ``{"test": {"accuracy": {"mean", "deviation"}}}``.
+
+    Raises:
+        InputError: as of ``train``, or an option outside what is said above. What is finished by
+            then stays.
+        KeyboardInterrupt: Ctrl-C, after what is finished was left in order.
+
+    >>> from kerasrnn import load_dataset
+    >>> whole = train_seeds(load_dataset("digits"), seeds=3, ensemble=True)  # doctest: +SKIP
+    >>> whole.summary["test"]["accuracy"], evaluate(whole)["test"]["accuracy"]  # doctest: +SKIP
+    ({'mean': 0.9722, 'deviation': 0.0056}, 0.9833)
+    """
+    settings = task_of(data.task).settings(options, data.options, data.kind)
+    members = seed_members(data, range(seeds) if isinstance(seeds, int) else seeds)
+    return run_members(
+        data, settings, members, output, parallel=parallel, ensemble=ensemble, quiet=quiet
+    )
+
+
+def cross_validate(
+    data,
+    output: str | os.PathLike | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    parallel: int = 1,
+    ensemble: bool = False,
+    quiet: bool = False,
+    **options,
+) -> Run:
+    """Train once for each of several folds of the training part, with that fold as validation part.
+
+    Folds have the same fraction of each class, and keep groups together; those of a tagger are
+    sentences that follow each other. The fold chooses the best epoch, so its score is a little too
+    good; the test part has no say in anything.
+
+    Args:
+        data: from files or arrays, without a validation part in a file of its own.
+        folds: two or more.
+        seed: of every training, and of the folds.
+        output, parallel, ensemble, quiet, **options: as of ``train_seeds``; a run lies in
+            ``fold-<n>``.
+
+    Returns:
+        As ``train_seeds``.
+
+    Raises:
+        InputError: as of ``train_seeds``, or data that has no folds.
+
+    >>> import numpy as np
+    >>> from kerasrnn import Dataset
+    >>> data = Dataset.from_arrays(np.random.rand(60, 9, 2), np.arange(60) % 2)
+    >>> cross_validate(data, folds=3, epochs=5).summary["validation"]  # doctest: +SKIP
+    {'loss': {'mean': 0.6952, 'deviation': 0.0071}, 'accuracy': {'mean': 0.4792, …
+    """
+    settings = task_of(data.task).settings(options, data.options, data.kind)
+    members = fold_members(data, folds, seed)
+    return run_members(
+        data, settings, members, output, parallel=parallel, ensemble=ensemble, quiet=quiet
+    )
+
+
+def seed_members(data, seeds: Sequence[int], *, recut: bool = False) -> list[Member]:
+    """A training from each seed. recut: the seed cuts the validation part too, where one does."""
+    for seed in seeds:
+        check_seed(seed)
+    if len(set(seeds)) != len(seeds) or len(seeds) < 2:
+        found = ", ".join(map(str, seeds))
+        raise InputError("seeds", found=found or "none", expected="two or more different ones")
+    own = recut and "seed" in data.options
+    return [
+        Member(f"seed-{seed}", seed, data.options | ({"seed": seed} if own else {}))
+        for seed in seeds
+    ]
+
+
+def fold_members(data, folds: int, seed: int) -> list[Member]:
+    """A training for each fold. Raises ``InputError`` where the data has none."""
+    if data.no_folds:
+        raise InputError(f"folds of {data.name}", found=data.no_folds)
+    check_positive(folds=folds)
+    check_seed(seed)
+    if folds < 2:
+        raise InputError("too few folds", found=folds, expected="two or more")
+    return [
+        Member(f"fold-{number}", seed, data.options | {"fold": [number, folds]})
+        for number in range(1, folds + 1)
+    ]
+
+
+def run_members(
+    data,
+    settings: Settings,
+    members: Sequence[Member],
+    output: str | os.PathLike | None = None,
+    *,
+    parallel: int = 1,
+    ensemble: bool = False,
+    quiet: bool = False,
+) -> Run:
+    """Train all members on data, and leave a run of runs. Arguments as of ``train_seeds``."""
+    check_positive(parallel=parallel)
+    task = task_of(data.task)
+    if ensemble and task.no_ensemble:
+        raise InputError(f"an ensemble of {task.name}s", found=task.no_ensemble)
+    info = {"data": describe(data), "options": settings.fit | settings.model}
+    info |= {"seed": members[0].seed, "members": []}
+    whole = create_run(data.name, task.name, info, task.artifacts(data), output)
+    train = _one_by_one if parallel == 1 else _in_processes
+    finished = set()
+    try:
+        for member in train(data, settings, members, whole.path, parallel, quiet):
+            finished.add(member.name)
+            whole = _rewritten(whole, members=[m.name for m in members if m.name in finished])
+            if not quiet:
+                print(_said(open_run(whole.path / member.name)), file=sys.stderr)
+    except BaseException as error:
+        _stopped(whole, len(members), error)
+        raise
+    _summarize(whole)
+    if ensemble:
+        whole = _average(whole, data, members)
+    return whole
+
+
+def _rewritten(whole, **changes):
+    """The run with other words in its run.json."""
+    changes["options"] = open_run(whole.path / changes["members"][0]).info["options"]
+    write_json(whole.path / "run.json", info := whole.info | changes)
+    return Run(whole.path, info)
+
+
+def _said(run):
+    """A line about a finished run: of each part the first number beside the loss."""
+    numbers = []
+    for part, row in run.metrics().items():
+        name = next((name for name in row if name != "loss"), None)
+        if part in ("validation", "test") and name:
+            numbers.append(f"{part} {name} {row[name]:.4f}")
+    return f"{run}: {', '.join(numbers)}"
+
+
+def _summarize(whole):
+    """metrics.json of what the runs measured, and a picture of each metric with all curves."""
+    write_json(whole.path / "metrics.json", {"summary": whole.summary})
+    histories = {run.path.name: run.history() for run in whole.runs}
+    for metric in plotting.metrics_in(next(iter(histories.values()))):
+        plotting.save_curves(whole.path / f"{metric}.png", histories, [metric])
+
+
+def _stopped(whole, number, error):
+    """Leave what is finished in order, and say what that is."""
+    done = len(whole.runs)
+    if done:
+        _summarize(whole)
+    elif not any(path.is_dir() for path in whole.path.iterdir()):
+        shutil.rmtree(whole.path, ignore_errors=True)
+        return
+    words = f"{whole} holds {done} of {number} runs"
+    if isinstance(error, InputError):
+        raise InputError(f"{error}; {words}") from error
+    print(f"stopped: {words}", file=sys.stderr)
+
+
+def _recut(data, options):
+    """The data, cut by other options; itself where they are the same."""
+    if options == data.options:
+        return data
+    if sources := _sources(data):
+        return task_of(data.task).load(*sources, **options)
+    if getattr(data, "remake", None) is None:
+        raise InputError("data that cannot be read again to cut it otherwise", where=data.name)
+    return data.remake(options)
+
+
+def _sources(data):
+    """What the data is read again from; nothing of data in memory or from standard input."""
+    sources = [data.source] if isinstance(data.source, str) else [*data.source]
+    return [] if "-" in sources or not all(sources) else sources
+
+
+def _one_by_one(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
+    """Train the members in this process; each is given when it is finished."""
+    for member in members:
+        with _naming(member):
+            cut = _recut(data, member.options)
+            run_training(cut, settings, folder / member.name, seed=member.seed, quiet=quiet)
+        yield member
+
+
+def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
+    """Train the members in processes, some at a time; each is given when it is finished."""
+    waiting, running = [*members], {}
+    sources = _sources(data)
+    if not quiet:
+        print(f"{data}; {len(members)} trainings, {parallel} at a time", file=sys.stderr)
+    try:
+        while waiting or running:
+            while waiting and len(running) < parallel:
+                member = waiting.pop(0)
+                cut = None if sources else _recut(data, member.options)
+                job = (data.task, cut, sources, member, settings, folder / member.name)
+                running[member.name] = member, Process(_train_one, *job, share=parallel)
+            for member, process in [*running.values()]:
+                with _naming(member):
+                    ended = process.ended()
+                if ended:
+                    del running[member.name]
+                    yield member
+            time.sleep(_PAUSE)
+    finally:
+        for _, process in running.values():
+            process.stop()
+        for _, process in running.values():
+            process.wait()
+
+
+def _train_one(task, data, sources, member, settings, output):
+    """Train a member on data, or on what is read from its sources: what a process does."""
+    if data is None:
+        data = task_of(task).load(*sources, **member.options)
+    run_training(data, settings, output, seed=member.seed, quiet=True)
+
+
+@contextlib.contextmanager
+def _naming(member):
+    """Have an ``InputError`` say whose it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{member.name}: {error}") from error
+
+
+def _average(whole: Run, data, members: Sequence[Member]) -> Run:
+    """Make a run of runs the run of their average; evaluates it.
+
+    Its data are those of the members where they are all the same; else the training part of all
+    of them, whose vocabulary has the tokens of each.
+    """
+    task, runs = task_of(data.task), whole.runs
+    if len({run.info["data"]["fingerprint"] for run in runs}) > 1:
+        wider = {"validation_split": 0, "max_vocabulary": None}
+        data = _recut(data, data.options | {k: v for k, v in wider.items() if k in data.options})
+    else:
+        data = _recut(data, members[0].options)
+    for name, value in (artifacts := task.artifacts(data)).items():
+        write_json(whole.path / name, value)
+    whole = _rewritten(whole, members=whole.info["members"], data=describe(data))
+    for run, name in ((run, name) for run in runs for name in artifacts):
+        if name in _VOCABULARIES.values():
+            continue
+        if read_text(run.path / name) != read_text(whole.path / name):
+            raise InputError(f"runs that differ in {name} cannot be averaged", where=run)
+    models = [load_model(run) for run in runs]
+    model = build_ensemble(models, renumber=[_renumber(whole, run, artifacts) for run in runs])
+    for name in ("last.keras", "best.keras"):
+        with atomic(whole.path / name) as temporary:
+            model.save(temporary)
+    evaluate(whole, data)
+    return whole
+
+
+def _renumber(whole: Run, run: Run, artifacts: dict) -> dict[str, list[int]]:
+    """By input, the ids of a run for those of the whole, where their vocabularies differ."""
+    tables = {}
+    for name, file in _VOCABULARIES.items():
+        if file in artifacts:
+            ours, theirs = (one.vocabulary(file, padded=True) for one in (whole, run))
+            if ours != theirs:
+                tables[name] = [0, *theirs.encode(list(ours.tokens))]
+    return tables

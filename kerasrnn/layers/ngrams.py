@@ -1,0 +1,85 @@
+"""A linear classifier of the n-grams of token ids, as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+_PRIME, _FACTOR = 262_139, 8_011  # of a hash that int32 holds
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class NgramClassifier(keras.layers.Layer):
+    """Probabilities (batch, classes) from the n-grams of token ids (batch, time), 0 for padding.
+
+    Each run of n tokens, and of the edge before the first and after the last, falls into a
+    bucket by its hash (Weinberger et al. 2009). A text is the sum of its n-grams, each weighted
+    by how rare it is, at length 1 (TF-IDF); the probabilities are linear in it, after the
+    activation. Training by gradients leaves the weights alone: ``fit_ngrams`` of the classifier
+    finds them, by logistic regression. Until then all classes are alike.
+
+    Args:
+        classes: number of labels.
+        sizes: n, ascending: ``(1, 2)`` counts tokens and pairs of them.
+        buckets: number of them; n-grams that share one are alike.
+        activation: ``"softmax"``, or ``"sigmoid"`` for several labels a text.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layer = layers.NgramClassifier(4, sizes=(1, 2), buckets=100)
+    >>> layer(np.array([[5, 6, 0]])).numpy()
+    array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        sizes: Sequence[int],
+        buckets: int,
+        activation: str = "softmax",
+        **kwargs,
+    ):
+        super().__init__(**kwargs | {"trainable": False})
+        self.classes, self.sizes, self.buckets = classes, tuple(sizes), buckets
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((self.buckets, self.classes), "zeros", name="kernel")
+        self.squares = self.add_weight((self.buckets,), "zeros", name="squares")
+        self.bias = self.add_weight((self.classes,), "zeros", name="bias")
+
+    def codes(self, ids):
+        """The bucket of each n-gram, int32 (batch, n-grams); 0, which is no bucket, in padding."""
+        edged = ops.pad(ops.cast(ids, "int32"), [(0, 0), (1, self.sizes[-1])])
+        real, steps = edged != 0, ops.shape(ids)[1] + 1
+        last, found = self.sizes[-1], []
+        code = ops.zeros_like(edged[:, :steps])
+        for place in range(last):
+            token = edged[:, place : place + steps]
+            code = (code * _FACTOR + token + 1) % _PRIME
+            if place + 1 in self.sizes:
+                some = real[:, place : place + steps]  # one edge after the last token counts
+                some = some | real[:, place - 1 : place - 1 + steps] if place else some
+                found.append(ops.where(some, 1 + code % (self.buckets - 1), 0))
+        return ops.concatenate(found, axis=1)
+
+    def call(self, ids):
+        codes = self.codes(ids)
+        square = ops.sum(ops.take(self.squares, codes), axis=1, keepdims=True)
+        total = ops.sum(ops.take(self.kernel, codes, axis=0), axis=1)
+        return self.activation(total / ops.sqrt(ops.maximum(square, 1e-9)) + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "sizes": self.sizes,
+            "buckets": self.buckets,
+            "activation": keras.activations.serialize(self.activation),
+        }
