@@ -31,7 +31,6 @@ from kerasrnn.inference.signatures import (
     one_step_at_least,
     string_spec,
 )
-from kerasrnn.layers.clones import layers_in
 from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
@@ -181,7 +180,7 @@ class TaggerTask(base.Task):
         if part is None:
             return None
         tagger, labels = _tagger(model, data), (*data.labels, *data.unseen_labels)
-        finished = any(isinstance(x, layers.LabelPairs) for x in layers_in(model))
+        finished = any(isinstance(x, layers.LabelPairs) for x in layers.layers_in(model))
 
         def validate():
             found = tagger.predict_proba(part.tokens)
