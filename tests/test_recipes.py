@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kerasrnn import Dataset, load_dataset, train
+from kerasrnn import Dataset, Sentences, load_dataset, train
 from kerasrnn.tasks import task_of
 
 
@@ -58,3 +58,10 @@ def test_a_recipe_is_said_and_recorded(tmp_path, capfd):
         assert any(
             line.split() == [name, str(value), *reason.split()] for line in said.splitlines()
         )
+
+
+def test_few_sentences_are_repeated_too():
+    rows = [[("a", "A"), ("b", "B")]]
+    few, many = (chosen(Sentences.from_lists(rows * number)) for number in (100, 4200))
+    assert (few[0]["epochs"], many[0]["epochs"]) == (334, 10)
+    assert "1,002 steps" in few[1]["epochs"] and "3,360 sentences" in many[1]["epochs"]
