@@ -69,13 +69,14 @@ class Process:
             raise InputError(json.loads(said) if said else f"killed: exit code {ended.returncode}")
         return True
 
-    def stop(self):
+    def interrupt(self):
         """Have it end."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
-    def wait(self):
-        """Wait until it has ended, however."""
+    def stop(self):
+        """Have it end, and wait for that."""
+        self.interrupt()
         self._process.wait()
 
 
@@ -83,12 +84,12 @@ def _work():
     """What such a process does."""
     import tensorflow as tf
 
-    words = sys.stdin.buffer
-    threads, call, arguments = pickle.load(words)
+    threads, call, arguments = pickle.load(sys.stdin.buffer)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     def watch():
-        os.read(words.fileno(), 1)  # not words.read(), whose lock would break the interpreter's end
+        while os.read(0, 1):  # sys.stdin has a lock, without which Python cannot end
+            pass
         _thread.interrupt_main()
 
     threading.Thread(target=watch, daemon=True).start()

@@ -262,9 +262,9 @@ class _Search:
                     said.add(trial.number)
         finally:
             for one in running:
-                one.stop()
+                one.interrupt()
             for one in running:
-                one.wait()
+                one.stop()
 
     def found(self) -> Tuning:
         """What the study holds; the best run is evaluated where it was not yet."""
