@@ -55,8 +55,7 @@ def train_seeds(
         data, quiet, **options: as of ``train``.
         output: directory to make; by default ``runs/<data>-<task>-<n>``.
         seeds: their number, from 0 on; or the seeds.
-        parallel: trainings at a time, each a process with its share of the threads. Sums of
-            other numbers of threads differ in the last digits, and trainings with them.
+        parallel: trainings at a time, each a process; their numbers stay the same, bit for bit.
         ensemble: average the models to one (see ``build_ensemble``), which the directory is then
             a run of: evaluated, and used and exported as any other.
 
@@ -264,7 +263,8 @@ def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[
                 member = waiting.pop(0)
                 cut = None if sources else _recut(data, member.options)
                 job = (data.task, cut, sources, member, settings, folder / member.name)
-                running[member.name] = member, Process(_train_one, *job, share=parallel)
+                # all threads for each: sums over fewer of them differ in their last digits
+                running[member.name] = member, Process(_train_one, *job, share=1)
             for member, process in [*running.values()]:
                 with _naming(member):
                     ended = process.ended()
