@@ -275,9 +275,9 @@ def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[
             time.sleep(_PAUSE)
     finally:
         for _, process in running.values():
-            process.stop()
+            process.interrupt()
         for _, process in running.values():
-            process.wait()
+            process.stop()
 
 
 def _train_one(task, data, sources, member, settings, output):
