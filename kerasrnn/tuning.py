@@ -108,10 +108,9 @@ def tune(
             made with other data or options; no trial was finished.
         KeyboardInterrupt: Ctrl-C; the study can be gone on with.
 
-    >>> from kerasrnn import load_dataset
+    >>> from kerasrnn import load_dataset, train
     >>> found = tune(load_dataset("digits"), search=["units"], trials=5)  # doctest: +SKIP
-    >>> found.options, found.best.metrics()["test"]["accuracy"]  # doctest: +SKIP
-    ({'units': (117,)}, 0.9833333333333333)
+    >>> again = train(load_dataset("digits"), seed=1, **found.options)  # doctest: +SKIP
     """
     studies.import_optuna()
     check_positive(trials=trials, parallel=parallel)
@@ -235,7 +234,8 @@ class _Search:
             study.tell(trial, judge.score if state == "COMPLETE" else None, state=_state(state))
             word = _word(state, judge.score)
             if (path / "run.json").exists():
-                mark = {"number": trial.number, "state": word, **said}
+                score = judge.score if math.isfinite(judge.score) else None
+                mark = {"number": trial.number, "state": word, **said, "score": score}
                 write_json(path / "run.json", open_run(path).info | {"trial": mark})
         return Trial(trial.number, word, judge.score, said["epochs"], values, path)
 
