@@ -275,6 +275,8 @@ def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[
     finally:
         for _, process in running.values():
             process.stop()
+        for _, process in running.values():
+            process.wait()
 
 
 def _train_one(task, data, sources, member, settings, output):

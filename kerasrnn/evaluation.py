@@ -264,6 +264,25 @@ def outside_shift(y, probabilities, lengths, labels) -> tuple[float, dict[str, f
     return float(_SHIFTS[best]), scores[best]
 
 
+def label_pairs(y, lengths, labels) -> np.ndarray:
+    """Which label may follow which, bool (labels + 1, labels + 1); the last is a sentence's edge.
+
+    One may if a pair like it is in y: with the same places (``B``, ``I``, …), and both of one
+    type of entity or of two.
+    """
+    names = [*labels, ""]
+    ends = np.cumsum(lengths)
+    steps = np.insert(y.astype(int), np.append(0, ends), len(labels))
+
+    def like(a, b):
+        return names[a][:1], names[b][:1], names[a][2:] == names[b][2:]
+
+    seen = {like(a, b) for a, b in {*zip(steps[:-1].tolist(), steps[1:].tolist(), strict=True)}}
+    seen.add(like(-1, -1))  # what lies beyond an edge
+    every = range(len(names))
+    return np.array([[like(a, b) in seen for b in every] for a in every])
+
+
 def entity_report(y, predicted, lengths, labels) -> dict[str, dict[str, float]]:
     """Precision, recall, F1 and support (number of true entities) of each type of entity."""
     true, found = _entities(y, lengths, labels), _entities(predicted, lengths, labels)

@@ -69,10 +69,14 @@ class Process:
             raise InputError(json.loads(said) if said else f"killed: exit code {ended.returncode}")
         return True
 
-    def stop(self):
-        """Have it end, and wait for that."""
+    def interrupt(self):
+        """Have it end."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def stop(self):
+        """Have it end, and wait for that."""
+        self.interrupt()
         self._process.wait()
 
 

@@ -139,6 +139,10 @@ def tune(
         if not studies.count(work.open()):  # not one trial could be made
             shutil.rmtree(work.path)
         raise
+    except KeyboardInterrupt:
+        if not quiet:
+            print(f"stopped; the same command with --output {work.path} goes on", file=sys.stderr)
+        raise
     return work.found()
 
 
@@ -257,6 +261,8 @@ class _Search:
                         print(_line(self.row(trial)), file=sys.stderr)
                     said.add(trial.number)
         finally:
+            for one in running:
+                one.interrupt()
             for one in running:
                 one.stop()
 

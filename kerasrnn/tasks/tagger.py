@@ -38,6 +38,8 @@ from kerasrnn.tasks.scores import all_labels
 from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
+_MOST_TOGETHER = 100  # labels; of each pair of them there is a number at each step
+
 
 class Tagger(base.Predictor):
     """Gives the tokens of texts their labels.
@@ -178,11 +180,12 @@ class TaggerTask(base.Task):
         if part is None:
             return None
         tagger, labels = _tagger(model, data), (*data.labels, *data.unseen_labels)
+        finished = any(isinstance(x, layers.LabelPairs) for x in layers.layers_in(model))
 
         def validate():
             found = tagger.predict_proba(part.tokens)
             metrics = evaluation.tagging_metrics(part.y, found, part.lengths, labels)
-            if evaluation.is_entity_scheme(labels):  # as they will be when training has ended
+            if evaluation.is_entity_scheme(labels) and not finished:  # as ``finish`` will shift
                 metrics |= evaluation.outside_shift(part.y, found, part.lengths, labels)[1]
             return metrics
 
@@ -193,16 +196,19 @@ class TaggerTask(base.Task):
         return -row.get("val_entity_f1", 0.0) or super().monitored(row)
 
     def finish(self, run: Run, data: Sentences):
-        """Shift the bias of ``O`` so that the validation part has the highest F1 of entities."""
-        part, labels = data.validation, (*data.labels, *data.unseen_labels)
-        if part is None or "O" not in data.labels or not evaluation.is_entity_scheme(labels):
+        """Of entities: shift O for the highest F1 in validation, and choose labels together."""
+        if not evaluation.is_entity_scheme(data.labels) or len(data.labels) > _MOST_TOGETHER:
             return
-        model = load_model(run)
-        found = _tagger(model, data).predict_proba(part.tokens)
-        shift, _ = evaluation.outside_shift(part.y, found, part.lengths, labels)
-        outside = np.array([label == "O" for label in data.labels])
-        bias = model.get_layer("head").bias
-        bias.assign(bias + shift * outside)
+        model, part = load_model(run), data.validation
+        if part is not None:
+            labels = (*data.labels, *data.unseen_labels)
+            found = _tagger(model, data).predict_proba(part.tokens)
+            shift, _ = evaluation.outside_shift(part.y, found, part.lengths, labels)
+            bias = model.get_layer("head").bias
+            bias.assign(bias + shift * np.array([label == "O" for label in data.labels]))
+        pairs = evaluation.label_pairs(data.train.y, data.train.lengths, data.labels)
+        together = layers.LabelPairs(pairs.tolist(), name="together")
+        model = keras.Model(model.inputs, together(model.output))
         with atomic(run.path / "best.keras") as temporary:
             model.save(temporary)
 
