@@ -124,7 +124,7 @@ class Texts(ThreeParts):
             InputError: texts that cannot be trained on, or a bad option.
 
         >>> print(Texts.from_lists(["ann", "bob", "eve", "tom"] * 5, ["f", "m", "f", "m"] * 5))
-        texts: 14 training, 2 validation, 4 test texts of up to 3 characters, 9 in the \
+        texts: 16 training, 4 test texts of up to 3 characters, 9 in the \
 vocabulary, 2 labels
         """
         parts = {"training": (texts, labels), "validation": validation, "test": test}
