@@ -23,7 +23,7 @@ def test_a_table_of_texts(tmp_path):
     ]
     assert facts["classes"] == {"nnn": 20, "ppp": 20} and facts["rows"] == 40
     assert facts["lengths"]["of"] == "words" and facts["missing"] == 0
-    assert facts["sizes"] == {"training": 28, "validation": 4, "test": 8}
+    assert facts["sizes"] == {"training": 32, "validation": 0, "test": 8}
     assert facts["task"] == "classifier" and facts["warnings"] == []
     assert facts["train"] == [f"kerasrnn train {path} --text review --label sentiment"]
 
@@ -102,7 +102,7 @@ def test_what_is_printed(tmp_path):
     assert said["format"] == "CSV, separated by commas" and said["rows"] == "30"
     assert said["lengths"] == "8 steps" and said["missing"] == "none"
     assert said["classes"] == "0 10, 1 10, 2 10"
-    assert said["parts"] == "training 21, validation 3, test 6"
+    assert said["parts"] == "training 24, validation 0, test 6"
     assert said["train"] == f"kerasrnn train {path} --label label"
     assert json.loads(invoke("inspect", path, "--json").stdout)["task"] == "classifier"
 

@@ -25,6 +25,7 @@ from kerasrnn.cli.output import print_metrics
 from kerasrnn.data.inputs import read_inputs
 from kerasrnn.data.readers import LabelledTexts, TextParts
 from kerasrnn.data.text_batches import TextBatches
+from kerasrnn.data.texts import TextPart
 from kerasrnn.evaluation import calibration_error, chosen_labels, classification_metrics
 from kerasrnn.inference import text_ops
 from kerasrnn.options import LEVELS, defaults
@@ -90,11 +91,12 @@ def test_ids_and_vocabulary_are_those_of_the_training_part():
 
 
 def test_parts_are_cut_by_label_and_always_the_same_way():
-    data = moods()
+    data = moods(validation_split=0.1)
     assert data.sizes() == {"training": 28, "validation": 4, "test": 8}
     assert [part.y.mean() for part in data.parts().values()] == [0.5] * 3
-    assert data.fingerprint() == moods().fingerprint() != moods(seed=1).fingerprint()
-    assert moods(seed=1).test.x.tolist() == data.test.x.tolist()
+    again, other = (moods(validation_split=0.1, seed=seed) for seed in (0, 1))
+    assert data.fingerprint() == again.fingerprint() != other.fingerprint()
+    assert other.test.x.tolist() == data.test.x.tolist()
 
 
 def test_groups_stay_together():
@@ -102,7 +104,7 @@ def test_groups_stay_together():
     texts = ["so " * length for length in lengths]
     parts = {"training": LabelledTexts(texts, ["a", "b"] * 40)}
     found = TextParts("groups", parts, groups=[*map(str, lengths)])
-    data = Texts.from_parts(found, "", "groups", moods().options)
+    data = Texts.from_parts(found, "", "groups", moods(validation_split=0.1).options)
     found = [set(part.lengths.tolist()) for part in data.parts().values()]
     assert sum(map(len, found)) == len(set().union(*found)) == 20
 
@@ -168,10 +170,26 @@ def _all(batches):
     return [batches[index] for index in range(len(batches))]
 
 
+def test_rare_tokens_are_sometimes_unknown_in_training():
+    vocabulary = Vocabulary({"often": 9, "once": 1}, padded=True)
+    often, once = vocabulary.encode(["often", "once"])
+    part = TextPart(np.array([*[often] * 9, once]), np.array([0, 1]), np.array([9, 1]))
+    batches, seen = TextBatches(part, 2, 0, vocabulary=vocabulary), []
+    for _ in range(1000):
+        ids = batches[0][0]
+        np.testing.assert_array_equal(ids, batches[0][0])
+        seen.append(ids if ids[0, 1] else ids[::-1])
+        batches.on_epoch_end()
+    unknown = np.mean(np.array(seen) == vocabulary.unknown_id, axis=0)
+    np.testing.assert_allclose(unknown[0], 1 / 10, atol=0.05)
+    np.testing.assert_allclose(unknown[1], [1 / 2, *[0] * 8], atol=0.06)
+
+
 def test_balanced_weights_give_each_label_the_same_weight():
     data = Texts.from_lists(["a a", "b b", "b b", "b b"] * 10, ["x", "y", "y", "y"] * 10)
     task = task_of("classifier")
-    chosen = task.settings({"class_weight": "balanced"}, data.options, data.kind)
+    given = {"class_weight": "balanced", "batch_size": 8}
+    chosen = task.settings(given, data.options, data.kind)
     batches = task.batches(data, chosen, 0)
     y, weights = (np.concatenate(arrays) for arrays in list(zip(*_all(batches), strict=True))[1:])
     assert weights[y == 0].sum() == pytest.approx(weights[y == 1].sum())

@@ -206,7 +206,7 @@ def _described(tallies, series=False):
             part: sum(n * k for n, k in tally.lengths.items()) for part, tally in tallies.items()
         }
     if "test" not in tallies:
-        facts["sizes"] = _cut_sizes(facts["sizes"])
+        facts["sizes"] = _cut_sizes(facts["sizes"], "texts" if words else "sequences")
     if classes:
         facts["classes"] = dict(classes.most_common())
         facts["unlabelled"] = sum(tally.unlabelled for tally in tallies.values())
@@ -229,11 +229,11 @@ def _duplicates(tallies):
     }
 
 
-def _cut_sizes(sizes):
+def _cut_sizes(sizes, what):
     """The sizes of the parts after what is missing is cut off, as ``parts.cut_missing`` does."""
     left = sizes["training"]
     test = math.ceil(TEST_SPLIT * left)
-    share = validation_share(left - test)
+    share = validation_share(left - test, what)
     validation = sizes.get("validation") or math.ceil(share * (left - test))
     rest = left - test - (0 if "validation" in sizes else validation)
     return {"training": rest, "validation": validation, "test": test}

@@ -15,7 +15,7 @@ from kerasrnn.errors import InputError
 
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
 VALIDATION_SPLIT = 0.1  # cut from a training part of so many sequences or more, unless it is said
-_ENOUGH = 1000
+_ENOUGH = {"sequences": 1_000, "texts": 10_000}
 _TEST_SEED = 0
 _OF_PYTHON = ("english", "python")  # names of data that comes with Python itself
 
@@ -57,15 +57,17 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
-def validation_share(sequences: int) -> float:
-    """The fraction to cut off so many training sequences for validation, where it is not given.
+def validation_share(number: int, what: str = "sequences") -> float:
+    """The fraction to cut off so many training rows for validation, where it is not given.
 
     Few are all trained on: a validation part of them would say little, and they are missed.
 
-    >>> validation_share(50), validation_share(1437)
-    (0, 0.1)
+    what: they are, ``"sequences"`` or ``"texts"``.
+
+    >>> validation_share(50), validation_share(1437), validation_share(1437, "texts")
+    (0, 0.1, 0)
     """
-    return VALIDATION_SPLIT if sequences >= _ENOUGH else 0
+    return VALIDATION_SPLIT if number >= _ENOUGH[what] else 0
 
 
 def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Sequence | None = None):
@@ -108,7 +110,7 @@ def cut_missing(parts: dict, options: dict, where: str, what: str, groups: Seque
             fix="add data",
         )
     split, seed = options["validation_split"], options["seed"]
-    split = validation_share(len(kept)) if split is None else split
+    split = validation_share(len(kept), what) if split is None else split
     if options.get("fold"):
         check_folds(parts, where)
         cut("validation", partial(_cut_fold, options["fold"], seed, where))

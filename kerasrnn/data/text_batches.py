@@ -8,7 +8,9 @@ import keras
 import numpy as np
 
 from kerasrnn.data.batches import longer_than
+from kerasrnn.data.storage import chunks
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
+from kerasrnn.text import Vocabulary
 
 _POOL = 50  # batches of texts in random order, sorted by length among themselves
 
@@ -18,7 +20,10 @@ class TextBatches(keras.utils.PyDataset):
 
     The texts are shuffled, sorted by length within pools of 50 batches, and the batches
     shuffled again: little is padded, and no two epochs have the same batches. Gives ids int32
-    (batch, time), y, and the weights of the texts where there are some.
+    (batch, time), y, and the weights of the texts where there are some. Of a vocabulary that is
+    given, a token that occurs n times is the unknown one with probability 1 / (1 + n), anew each
+    time (Iyyer et al. 2015; Kiperwasser & Goldberg 2016, by frequency): what is unknown later has
+    then been met, and no text is known by its rarest words.
 
     >>> part = TextPart(np.array([5, 6, 7]), np.array([0, 1]), np.array([2, 1]))
     >>> x, y = TextBatches(part, batch_size=2, seed=0)[0]
@@ -27,11 +32,21 @@ class TextBatches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, part: TextPart, batch_size: int, seed: int, weights: np.ndarray | None = None
+        self,
+        part: TextPart,
+        batch_size: int,
+        seed: int,
+        weights: np.ndarray | None = None,
+        vocabulary: Vocabulary | None = None,
     ):
         super().__init__()
         self.part, self.batch_size, self.seed, self.weights = part, batch_size, seed, weights
         self.tokens, self.starts = len(part.x), starts_of(part.lengths)
+        self.vocabulary = vocabulary
+        if vocabulary is not None:
+            counts = sum(np.bincount(x, minlength=vocabulary.num_ids) for _, x in chunks(part.x))
+            self.dropped = 1 / (1 + counts)
+            self.dropped[0] = 0  # padding
         self.epoch = -1
         self.on_epoch_end()
 
@@ -48,7 +63,11 @@ class TextBatches(keras.utils.PyDataset):
 
     def _ids(self, index):
         chosen = self.groups[index]
-        return pad_texts(self.part.x, self.starts[chosen], self.part.lengths[chosen])
+        ids = pad_texts(self.part.x, self.starts[chosen], self.part.lengths[chosen])
+        if self.vocabulary is not None:
+            rng = np.random.default_rng([self.seed, self.epoch, index])
+            ids[rng.random(ids.shape) < self.dropped[ids]] = self.vocabulary.unknown_id
+        return ids
 
     def on_epoch_end(self):
         self.epoch += 1

@@ -230,8 +230,10 @@ class ClassifierTask(base.Task):
 
     def batches(self, data: Dataset | Texts, settings: base.Settings, seed: int):
         weights = _weights(data, settings.fit["class_weight"])
-        batches = SequenceBatches if data.vocabulary is None else TextBatches
-        return batches(data.train, settings.fit["batch_size"], seed, weights)
+        given = data.train, settings.fit["batch_size"], seed, weights
+        if data.vocabulary is None:
+            return SequenceBatches(*given)
+        return TextBatches(*given, data.vocabulary)
 
     def artifacts(self, data: Dataset | Texts) -> dict:
         tokens = {} if data.vocabulary is None else {"vocabulary.json": [*data.vocabulary.tokens]}
