@@ -134,7 +134,7 @@ def stem_layers(stem: str, filters: int, stride: int = 1) -> list[keras.Layer]:
     """The layers before or beside a recurrent stack: three convolutions, each with its norm.
 
     They are those of a fully convolutional network (Wang et al. 2017); the normalization counts
-    real steps only. ``stride``: of the first.
+    real steps only. ``stride``: of the first, whose kernel is at least two of them wide.
     """
     if stem == "none":
         return []
@@ -144,7 +144,7 @@ def stem_layers(stem: str, filters: int, stride: int = 1) -> list[keras.Layer]:
         layers += [
             MaskedConv1D(
                 times * filters,
-                size,
+                size if number > 1 else max(size, 2 * stride),
                 stride if number == 1 else 1,
                 use_bias=False,
                 kernel_initializer="he_uniform",

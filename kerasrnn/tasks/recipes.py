@@ -14,7 +14,8 @@ from kerasrnn.tasks.base import Choice, Settings
 _FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
 _STEPS = (1200, 4000)  # of gradient descent, at least and, beyond ten epochs, at most
 _EPOCHS = 30
-_LONG = 200  # steps; a stem leaves about as many of longer sequences
+_LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: about, and at most
+_STRIDE = 4  # half of a kernel, so that each step counts more than once
 
 
 def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
@@ -49,7 +50,7 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
             "schedule": Choice("constant", "no stem"),
             "patience": Choice(0, "no stem"),
         }
-    stride = max(1, round(steps / _LONG))
+    stride = max(1, min(_STRIDE, round(steps / _LONG)), math.ceil(steps / _LONGEST))
     return recipe | {
         "stem_stride": Choice(stride, f"sequences of {steps:,} steps"),
         "dropout": Choice(0.8 if stem == "fcn" else 0.2, "the stem shall learn too"),
