@@ -13,6 +13,7 @@ from kerasrnn.layers import NgramClassifier
 SIZES = {"word": (1, 2), "char": (1, 2, 3, 4, 5)}
 _BUCKETS, _ROOM = 1 << 18, 4  # at most, and for each n-gram of the texts
 _MOST_WEIGHTS = 3_000_000
+_MOST_NGRAMS = 20_000_000  # in memory at a time, about a gigabyte
 _MOST_PRODUCTS = 200_000_000  # of a step of the regression, about a minute's in all
 _AT_ONCE = 1 << 16  # tokens
 _PENALTY = 0.1
@@ -37,13 +38,14 @@ def with_ngrams(
         weights: float (n,), of the texts.
     """
     sizes = SIZES[level]
-    if len(train.x) * len(sizes) * classes > _MOST_PRODUCTS:
+    number = len(train.x) * len(sizes)
+    if number > _MOST_NGRAMS or number * classes > _MOST_PRODUCTS:
         return model
     ids, found = model.inputs[0], model.outputs[0]
     layer = NgramClassifier(
         classes,
         sizes=sizes,
-        buckets=min(_BUCKETS, _ROOM * len(sizes) * len(train.x), _MOST_WEIGHTS // classes) + 2,
+        buckets=min(_BUCKETS, _ROOM * number, _MOST_WEIGHTS // classes) + 2,
         activation="sigmoid" if train.y.ndim == 2 else "softmax",
         name="ngrams",
     )
