@@ -53,7 +53,7 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     stride = max(1, min(_STRIDE, round(steps / _LONG)), math.ceil(steps / _LONGEST))
     return recipe | {
         "stem_stride": Choice(stride, f"sequences of {steps:,} steps"),
-        "dropout": Choice(0.8 if stem == "fcn" else 0.2, "the stem shall learn too"),
+        "dropout": _dropout(data, stem),
         "learning_rate": Choice(0.005, "convolutions with normalization"),
         "schedule": Choice("cosine", f"{_STEPS[0]:,} steps or more"),
         "patience": _patience(data, fit["epochs"] or recipe["epochs"].value),
@@ -71,6 +71,12 @@ def _epochs(batches):
     fewest, most = _STEPS
     epochs = max(math.ceil(fewest / batches), min(_EPOCHS, max(10, most // batches)))
     return Choice(epochs, f"{epochs * batches:,} steps")
+
+
+def _dropout(data, stem):
+    if stem == "fcn" and data.labels:
+        return Choice(0.8, "the stack shall not outdo the convolutions beside it")
+    return Choice(0.2, "numbers to predict" if data.targets else "convolutions before the stack")
 
 
 def _patience(data, epochs):
