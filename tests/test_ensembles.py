@@ -125,6 +125,7 @@ def texts(folder):
     (folder / "texts.csv").write_text("\n".join(rows))
 
 
+@pytest.mark.slow
 def test_folds_of_texts_with_vocabularies_of_their_own_are_averaged(workplace):
     texts(workplace)
     words = ["train", "texts.csv", *WORDS, "--folds", "3", "--ensemble"]
@@ -141,6 +142,7 @@ def test_folds_of_texts_with_vocabularies_of_their_own_are_averaged(workplace):
     assert np.abs(exported.predict_proba(asked) - mean).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_tagger_and_a_regressor_are_averaged(tmp_path):
     rng = np.random.default_rng(0)
     pairs = [[(w, w[0]) for w in rng.choice(["aa", "ab", "ba", "bb", "b"], 4)] for _ in range(24)]
@@ -196,6 +198,7 @@ def test_a_fold_is_loaded_again_with_its_run(workplace):
     assert "2 runs" in invoke("runs").stdout and "±" in invoke("runs").stdout
 
 
+@pytest.mark.slow
 def test_seeds_of_the_command_cut_as_seed_does(workplace):
     result = invoke("train", "digits", *WORDS, "--seed", "4", "--seeds", "2", "--json")
     said = json.loads(result.stdout)
