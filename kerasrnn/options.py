@@ -149,7 +149,7 @@ def defaults(name: str) -> dict:
     """The default of an option for each task, and each kind of data, that has one of its own.
 
     >>> defaults("pooling")
-    {'classifier': 'last', 'regressor': 'last', 'texts': 'max'}
+    {'classifier': None, 'regressor': None, 'texts': 'max'}
     """
     owners = {task: tables(task) for task in TASKS} | OF_KIND
     return {

@@ -57,6 +57,11 @@ class Tuning:
 
     path: its directory. trials: the complete ones first, the best before others. best: the run
     of the best, which was evaluated on the test part. options: for ``train``, to train like it.
+
+    >>> from kerasrnn import load_dataset, tune
+    >>> found = tune(load_dataset("digits"), trials=5)  # doctest: +SKIP
+    >>> found.best.metrics()["test"]["accuracy"]  # doctest: +SKIP
+    0.9833333333333333
     """
 
     path: Path

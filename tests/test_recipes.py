@@ -44,8 +44,8 @@ def test_what_is_given_is_kept_and_the_rest_follows_from_it():
 
 
 def test_long_sequences_are_strided():
-    strides = [chosen(dataset(30, steps))[0]["stem_stride"] for steps in (24, 150, 427, 2000)]
-    assert strides[0] == 1 and strides == sorted(strides) and strides[-1] >= 5
+    strides = [chosen(dataset(30, steps))[0]["stem_stride"] for steps in (24, 150, 427, 2000, 9000)]
+    assert strides == [1, 1, 2, 4, 13]
 
 
 def test_a_recipe_is_said_and_recorded(tmp_path, capfd):

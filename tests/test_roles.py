@@ -288,7 +288,8 @@ def test_groups_stay_in_one_part(tmp_path):
 
     rows = [[*WIDE[0], "person"]]
     rows += [[f"{i % 2}", *[f"{i // 4}"] * 8, f"p{i // 4}"] for i in range(80)]
-    data = load_dataset(write(tmp_path / "a.csv", rows), roles=Roles(group="person"))
+    path, roles = write(tmp_path / "a.csv", rows), Roles(group="person")
+    data = load_dataset(path, roles=roles, validation_split=0.1)
     people = [set(np.unique(part.x)) for part in data.parts().values()]
     assert sum(map(len, people)) == 20 == len(set.union(*people))
     assert data.options == {"validation_split": 0.1, "seed": 0, "group": "person"}

@@ -132,7 +132,7 @@ def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, op
 
 
 def test_gradients_are_clipped_by_their_global_norm():
-    given = FIT["classifier"] | {"optimizer": "sgd", "learning_rate": 1.0, "clip_norm": 1.0}
+    given = FIT["generator"] | {"optimizer": "sgd", "learning_rate": 1.0, "clip_norm": 1.0}
     optimizer = make_optimizer(given, steps=1)
     weights = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
     optimizer.apply([np.array([3.0, 0.0]), np.array([4.0])], weights)
@@ -297,7 +297,8 @@ def test_changed_data_is_noticed(tmp_path, ragged):
 @pytest.mark.parametrize("shape", [(2, 8, 7), (2, 9, 8)])
 def test_sequences_that_do_not_fit_the_model_are_named(shape):
     task, digits = task_of("classifier"), load_dataset("digits")
-    classifier = Classifier(task.build(digits, task.settings({"pooling": "last"})), digits.labels)
+    settings, _ = task.completed(digits, task.settings({}))
+    classifier = Classifier(task.build(digits, settings), digits.labels)
     with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
         classifier.predict_proba(np.zeros(shape))
     with pytest.raises(InputError, match="with lengths"):
