@@ -24,7 +24,8 @@ class Recorder(keras.callbacks.Callback):
     """After each epoch: history.csv, last.keras and best.keras of the run, a line to stderr.
 
     The best model is the one that its task judges best by the validation part; without one the
-    last. Of many epochs only every few are written, with the rows of those between; and after
+    last. Of many epochs only every few are written, with the rows of those between, and said by a
+    line, not a bar; and after
     ``patience`` epochs without a better one the training ends.
     """
 
@@ -35,8 +36,8 @@ class Recorder(keras.callbacks.Callback):
         self.validate = self.task.validator(trained, data, settings)
         self.sample = None if quiet else self.task.sampler(trained, data, settings)
         self.sample_every = settings.fit.get("sample_every", 0)
-        self.line = not quiet and not sys.stderr.isatty()
         self.every = max(1, settings.fit["epochs"] // _WRITES)
+        self.line = not quiet and (self.every > 1 or not sys.stderr.isatty())
         self.patience = settings.fit["patience"]
         self.rows, self.written, self.best, self.best_epoch = [], 0, math.inf, 0
 
