@@ -25,8 +25,7 @@ class Recorder(keras.callbacks.Callback):
 
     The best model is the one that its task judges best by the validation part; without one the
     last. Of many epochs only every few are written, with the rows of those between, and said by a
-    line, not a bar; and after
-    ``patience`` epochs without a better one the training ends.
+    line, not a bar. After ``patience`` epochs without a better one the training ends.
     """
 
     def __init__(self, run, trained, data, settings, tokens, quiet):

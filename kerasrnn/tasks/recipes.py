@@ -12,8 +12,10 @@ from kerasrnn.data.sequences import Dataset
 from kerasrnn.tasks.base import Choice, Settings
 
 _FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
-_STEPS = (1200, 4000)  # of gradient descent, at least and, beyond ten epochs, at most
-_EPOCHS = 30
+_STEPS = (1200, 4000)  # of gradient descent, at least and at most, but for the fewest epochs
+_EPOCHS = (5, 30)  # of many sequences, at least and at most
+_EPOCHS_OF_IMAGES = 10  # at least: their stack is cheap
+_READ = 20_000_000  # steps of sequences that a stem reads in all, some minutes on two cores
 _LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: about, and at most
 _STRIDE = 4  # half of a kernel, so that each step counts more than once
 
@@ -32,31 +34,43 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     Choice(value=200, reason='1,200 steps')
     """
     number, steps, _ = data.train.x.shape
-    fit, model = settings.fit, settings.model
     recipe = {"batch_size": _batch_size(number)}
-    batches = math.ceil(number / (fit["batch_size"] or recipe["batch_size"].value))
-    stem = model["stem"] or ("none" if data.one_scale else "fcn")
-    reason = "images, read row by row" if stem == "none" else "shapes in short pieces of a sequence"
-    recipe |= {
-        "epochs": _epochs(batches),
-        "stem": Choice(stem, reason),
-        "pooling": Choice("last", "both directions have read all steps"),
+    if data.one_scale:
+        recipe |= _of_images(settings.model["stem"])
+    else:
+        recipe |= _of_series(data, settings.model["stem"], steps)
+    size = settings.fit["batch_size"] or recipe["batch_size"].value
+    read = math.ceil(steps / recipe["stem_stride"].value)
+    low = _EPOCHS_OF_IMAGES if data.one_scale else _EPOCHS[0]
+    recipe["epochs"] = _epochs(number, size, read, low)
+    epochs = settings.fit["epochs"] or recipe["epochs"].value
+    return recipe | {"patience": _patience(data, epochs)}
+
+
+def _of_images(stem):
+    rows = "images, read row by row"
+    return {
+        "stem": Choice("none", rows),
+        "stem_stride": Choice(1, rows),
+        "pooling": Choice("last", rows),
+        "dropout": Choice(0.8 if stem == "fcn" else 0.2, rows),
+        "learning_rate": Choice(0.005, rows),
+        "schedule": Choice("constant", rows),
     }
-    if stem == "none":
-        return recipe | {
-            "stem_stride": Choice(1, "no stem"),
-            "dropout": Choice(0.2, "no stem"),
-            "learning_rate": Choice(0.005, "no stem"),
-            "schedule": Choice("constant", "no stem"),
-            "patience": Choice(0, "no stem"),
-        }
+
+
+def _of_series(data, stem, steps):
+    chosen = stem or "fcn"
     stride = max(1, min(_STRIDE, round(steps / _LONG)), math.ceil(steps / _LONGEST))
-    return recipe | {
-        "stem_stride": Choice(stride, f"sequences of {steps:,} steps"),
-        "dropout": _dropout(data, stem),
-        "learning_rate": Choice(0.005, "convolutions with normalization"),
-        "schedule": Choice("cosine", f"{_STEPS[0]:,} steps or more"),
-        "patience": _patience(data, fit["epochs"] or recipe["epochs"].value),
+    last = Choice("last", "the convolutions beside the stack see all steps")
+    both = Choice("mean_max", "early steps count as late ones")
+    return {
+        "stem": Choice("fcn", "shapes in short pieces of a sequence"),
+        "stem_stride": Choice(1 if stem == "none" else stride, f"sequences of {steps:,} steps"),
+        "pooling": last if chosen == "fcn" else both,
+        "dropout": _dropout(data, chosen),
+        "learning_rate": Choice(0.005, "falls to the end"),
+        "schedule": Choice("cosine", "the last weights are good ones"),
     }
 
 
@@ -67,21 +81,25 @@ def _batch_size(number):
     return Choice(math.ceil(number / batches), f"{number:,} sequences in {batches:,} equal batches")
 
 
-def _epochs(batches):
-    fewest, most = _STEPS
-    epochs = max(math.ceil(fewest / batches), min(_EPOCHS, max(10, most // batches)))
+def _epochs(number, size, read, low):
+    """At least ``low`` of sequences in batches of a size, of which so many steps are read."""
+    batches, (fewest, most) = math.ceil(number / size), _STEPS
+    most = max(fewest, min(most, _READ // (size * read)))
+    epochs = max(math.ceil(fewest / batches), min(_EPOCHS[1], max(low, most // batches)))
     return Choice(epochs, f"{epochs * batches:,} steps")
 
 
 def _dropout(data, stem):
     if stem == "fcn" and data.labels:
         return Choice(0.8, "the stack shall not outdo the convolutions beside it")
-    return Choice(0.2, "numbers to predict" if data.targets else "convolutions before the stack")
+    return Choice(0.2, "numbers to predict" if data.targets else "a stack that reads all")
 
 
 def _patience(data, epochs):
     if data.validation is None:
         return Choice(0, "no validation part")
+    if data.one_scale:
+        return Choice(0, "images, read row by row")
     return Choice(max(5, epochs // 2), f"half of {epochs} epochs")
 
 
