@@ -55,7 +55,8 @@ def train_seeds(
         data, quiet, **options: as of ``train``.
         output: directory to make; by default ``runs/<data>-<task>-<n>``.
         seeds: their number, from 0 on; or the seeds.
-        parallel: trainings at a time, each a process; their numbers stay the same, bit for bit.
+        parallel: trainings at a time, each a process; their numbers stay the same, but for the
+            order of sums in convolutions.
         ensemble: average the models to one (see ``build_ensemble``), which the directory is then
             a run of: evaluated, and used and exported as any other.
 

@@ -120,6 +120,7 @@ def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, op
         data,
         tmp_path / "r",
         epochs=8,
+        batch_size=32,
         optimizer=optimizer,
         learning_rate=0.05,
         clip_norm=1.0,
