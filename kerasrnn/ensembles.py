@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_seed
-from kerasrnn.files import atomic, read_text, write_json
-from kerasrnn.inference.loading import load_model
+from kerasrnn.files import read_text, write_json
+from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.models import build_ensemble
 from kerasrnn.processes import Process
 from kerasrnn.runs import Run, create_run, open_run
@@ -231,17 +231,11 @@ def _recut(data, options):
     """The data, cut by other options; itself where they are the same."""
     if options == data.options:
         return data
-    if sources := _sources(data):
+    if sources := data.sources_again:
         return task_of(data.task).load(*sources, **options)
     if getattr(data, "remake", None) is None:
         raise InputError("data that cannot be read again to cut it otherwise", where=data.name)
     return data.remake(options)
-
-
-def _sources(data):
-    """What the data is read again from; nothing of data in memory or from standard input."""
-    sources = [data.source] if isinstance(data.source, str) else [*data.source]
-    return [] if "-" in sources or not all(sources) else sources
 
 
 def _one_by_one(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
@@ -256,7 +250,7 @@ def _one_by_one(data, settings, members, folder, parallel, quiet) -> Iterator[Me
 def _in_processes(data, settings, members, folder, parallel, quiet) -> Iterator[Member]:
     """Train the members in processes, some at a time; each is given when it is finished."""
     waiting, running = [*members], {}
-    sources = _sources(data)
+    sources = data.sources_again
     if not quiet:
         print(f"{data}; {len(members)} trainings, {parallel} at a time", file=sys.stderr)
     try:
@@ -320,8 +314,7 @@ def _average(whole: Run, data, members: Sequence[Member]) -> Run:
     models = [load_model(run) for run in runs]
     model = build_ensemble(models, renumber=[_renumber(whole, run, artifacts) for run in runs])
     for name in ("last.keras", "best.keras"):
-        with atomic(whole.path / name) as temporary:
-            model.save(temporary)
+        save_model(model, whole, name)
     evaluate(whole, data)
     return whole
 

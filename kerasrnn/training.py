@@ -17,8 +17,8 @@ from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.files import write_json
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.optimizers import limits, make_optimizer
-from kerasrnn.fitting.recorder import Recorder, save_model
-from kerasrnn.inference.loading import load_model
+from kerasrnn.fitting.recorder import Recorder
+from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.runs import Run, create_run, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings

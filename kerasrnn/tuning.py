@@ -246,10 +246,8 @@ class _Search:
 
     def share(self, workers):
         """Let several processes make the trials; says what each of all is."""
-        source = self.data.source
-        sources = [source] if isinstance(source, str) else source
-        again = all(sources) and "-" not in sources  # it can be loaded
-        load = (self.data.task, sources, self.data.options) if again else None
+        sources = self.data.sources_again
+        load = (self.data.task, sources, self.data.options) if sources else None
         job = self if load is None else replace(self, data=None)
         study = self.open()
         said = {trial.number for trial in studies.judged(study)}

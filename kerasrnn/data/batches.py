@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from kerasrnn.data.sentences import Sentences, pad_character_ids, pad_token_ids
 from kerasrnn.data.sequences import Part
 from kerasrnn.errors import InputError, check_choice, check_memory, check_positive, check_range
 from kerasrnn.options import SAMPLINGS
-from kerasrnn.text import lower_case
+from kerasrnn.text import Vocabulary, lower_case
 
 _RARE = 0.25  # how often rare words are unknown
 _COPIES = 3  # of the predictions of a batch: themselves, their softmax and its gradient
@@ -196,6 +197,21 @@ class MaskedBatches(keras.utils.PyDataset):
         self.windows.on_epoch_end()
 
 
+class RareTokens:
+    """Makes rare tokens the unknown one: of n occurrences with probability rate / (rate + n).
+
+    counts: int (ids,), how often each id of the vocabulary occurs. Padding stays.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, counts: np.ndarray, rate: float):
+        self.unknown_id, self.rates = vocabulary.unknown_id, rate / (rate + counts)
+        self.rates[0] = 0  # padding
+
+    def hide(self, ids: np.ndarray, seed: list[int]):
+        """Change ids (batch, time) in place, fixed by a seed."""
+        ids[np.random.default_rng(seed).random(ids.shape) < self.rates[ids]] = self.unknown_id
+
+
 class SentenceBatches(keras.utils.PyDataset):
     """Batches of sentences of about one length, in an order fixed by (seed, epoch).
 
@@ -210,10 +226,11 @@ class SentenceBatches(keras.utils.PyDataset):
         self.data, self.batch_size, self.seed = data, batch_size, seed
         self.use_characters = use_characters
         self.tokens = len(data.train.y)
-        ids = pad_token_ids(_as_known(data.train.tokens, data), data.vocabulary)
-        counts = np.bincount(ids.ravel(), minlength=data.vocabulary.num_ids)
-        self.dropped = _RARE / (_RARE + counts)
-        self.dropped[0] = 0  # padding
+        if use_characters:
+            words = [*chain.from_iterable(_as_known(data.train.tokens, data))]
+            ids = data.vocabulary.encode(words)
+            counts = np.bincount(ids, minlength=data.vocabulary.num_ids)
+            self.rare = RareTokens(data.vocabulary, counts, _RARE)
         self.epoch = -1
         self.on_epoch_end()
 
@@ -231,8 +248,7 @@ class SentenceBatches(keras.utils.PyDataset):
         x = sentence_inputs(part.tokens, self.data, self.use_characters)
         if not self.use_characters:
             return x["tokens"], *part.targets()
-        rng, ids = np.random.default_rng([self.seed, self.epoch, index]), x["tokens"]
-        ids[rng.random(ids.shape) < self.dropped[ids]] = self.data.vocabulary.unknown_id
+        self.rare.hide(x["tokens"], [self.seed, self.epoch, index])
         return x, *part.targets()
 
     def on_epoch_end(self):

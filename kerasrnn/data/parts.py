@@ -53,6 +53,12 @@ class ThreeParts:
             return ""
         return f"Python {platform.python_version()}'s standard library"
 
+    @property
+    def sources_again(self) -> list[str]:
+        """What it can be loaded from again; nothing where it is in memory or standard input."""
+        sources = [self.source] if isinstance(self.source, str) else [*self.source]
+        return [] if "-" in sources or not all(sources) else sources
+
     def _sizes_in_words(self) -> str:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 

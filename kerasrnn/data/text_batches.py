@@ -7,11 +7,12 @@ import math
 import keras
 import numpy as np
 
-from kerasrnn.data.batches import longer_than
+from kerasrnn.data.batches import RareTokens, longer_than
 from kerasrnn.data.storage import chunks
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.text import Vocabulary
 
+_RARE = 1  # how often rare tokens are unknown
 _POOL = 50  # batches of texts in random order, sorted by length among themselves
 
 
@@ -42,11 +43,10 @@ class TextBatches(keras.utils.PyDataset):
         super().__init__()
         self.part, self.batch_size, self.seed, self.weights = part, batch_size, seed, weights
         self.tokens, self.starts = len(part.x), starts_of(part.lengths)
-        self.vocabulary = vocabulary
+        self.rare = None
         if vocabulary is not None:
             counts = sum(np.bincount(x, minlength=vocabulary.num_ids) for _, x in chunks(part.x))
-            self.dropped = 1 / (1 + counts)
-            self.dropped[0] = 0  # padding
+            self.rare = RareTokens(vocabulary, counts, _RARE)
         self.epoch = -1
         self.on_epoch_end()
 
@@ -64,9 +64,8 @@ class TextBatches(keras.utils.PyDataset):
     def _ids(self, index):
         chosen = self.groups[index]
         ids = pad_texts(self.part.x, self.starts[chosen], self.part.lengths[chosen])
-        if self.vocabulary is not None:
-            rng = np.random.default_rng([self.seed, self.epoch, index])
-            ids[rng.random(ids.shape) < self.dropped[ids]] = self.vocabulary.unknown_id
+        if self.rare is not None:
+            self.rare.hide(ids, [self.seed, self.epoch, index])
         return ids
 
     def on_epoch_end(self):

@@ -6,15 +6,14 @@ import math
 import shutil
 import sys
 import time
-from pathlib import Path
 
 import keras
 
 from kerasrnn.errors import InputError
 from kerasrnn.files import atomic
 from kerasrnn.fitting.interrupts import no_interrupt
+from kerasrnn.inference.loading import save_model
 from kerasrnn.inference.states import CarriedState
-from kerasrnn.runs import Run
 from kerasrnn.tasks import task_of
 
 _WRITES = 50  # of a hundred epochs or more about so many are written and said
@@ -106,10 +105,3 @@ def _epoch_line(row, epochs):
     if "tokens_per_second" in row:
         numbers.append(f"{row['tokens_per_second']:,} tokens/s")
     return "  ".join([f"epoch {row['epoch']}/{epochs}", *numbers, f"{row['seconds']:.1f} s"])
-
-
-def save_model(model: keras.Model, run: Run, name: str) -> Path:
-    """Write a model into a run, whole or not at all; returns its path."""
-    with atomic(run.path / name) as temporary:
-        model.save(temporary)
-    return run.path / name

@@ -10,7 +10,7 @@ import keras
 
 import kerasrnn.layers  # noqa: F401 (makes its layers known to Keras)
 from kerasrnn.errors import InputError
-from kerasrnn.files import check_regular
+from kerasrnn.files import atomic, check_regular
 from kerasrnn.inference.exports import Export, is_export, load_export
 from kerasrnn.runs import Run, open_run
 
@@ -62,3 +62,10 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise InputError(
             f"cannot load the model: {reason}", where=path, fix="train or save it again"
         ) from error
+
+
+def save_model(model: keras.Model, run: Run, name: str) -> Path:
+    """Write a model into a run, whole or not at all; returns its path."""
+    with atomic(run.path / name) as temporary:
+        model.save(temporary)
+    return run.path / name

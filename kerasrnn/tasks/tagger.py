@@ -17,11 +17,10 @@ from kerasrnn.data.readers.conll import read_conll, read_conllu
 from kerasrnn.data.readers.part_files import is_named
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
 from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
-from kerasrnn.files import atomic
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
 from kerasrnn.inference.exports import Export
-from kerasrnn.inference.loading import load_model
+from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.inference.signatures import (
     Example,
     Servable,
@@ -209,8 +208,7 @@ class TaggerTask(base.Task):
         pairs = evaluation.label_pairs(data.train.y, data.train.lengths, data.labels)
         together = layers.LabelPairs(pairs.tolist(), name="together")
         model = keras.Model(model.inputs, together(model.output))
-        with atomic(run.path / "best.keras") as temporary:
-            model.save(temporary)
+        save_model(model, run, "best.keras")
 
     def evaluate(self, model, data: Sentences, folder: Path) -> dict:
         part, labels = data.test, (*data.labels, *data.unseen_labels)
