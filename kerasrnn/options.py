@@ -15,6 +15,7 @@ MIXED = ("mixed_bfloat16", "mixed_float16")
 PRECISIONS = ("float32", *MIXED)
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
+STRATEGIES = ("auto", "none", "mirrored", "multiworker")  # of devices and machines
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -42,6 +43,7 @@ _FIT = {
     "patience": 0,
     "max_minutes": None,
     "checkpoint_every": None,
+    "strategy": "auto",
     "deterministic": False,
     "tensorboard": False,
 }
