@@ -14,7 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
-_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every")  # options for that
+_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel")  # options for that
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
@@ -239,7 +239,7 @@ def _resume(data, path, given):
     run = open_run(path) if path else latest_run(finished=False)
     talk(f"run {run}")
     import_tensorflow()
-    from kerasrnn.training import resume
+    from kerasrnn.ensembles import resume
 
     return resume(run, quiet=is_quiet(), **given)
 
