@@ -59,7 +59,10 @@ class Checkpoint:
         return any((self.folder / name).exists() for name in (NAME, BEFORE))
 
     def write(self, before: Path, state: Path):
-        """Write the two files at paths, from which they are moved to their places."""
+        """Write the two files at paths, from which they are moved to their places.
+
+        Raises ``InputError`` where a weight is no number: nothing could go on from that.
+        """
         if (self.folder / NAME).exists():
             _link(self.folder / NAME, before)
         progress = {
@@ -70,6 +73,11 @@ class Checkpoint:
         }
         words = np.frombuffer(json.dumps(progress).encode(), np.uint8)
         values = {f"{n}": variable.numpy() for n, variable in enumerate(self._variables)}
+        if not all(np.isfinite(x).all() for x in values.values() if x.dtype.kind == "f"):
+            raise InputError(
+                f"weights that are no numbers in epoch {self.epoch + bool(self.step)}",
+                fix="lower --learning-rate or set --clip-norm; the checkpoint before is kept",
+            )
         with state.open("wb") as file:
             np.savez(file, **{_PROGRESS: words}, **values)
 
