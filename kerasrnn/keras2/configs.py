@@ -151,7 +151,12 @@ def common(kind: str, given: dict) -> dict:
         dtype = None
     if dtype is not None and dtype not in _FLOATS:
         raise _unknown(given, "dtype")
-    return {"name": name_of(given).replace("/", "_"), "dtype": dtype}
+    return {"name": plain_name(given), "dtype": dtype}
+
+
+def plain_name(given: dict) -> str | None:
+    """The name of a layer or a model, if it has one, without slashes, which Keras 3 refuses."""
+    return name_of(given).replace("/", "_") if given.get("name") is not None else None
 
 
 def is_trainable(given: dict) -> bool:
@@ -172,7 +177,7 @@ def input_of(given: dict, shape: list | None = None) -> keras.KerasTensor:
     known = all(size is None or (type(size) is int and size > 0) for size in [*shape[:1], *sizes])
     if not known or dtype not in (*_FLOATS[:4], *_INTEGERS):
         raise _unknown(given, "batch_input_shape")
-    return keras.Input(batch_shape=shape, dtype=dtype, name=given.get("name"))
+    return keras.Input(batch_shape=shape, dtype=dtype, name=plain_name(given))
 
 
 def _value(kind, given, key):

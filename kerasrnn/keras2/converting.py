@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from pathlib import Path
 
 import keras
@@ -43,6 +45,11 @@ def convert(
         model = build_model(saved)
     except InputError as error:
         raise InputError(error, where=source) from error
+    if '"hard_sigmoid"' in json.dumps(saved.config):
+        warnings.warn(
+            "weights before hard_sigmoid are 1.2 times those of Keras 2, where it is steeper",
+            stacklevel=2,
+        )
     with atomic(target) as temporary:
         model.save(temporary)
         _check(model, temporary)

@@ -19,6 +19,7 @@ from kerasrnn.keras2.configs import (
     name_of,
     options_of,
     parts,
+    plain_name,
 )
 from kerasrnn.keras2.hdf5 import Saved
 from kerasrnn.keras2.masks import Masks
@@ -41,7 +42,7 @@ def build_model(saved: Saved) -> keras.Model:
         )
     left = dict(saved.weights)
     try:
-        model = _model(saved.config, left)
+        model = _model(saved.config, left, Masks())
     except InputError:
         raise
     except (Exception, MemoryError) as error:  # Keras raises many kinds
@@ -51,7 +52,7 @@ def build_model(saved: Saved) -> keras.Model:
     return model
 
 
-def _model(config, weights: Weights, shape=None):
+def _model(config, weights: Weights, masks: Masks, shape=None):
     """A model; its weights are taken out of ``weights``. shape: of an input it does not tell."""
     kind, options = parts(config)
     if kind not in MODELS:
@@ -59,24 +60,24 @@ def _model(config, weights: Weights, shape=None):
     if not isinstance(options.get("layers"), list) or not options["layers"]:
         raise InputError("a damaged file", found="a model without layers")
     build = _sequential if kind == "Sequential" else _functional
-    model = build(options, weights, shape)
+    model = build(options, weights, masks, shape)
     model.trainable = is_trainable(options)
     return model
 
 
-def _sequential(options, weights, shape):
+def _sequential(options, weights, masks, shape):
     first, *others = options["layers"]
     if parts(first)[0] == "InputLayer":
         x = input_of(parts(first)[1])
     else:
         x = input_of(_told(first), options.get("build_input_shape", shape))
         others = [first, *others]
-    layers, masks = [x], Masks()
+    layers = [x]
     for config in others:
         layer = _Layer(config, weights)
         x = layer.call([x], {}, masks)
         layers.append(layer.layer)
-    return keras.Sequential(layers, name=_model_name(options))
+    return keras.Sequential(layers, name=plain_name(options))
 
 
 def _told(config):
@@ -93,59 +94,76 @@ class _Layer:
     """A layer, built when it is first called."""
 
     def __init__(self, config, weights: Weights):
-        stored = weights.pop(name_of(parts(config)[1]), [])
-        self.kind, self.config, self.stored = kind_of(config), config, stored
+        self.name = name_of(parts(config)[1])
+        self.kind, self.config, self.stored = kind_of(config), config, weights.pop(self.name, [])
         self.layer = None
 
     def call(self, inputs: Sequence[keras.KerasTensor], arguments: dict, masks: Masks):
         """Its output. arguments: of the call in Keras 2, beside its inputs."""
-        arguments = masks.to_give(self.kind, inputs) | arguments
-        x = inputs[0] if len(inputs) == 1 else list(inputs)
-        if self.kind in RECURRENT and len(inputs) > 1:
-            x, *arguments["initial_state"] = inputs
         try:
-            output = self._call(x, inputs[0].shape, arguments)
-        except InputError:
-            raise
+            arguments = masks.to_give(self.kind, inputs) | arguments
+            output = self._call(inputs, arguments)
+            masks.follow(self.kind, self.layer, inputs, output)
+        except InputError as error:
+            if str(error).startswith("layer "):
+                raise
+            raise InputError(f"layer {self.name!r}: {error}") from error
         except (Exception, MemoryError) as error:  # Keras raises many kinds
-            name = parts(self.config)[1].get("name")
-            raise InputError(f"layer {name!r}: Keras 3 refuses it: {reason_of(error)}") from error
-        masks.follow(self.kind, self.layer, inputs, output)
+            reason = f"layer {self.name!r}: Keras 3 refuses it: {reason_of(error)}"
+            raise InputError(reason) from error
+        if self.made.hides:
+            masks.hide(output)
         return output
 
-    def _call(self, x, shape, arguments):
+    def _call(self, inputs, arguments):
+        x, shape = inputs[0] if len(inputs) == 1 else list(inputs), inputs[0].shape
+        if self.kind in RECURRENT and len(inputs) > 1:
+            x, *arguments["initial_state"] = inputs
         if self.layer is not None:
             return self.layer(x, **arguments)
-        self.layer, weights = _made(self.config, self.stored, shape)
+        self.made = _made(self.config, self.stored, shape)
+        self.layer = self.made.layer
         if getattr(self.layer, "stateful", False):
             check_memory("states", 8 * (shape[0] or 1) * parts(self.config)[1].get("units", 1))
-        with given(self.layer, weights):
+        with given(self.layer, self.made.weights):
             return self.layer(x, **arguments)
+
+
+class _Made(NamedTuple):
+    """A layer that is not yet built, its weights, and whether it makes a mask of its own."""
+
+    layer: keras.layers.Layer
+    weights: list
+    hides: bool = False
 
 
 def _made(config, stored, shape):
-    """A layer that is not yet built, and its weights. shape: of its input, the batch first."""
-    layer, weights = _made_trainable(config, stored, shape)
-    layer.trainable = is_trainable(parts(config)[1])
-    return layer, weights
-
-
-def _made_trainable(config, stored, shape):
+    """The layer of a config. shape: of its input, the batch first."""
     kind, (_, options) = kind_of(config), parts(config)
     values = [value for _, value in stored]
     if kind in MODELS:
-        return _nested(config, stored, shape), []
-    if kind == "TimeDistributed":
-        inner, values = _made(options.get("layer"), stored, (shape[0], *shape[2:]))
-        return keras.layers.TimeDistributed(inner, **common(kind, options)), values
-    if kind == "Bidirectional":
-        return _bidirectional(options, values)
-    made = options_of(kind, config)
-    if kind == "Activation" and made["activation"] == "hard_sigmoid":
-        steeper = keras.layers.Rescaling(SLOPE)
-        activation = keras.layers.Activation("hard_sigmoid")
-        return keras.Sequential([steeper, activation], name=made["name"]), values
-    return getattr(keras.layers, kind)(**made), arranged(kind, made, values)
+        made = _nested(config, stored, shape)
+    elif kind == "TimeDistributed":
+        made = _at_each_step(options, stored, shape)
+    elif kind == "Bidirectional":
+        made = _bidirectional(options, values)
+    else:
+        given = options_of(kind, config)
+        made = _Made(getattr(keras.layers, kind)(**given), arranged(kind, given, values))
+        if kind == "Activation" and given["activation"] == "hard_sigmoid":
+            steeper = [keras.layers.Rescaling(SLOPE), keras.layers.Activation("hard_sigmoid")]
+            made = _Made(keras.Sequential(steeper, name=given["name"]), values)
+    made.layer.trainable = is_trainable(options)
+    return made
+
+
+def _at_each_step(options, stored, shape):
+    inner = _made(options.get("layer"), stored, (shape[0], *shape[2:]))
+    masks = isinstance(inner.layer, keras.layers.Masking) or getattr(inner.layer, "mask_zero", 0)
+    if masks or inner.hides:
+        raise InputError("a mask made at each step, which Keras 3 does not hand on")
+    layer = keras.layers.TimeDistributed(inner.layer, **common("TimeDistributed", options))
+    return _Made(layer, inner.weights)
 
 
 def _bidirectional(options, values):
@@ -154,28 +172,37 @@ def _bidirectional(options, values):
         config = options.get(key) or options.get("layer")
         if kind_of(config) not in RECURRENT[:-1]:
             raise InputError(f"layer {options.get('name')!r}: no recurrent layer in it")
-        inner, arranged_part = _made(config, [("", value) for value in part], ())
-        weights += arranged_part
+        inner = _made(config, [("", value) for value in part], ())
+        weights += inner.weights
         if options.get(key):
-            layers[key] = inner
+            layers[key] = inner.layer
     merge = {"merge_mode": options["merge_mode"]} if "merge_mode" in options else {}
-    return keras.layers.Bidirectional(**layers, **merge, **common("", options)), weights
+    return _Made(keras.layers.Bidirectional(**layers, **merge, **common("", options)), weights)
 
 
 def _nested(config, stored, shape):
-    """A model in a model: the names of its weights begin with those of its layers."""
-    layers = parts(config)[1].get("layers")
-    names = [name_of(parts(layer)[1]) for layer in layers or []]
-    weights = {}
+    """A model in a model.
+
+    The names of its weights, which Keras 2 saves in one list, begin with those of its layers.
+    """
+    layers = parts(config)[1].get("layers") or []
+    owners = [(inner, name_of(parts(one)[1])) for one in layers for inner in _names(one)]
+    weights, masks = {}, Masks()
     for name, value in stored:
-        owner = next((part for part in name.split("/") if part in names), None)
-        if owner is None:
-            raise InputError("weights of layers that the model lacks", found=name)
+        places = [(f"/{name}".find(f"/{inner}/"), inner != owner, owner) for inner, owner in owners]
+        owner = min((place for place in places if place[0] >= 0), default=(0, 0, ""))[-1]
         weights.setdefault(owner, []).append((name, value))
-    model = _model(config, weights, shape)
+    model = _model(config, weights, masks, shape)
     if weights:
-        raise InputError("weights of layers that the model lacks", found=", ".join(weights))
-    return model
+        raise InputError("weights of layers that the model lacks", found=str(weights.popitem()[0]))
+    return _Made(model, [], any(masks.of(x) is not None for x in model.outputs))
+
+
+def _names(config):
+    """The names of a layer and of all layers in it."""
+    options = parts(config)[1]
+    inner = [*(options.get("layers") or []), options.get("layer") or options.get("backward_layer")]
+    return [name_of(options), *(name for one in inner if one for name in _names(one))]
 
 
 class _Call(NamedTuple):
@@ -186,8 +213,8 @@ class _Call(NamedTuple):
     node: list
 
 
-def _functional(options, weights, shape):
-    layers, tensors, masks, calls = {}, {}, Masks(), []
+def _functional(options, weights, masks, _):
+    layers, tensors, calls = {}, {}, []
     for config in options["layers"]:
         kind, inner = parts(config)
         name, nodes = config.get("name") or name_of(inner), config.get("inbound_nodes")
@@ -207,7 +234,7 @@ def _functional(options, weights, shape):
             tensors |= {(name, number, i): tensor for i, tensor in enumerate(outputs)}
         calls = [call for call in calls if call not in ready]
     ends = [_looked_up(options.get(key), tensors) for key in ("input_layers", "output_layers")]
-    return keras.Model(*ends, name=_model_name(options))
+    return keras.Model(*ends, name=plain_name(options))
 
 
 def _refers(options, name):
@@ -279,8 +306,3 @@ def _looked_up(references, tensors):
     if isinstance(references, dict):
         return dict(zip(references, found, strict=True))
     return found if len(found) > 1 else found[0]
-
-
-def _model_name(options):
-    name = options.get("name")
-    return name.replace("/", "_") if isinstance(name, str) else None
