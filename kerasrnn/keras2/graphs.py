@@ -76,7 +76,7 @@ def _sequential(options, weights, masks, shape):
     for config in others:
         layer = _Layer(config, weights)
         x = layer.call([x], {}, masks)
-        layers.append(layer.layer)
+        layers += layer.made.layers
     return keras.Sequential(layers, name=plain_name(options))
 
 
@@ -96,14 +96,14 @@ class _Layer:
     def __init__(self, config, weights: Weights):
         self.name = name_of(parts(config)[1])
         self.kind, self.config, self.stored = kind_of(config), config, weights.pop(self.name, [])
-        self.layer = None
+        self.made = None
 
     def call(self, inputs: Sequence[keras.KerasTensor], arguments: dict, masks: Masks):
         """Its output. arguments: of the call in Keras 2, beside its inputs."""
         try:
             arguments = masks.to_give(self.kind, inputs) | arguments
             output = self._call(inputs, arguments)
-            masks.follow(self.kind, self.layer, inputs, output)
+            masks.follow(self.kind, self.made.layers[-1], inputs, output)
         except InputError as error:
             if str(error).startswith("layer "):
                 raise
@@ -119,21 +119,31 @@ class _Layer:
         x, shape = inputs[0] if len(inputs) == 1 else list(inputs), inputs[0].shape
         if self.kind in RECURRENT and len(inputs) > 1:
             x, *arguments["initial_state"] = inputs
-        if self.layer is not None:
-            return self.layer(x, **arguments)
+        if self.made is not None:
+            return _called(self.made.layers, x, arguments)
         self.made = _made(self.config, self.stored, shape)
-        self.layer = self.made.layer
-        if getattr(self.layer, "stateful", False):
+        layer = self.made.layers[-1]
+        if getattr(layer, "stateful", False):
             check_memory("states", 8 * (shape[0] or 1) * parts(self.config)[1].get("units", 1))
-        with given(self.layer, self.made.weights):
-            return self.layer(x, **arguments)
+        with given(layer, self.made.weights):
+            return _called(self.made.layers, x, arguments)
+
+
+def _called(layers, x, arguments):
+    *first, last = layers
+    for layer in first:
+        x = layer(x)
+    return last(x, **arguments)
 
 
 class _Made(NamedTuple):
-    """A layer that is not yet built, its weights, and whether it makes a mask of its own."""
+    """A layer that is not yet built, with one before it perhaps, and the weights of the last.
 
-    layer: keras.layers.Layer
-    weights: list
+    hides: whether it makes a mask of its own.
+    """
+
+    layers: list[keras.layers.Layer]
+    weights: list[np.ndarray]
     hides: bool = False
 
 
@@ -148,22 +158,25 @@ def _made(config, stored, shape):
     elif kind == "Bidirectional":
         made = _bidirectional(options, values)
     else:
-        given = options_of(kind, config)
-        made = _Made(getattr(keras.layers, kind)(**given), arranged(kind, given, values))
-        if kind == "Activation" and given["activation"] == "hard_sigmoid":
-            steeper = [keras.layers.Rescaling(SLOPE), keras.layers.Activation("hard_sigmoid")]
-            made = _Made(keras.Sequential(steeper, name=given["name"]), values)
-    made.layer.trainable = is_trainable(options)
+        made = _single(kind, options_of(kind, config), values)
+    made.layers[-1].trainable = is_trainable(options)
     return made
+
+
+def _single(kind, options, values):
+    layers = [getattr(keras.layers, kind)(**options)]
+    if kind == "Activation" and options["activation"] == "hard_sigmoid":
+        layers.insert(0, keras.layers.Rescaling(SLOPE, name=f"{options['name']}_slope"))
+    return _Made(layers, arranged(kind, options, values))
 
 
 def _at_each_step(options, stored, shape):
     inner = _made(options.get("layer"), stored, (shape[0], *shape[2:]))
-    masks = isinstance(inner.layer, keras.layers.Masking) or getattr(inner.layer, "mask_zero", 0)
-    if masks or inner.hides:
+    layer = inner.layers[0] if len(inner.layers) == 1 else keras.Sequential(inner.layers)
+    if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", 0) or inner.hides:
         raise InputError("a mask made at each step, which Keras 3 does not hand on")
-    layer = keras.layers.TimeDistributed(inner.layer, **common("TimeDistributed", options))
-    return _Made(layer, inner.weights)
+    layer = keras.layers.TimeDistributed(layer, **common("TimeDistributed", options))
+    return _Made([layer], inner.weights)
 
 
 def _bidirectional(options, values):
@@ -175,9 +188,10 @@ def _bidirectional(options, values):
         inner = _made(config, [("", value) for value in part], ())
         weights += inner.weights
         if options.get(key):
-            layers[key] = inner.layer
+            layers[key] = inner.layers[-1]
     merge = {"merge_mode": options["merge_mode"]} if "merge_mode" in options else {}
-    return _Made(keras.layers.Bidirectional(**layers, **merge, **common("", options)), weights)
+    layer = keras.layers.Bidirectional(**layers, **merge, **common("Bidirectional", options))
+    return _Made([layer], weights)
 
 
 def _nested(config, stored, shape):
@@ -195,7 +209,7 @@ def _nested(config, stored, shape):
     model = _model(config, weights, masks, shape)
     if weights:
         raise InputError("weights of layers that the model lacks", found=str(weights.popitem()[0]))
-    return _Made(model, [], any(masks.of(x) is not None for x in model.outputs))
+    return _Made([model], [], any(masks.of(x) is not None for x in model.outputs))
 
 
 def _names(config):
