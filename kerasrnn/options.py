@@ -16,6 +16,7 @@ SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
+FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
@@ -39,6 +40,8 @@ _FIT = {
     "clip_norm": 1.0,
     "patience": 0,
     "max_minutes": None,
+    "start_from": None,
+    "freeze": None,
 }
 _TEXT_FIT = _FIT | {
     "epochs": 20,

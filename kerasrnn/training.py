@@ -15,6 +15,7 @@ import numpy as np
 from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.files import write_json
+from kerasrnn.fitting import warm
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.optimizers import limits, make_optimizer
 from kerasrnn.fitting.recorder import Recorder
@@ -115,16 +116,18 @@ def fit(
     _check_fit(settings.fit)
     keras.utils.set_random_seed(seed)
     model = task.build(data, settings)
+    started = warm.start(model, task, data, settings)
     batches = task.batches(data, settings, seed)
     steps = settings.fit["epochs"] * len(batches)
     fitted = _compile(task, model, settings, data, steps)
     with obeying_interrupts() as interrupts:
         chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-        info = {"data": describe(data), **chosen, "seed": seed}
+        info = {"data": describe(data), **chosen, "seed": seed, **started}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
         try:
             if not quiet:
-                print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
+                said = [*_lines(settings, reasons), *warm.lines(started)]
+                print(data, *said, sep="\n", file=sys.stderr)
                 model.summary(print_fn=lambda line: print(line, file=sys.stderr))
             recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
             ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
@@ -180,7 +183,8 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     said = run.info["data"].get("options")
     if data is None:
         data = load_data(run)
-    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {}, data.kind)
+    options = {**run.info["options"], "start_from": None}  # the run may be gone
+    settings = task.settings(options, said if isinstance(said, dict) else {}, data.kind)
     model = load_model(run)
     try:
         validate = task.validator(model, data, settings)

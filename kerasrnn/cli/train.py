@@ -63,6 +63,8 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+        ("--start-from", "RUN", "Start from the weights of a run"),
+        ("--freeze", options.FREEZES, "Keep its {} as it is"),
     ),
     "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
