@@ -6,7 +6,7 @@ a kernel. Where both models have a name its weights go over; the others stay as 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import keras
@@ -199,7 +199,7 @@ def _embedding(old, new):
     if layers[0] is None or layers[0].output_dim != layers[1].output_dim:
         return {name: Part("new: another width than the run's", False)}
     ids = [s.ids("vocabulary.json", x.mask_zero) for s, x in zip((old, new), layers, strict=True)]
-    _take(layers[0].embeddings, layers[1].embeddings, _shared(*ids))
+    _take(layers[0].embeddings, layers[1].embeddings, *ids)
     return {name: Part(_counted(*ids, "tokens"), True)}
 
 
@@ -207,10 +207,11 @@ def _spelling(old, new):
     layers = [side.layer("spelling") for side in (old, new)]
     if layers[1] is None:
         return {}
-    if layers[0] is None or layers[0].units != layers[1].units:
+    widths = [x and (x.units, x.embedding_dim) for x in layers]
+    if widths[0] != widths[1]:
         return {"spelling": Part("new: the run has none such", False)}
     ids = [side.ids("characters.json", True) for side in (old, new)]
-    _take(layers[0].lookup.embeddings, layers[1].lookup.embeddings, _shared(*ids))
+    _take(layers[0].lookup.embeddings, layers[1].lookup.embeddings, *ids)
     layers[1].convolution.set_weights(layers[0].convolution.get_weights())
     return {"spelling": Part(_counted(*ids, "characters"), True)}
 
@@ -289,14 +290,15 @@ def _stack(old, new, whole):
 def _recurrent(old, new, before, now):
     """Take the directions over that both layers have. before, now: names of their inputs."""
     theirs, ours = _directions(old), _directions(new)
-    sides, shared = [side for side in ours if side in theirs], _shared(before, now)
+    sides = [side for side in ours if side in theirs]
     cells = [next(iter(x.values())).cell for x in (theirs, ours)]
-    alike = type(cells[0]) is type(cells[1]) and cells[0].units == cells[1].units
-    if not (sides and alike and len(shared[0])):
-        return Part(f"new: {'another input' if alike else 'another cell or width'}", False)
+    if not sides or type(cells[0]) is not type(cells[1]) or cells[0].units != cells[1].units:
+        return Part("new: another cell or width", False)
+    if not {*before} & {*now}:
+        return Part("new: another input", False)
     for side in sides:
         cell, taken = ours[side].cell, theirs[side].cell
-        _take(taken.kernel, cell.kernel, shared)
+        _take(taken.kernel, cell.kernel, before, now)
         for name in ("recurrent_kernel", "bias"):
             getattr(cell, name).assign(getattr(taken, name))
     said = "as in the run" if len(sides) == len(ours) else f"{sides[0]} as in the run, else new"
@@ -316,10 +318,9 @@ def _head(old, new, whole):
     if not whole or layers[0].kernel.shape[0] != layers[1].kernel.shape[0]:
         return {"head": Part("new: another stack below", False)}
     outputs = [side.task.outputs(side.said, side.options) for side in (old, new)]
-    shared = _shared(*outputs)
-    _take(layers[0].kernel, layers[1].kernel, shared, axis=1)
-    _take(layers[0].bias, layers[1].bias, shared)
-    return {"head": Part(_counted(*outputs, "outputs"), len(shared[0]) == len(outputs[1]))}
+    _take(layers[0].kernel, layers[1].kernel, *outputs, axis=1)
+    taken = _take(layers[0].bias, layers[1].bias, *outputs)
+    return {"head": Part(_counted(*outputs, "outputs"), taken == len(outputs[1]))}
 
 
 def _linear(old, new, parts):
@@ -377,20 +378,17 @@ def _outputs(layer) -> list[Hashable]:
     return [name for side, one in sides for name in _numbered(side, one.cell.units)]
 
 
-def _shared(old: Sequence[Hashable], new: Sequence[Hashable]) -> tuple[list[int], list[int]]:
-    """Where the names are that both have, among the old and among the new ones."""
-    places = {name: index for index, name in enumerate(old)}
-    pairs = [(places[name], index) for index, name in enumerate(new) if name in places]
-    return [a for a, _ in pairs], [b for _, b in pairs]
-
-
-def _take(old, new, places, axis=0):
-    """Set the rows, or the columns, of a variable that are in another one too."""
-    if (len(old.shape), len(new.shape)) == (2, 2) and old.shape[1 - axis] != new.shape[1 - axis]:
-        raise IndexError("weights of another shape")
+def _take(old, new, before, now, axis=0):
+    """Set the rows, or columns, of a variable whose names the old one has too; says how many."""
+    if (old.shape[axis], new.shape[axis]) != (len(before), len(now)):
+        raise IndexError("another number of weights than of names")
     values, taken = np.moveaxis(np.array(new), axis, 0), np.moveaxis(np.asarray(old), axis, 0)
-    values[places[1]] = taken[places[0]]
+    places = {name: index for index, name in enumerate(before)}
+    pairs = [(index, places[name]) for index, name in enumerate(now) if name in places]
+    targets, sources = [index for index, _ in pairs], [index for _, index in pairs]
+    values[targets] = taken[sources]
     new.assign(np.moveaxis(values, 0, axis))
+    return len(pairs)
 
 
 def _counted(old, new, noun):

@@ -116,8 +116,7 @@ class Task:
         """
         tables = options.tables(self.name, kind)
         if given.get("start_from") is not None:
-            own = [name for table in tables[data is not None : 2] for name in table]
-            given = self._started(given, own)
+            given = self._started(given, *tables[data is not None : 2])
         if data is not None:
             tables[0] = data
         allowed = [name for table in tables[data is not None :] for name in table]
@@ -133,11 +132,11 @@ class Task:
             *({name: given.get(name, value) for name, value in table.items()} for table in tables)
         )
 
-    def _started(self, given, own):
-        """The options given, and of ``own`` those of the run to start from that its weights ask."""
+    def _started(self, given, *tables):
+        """The options given, and of data and model those of the run that its weights ask for."""
         run = open_run(given["start_from"])
-        asked = options.MODEL[self.name] if run.task == self.name else _WIDTHS
-        names = [name for name in own if name in (*_READING, *asked)]
+        asked = (*_READING, *(tables[-1] if run.task == self.name else _WIDTHS))
+        names = [name for table in tables for name in table if name in asked]
         found = run.info["data"] | run.reading(*_READING) | run.info["options"]
         found = {name: found[name] for name in names if name in found}
         return found | given | {"start_from": os.path.abspath(run)}
