@@ -63,6 +63,10 @@ def train(
               in that time. Neither counts what comes before the first step.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
+            - ``start_from``: a run whose weights the model starts from where they fit, of the
+              same task or of another (docs/warm-starts.md); what nobody gave of the options of
+              the model that its weights ask for are then those of the run. ``freeze``: what of
+              them stays as it is, ``"embedding"``, ``"stack"`` or ``"all-but-head"``.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
               windows that start with all-zero states or ``"sequential"`` ones with states
               carried from batch to batch; every ``sample_every`` epochs print a sample that

@@ -178,7 +178,6 @@ def train(
 
     \b
     Examples:
-      kerasrnn train --stacked
       kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12

@@ -146,8 +146,9 @@ def take_over(old: Side, new: Side) -> dict[str, Part]:
         )
     whole = all(part.fits for part in body.values())
     whole &= all(old.options.get(name) == new.options.get(name) for name in ("stem", "pooling"))
-    parts |= body | _same(old, new, ["pooling", "projection"], whole)
-    parts |= _head(old, new, whole) | _linear(old, new, parts)
+    parts |= body | _same(old, new, ["pooling", "projection"], whole) | _linear(old, new, parts)
+    straight = parts.get("linear", Part("", True)).fits  # what the head's part corrects
+    parts |= _head(old, new, whole and straight)
     if new.layer("ngrams"):
         parts["ngrams"] = Part("fitted to the new texts", False)
     return parts
@@ -316,7 +317,7 @@ def _head(old, new, whole):
     if old.task is not new.task:
         return {"head": Part(f"new: the run is a {old.task.name}", False)}
     if not whole or layers[0].kernel.shape[0] != layers[1].kernel.shape[0]:
-        return {"head": Part("new: another stack below", False)}
+        return {"head": Part("new: what is below it is", False)}
     outputs = [side.task.outputs(side.said, side.options) for side in (old, new)]
     _take(layers[0].kernel, layers[1].kernel, *outputs, axis=1)
     taken = _take(layers[0].bias, layers[1].bias, *outputs)
