@@ -40,6 +40,7 @@ _FIT = {
     "clip_norm": 1.0,
     "patience": 0,
     "max_minutes": None,
+    "checkpoint_every": None,
     "start_from": None,
     "freeze": None,
 }

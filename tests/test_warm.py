@@ -17,7 +17,7 @@ from kerasrnn.inference.loading import save_model
 from kerasrnn.layers import layers_in
 from kerasrnn.runs import create_run
 from kerasrnn.tasks import task_of
-from kerasrnn.training import describe
+from kerasrnn.training import describe, resume
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "ran", "far", "away", "."]
 SMALL = {"units": (6, 5), "embedding_dim": 4}
@@ -266,6 +266,22 @@ def test_frozen_weights_do_not_move_and_the_model_saves_loads_and_exports(made, 
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_training_goes_on_as_it_started(made, workplace):
+    run, data = made(numbers(scale=1.5), units=4, cell="simple", stem="none"), numbers()
+    how = {"start_from": run, "freeze": "stack", "schedule": "constant", "quiet": True}
+    whole = train(data, "whole", epochs=2, **how)
+    half = train(data, "half", epochs=1, **how)
+    resume(half, data, epochs=2, quiet=True)
+    weights = [load_model(path).get_weights() for path in (whole, half)]
+    assert all(map(np.array_equal, *weights))
+    scales = [layer(load_model(path), "scaling").mean for path in (run, half)]
+    assert np.array_equal(*scales)
+    save_model(built(numbers(), units=4, cell="simple", stem="none")[0], run, "best.keras")
+    with pytest.raises(InputError, match="started from has changed"):
+        resume(half, data, epochs=3)
+
+
 @pytest.mark.parametrize(
     ("freeze", "names"),
     [
@@ -335,6 +351,6 @@ def test_a_damaged_run_is_refused_in_one_line(made):
 
 def test_several_trainings_are_no_start(made):
     run = made(numbers(), units=4)
-    (run.path / "run.json").write_text(json.dumps(run.info | {"members": []}))
+    run.write_json({"run.json": run.info | {"members": []}})
     with pytest.raises(InputError, match="several trainings"):
         begun(numbers(), run.path)

@@ -80,12 +80,15 @@ class Side(NamedTuple):
         return self.inputs()
 
 
-def start(model: keras.Model, task: Task, data, settings: Settings) -> dict:
+def start(
+    model: keras.Model, task: Task, data, settings: Settings, before: dict | None = None
+) -> dict:
     """Start a model from the weights of a run, and freeze some, where its settings say so.
 
     Args:
         model: of ``task.build``, before it is compiled; its weights are set in place.
         task, data, settings: what it was built for.
+        before: what was returned of a training that goes on now.
 
     Returns:
         ``{"start": {"run": …, "sha256": of its model, "what": {layer: what became of it}}}`` for
@@ -117,7 +120,10 @@ def start(model: keras.Model, task: Task, data, settings: Settings) -> dict:
     what = {name: part.said for name, part in parts.items()}
     if freeze is not None:
         what["frozen"] = _freeze(new, freeze, parts)
-    return {"start": {"run": str(run), "sha256": digest(run.model_path), "what": what}}
+    started = {"run": str(run), "sha256": digest(run.model_path), "what": what}
+    if before is not None and before != started:
+        raise InputError("the run that the training started from has changed", where=run)
+    return {"start": started}
 
 
 def lines(started: dict) -> list[str]:

@@ -134,12 +134,14 @@ class Task:
 
     def _started(self, given, *tables):
         """The options given, and of data and model those of the run that its weights ask for."""
+        given = given | {"start_from": os.path.abspath(given["start_from"])}
+        if all(name in given for name in tables[-1]):
+            return given
         run = open_run(given["start_from"])
         asked = (*_READING, *(tables[-1] if run.task == self.name else _WIDTHS))
         names = [name for table in tables for name in table if name in asked]
         found = run.info["data"] | run.reading(*_READING) | run.info["options"]
-        found = {name: found[name] for name in names if name in found}
-        return found | given | {"start_from": os.path.abspath(run)}
+        return {name: found[name] for name in names if name in found} | given
 
     def recipe(self, data, settings: Settings) -> dict[str, Choice]:
         """Choices, from facts about the data, for options of model and fit that are None."""
