@@ -14,7 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
-_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every")  # options for that
+_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel")  # options for that
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
@@ -53,6 +53,7 @@ _OPTIONS = {
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
         ("--tied", bool, "Share weights of embedding and output"),
+        ("--precision", options.PRECISIONS, "{}"),
         ("--functional", bool, "A functional model, not a Sequential"),
     ),
     "Training": (
@@ -65,6 +66,8 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
         ("--checkpoint-every", "N|Nm", "Steps or minutes between checkpoints  [epochs]"),
+        ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
+        ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
         ("--start-from", "RUN", "Start from the weights of a run"),
         ("--freeze", options.FREEZES, "Keep its {} as it is"),
@@ -237,7 +240,7 @@ def _resume(data, path, given):
     run = open_run(path) if path else latest_run(finished=False)
     talk(f"run {run}")
     import_tensorflow()
-    from kerasrnn.training import resume
+    from kerasrnn.ensembles import resume
 
     return resume(run, quiet=is_quiet(), **given)
 
