@@ -69,6 +69,8 @@ _OPTIONS = {
         ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
         ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+        ("--start-from", "RUN", "Start from the weights of a run"),
+        ("--freeze", options.FREEZES, "Keep its {} as it is"),
     ),
     "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
@@ -181,7 +183,6 @@ def train(data, resume, as_json, **given):
 
     \b
     Examples:
-      kerasrnn train --stacked
       kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
