@@ -11,6 +11,8 @@ CELLS = ("lstm", "gru", "simple")
 POOLINGS = ("last", "mean", "max", "mean_max", "attention")
 STEMS = ("none", "conv", "fcn")
 STEMS_OF_STEPS = STEMS[:2]  # that leave the steps to the head
+MIXED = ("mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("float32", *MIXED)
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
@@ -40,6 +42,8 @@ _FIT = {
     "patience": 0,
     "max_minutes": None,
     "checkpoint_every": None,
+    "deterministic": False,
+    "tensorboard": False,
 }
 _TEXT_FIT = _FIT | {
     "epochs": 20,
@@ -54,6 +58,7 @@ _STACK = {
     "bidirectional": True,
     "go_backwards": False,
     "dropout": 0.2,
+    "precision": None,
     "functional": False,
 }
 _TEXT = {

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasrnn import plotting
 from kerasrnn.data.batches import Batches
@@ -23,9 +24,10 @@ from kerasrnn.files import locked
 from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
-from kerasrnn.fitting.optimizers import limits, make_optimizer
+from kerasrnn.fitting.optimizers import limits, make_optimizer, tensorboard
 from kerasrnn.fitting.recorder import Recorder, timer
 from kerasrnn.inference.loading import load_model, save_model
+from kerasrnn.options import MIXED
 from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
@@ -67,6 +69,11 @@ def train(
             - ``patience``: epochs without a lower validation loss that end the training, 0 for
               none; ``max_minutes`` that it may last at most: the schedule is then run through
               in that time. Neither counts what comes before the first step.
+            - ``checkpoint_every``: ``"500"`` steps or ``"10m"``, minutes, between the checkpoints
+              that ``resume`` goes on from, beside those at the end of epochs.
+            - ``deterministic``: the same numbers every time on a GPU too, which is slower; on a
+              CPU they are anyway. It holds for the whole process.
+            - ``tensorboard``: write curves for TensorBoard into the run.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
@@ -208,6 +215,11 @@ class _Prepared(NamedTuple):
 def _prepare(data, settings, seed):
     task = task_of(data.task)
     keras.utils.set_random_seed(seed)
+    if settings.fit["deterministic"]:
+        tf.config.experimental.enable_op_determinism()
+    precision = settings.model["precision"]
+    if precision in MIXED and not tf.config.list_physical_devices("GPU"):
+        warnings.warn(f"{precision} on a CPU, where float32 is faster", stacklevel=4)
     model = task.build(data, settings)
     batches = task.batches(data, settings, seed)
     steps = settings.fit["epochs"] * len(batches)
@@ -226,6 +238,9 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
         checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends}, settings.fit)
         recorder.checkpoint = checkpoint
+        followers = [recorder, *ends.values(), *callbacks]
+        if settings.fit["tensorboard"]:
+            followers.append(tensorboard(run.path / "tensorboard"))
         with contextlib.redirect_stdout(sys.stderr):
             run_epochs(
                 fitted,
@@ -233,7 +248,7 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
                 settings.fit["epochs"],
                 checkpoint,
                 interrupts,
-                [recorder, *ends.values(), *callbacks],
+                followers,
                 after_step=recorder.after_step,
                 after_epoch=recorder.after_epoch,
                 progress_bar=not (quiet or recorder.line),
@@ -354,7 +369,8 @@ def _compile(task, model, settings, data, steps):
 
     ``fit`` would trace its graph once more for variables that it makes itself.
     """
-    optimizer = make_optimizer(settings.fit, steps)
+    scaled = settings.model["precision"] == "mixed_float16"
+    optimizer = make_optimizer(settings.fit, steps, scaled=scaled)
     loss, metrics = task.loss(settings, data), task.metrics(data)
     _compile_one(model, optimizer, loss, metrics)
     fitted = task.training_model(model, settings)

@@ -53,6 +53,7 @@ _OPTIONS = {
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
         ("--tied", bool, "Share weights of embedding and output"),
+        ("--precision", options.PRECISIONS, "{}"),
         ("--functional", bool, "A functional model, not a Sequential"),
     ),
     "Training": (
@@ -65,6 +66,8 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
         ("--checkpoint-every", "N|Nm", "Steps or minutes between checkpoints  [epochs]"),
+        ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
+        ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
     ),
     "Repetition": (
