@@ -305,7 +305,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
     if is_unfinished(run):
-        warnings.warn(f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2)
+        warnings.warn(
+            f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
+        )
     else:
         run.write_json({"metrics.json": metrics})
     return metrics

@@ -26,6 +26,12 @@ PLACES = ("step", "open", "replace", "link", "half checkpoint", "half model", "m
 TIMES = {"seconds", "tokens_per_second"}  # of a history: no two trainings have the same
 _SMALL = ["--cell", "simple", "--unidirectional", "--units", "4"]
 _TEXT = ["--units", "6", "--sequence-length", "12", "--batch-size", "8", "--sample-every", "0"]
+_CARRIED = ["--sampling", "sequential", "--schedule", "plateau", "--learning-rate", "0.2"]
+_CARRIED += ["--checkpoint-every", "5"]
+_WORDS = {
+    "good": ["fine", "great", "nice", "good", "the", "a"],
+    "bad": ["poor", "awful", "bad", "dull", "the", "a"],
+}
 TASKS = {
     "digits": ["digits", "--units", "6", "--epochs", "4", "--batch-size", "128"],
     "sequences": ["sequences.npz", *_SMALL, "--stem", "fcn", "--epochs", "6", "--batch-size", "8"],
@@ -34,8 +40,7 @@ TASKS = {
     "series": ["series.csv", "--horizon", "6", *_SMALL, "--epochs", "8", "--batch-size", "16"],
     "tagger": ["tags.conll", "--units", "6", "--use-characters", "--epochs", "5"],
     "random": ["tale.txt", *_TEXT, "--epochs", "5"],
-    "carried": ["tale.txt", *_TEXT, "--sampling", "sequential", "--schedule", "plateau"]
-    + ["--learning-rate", "0.2", "--epochs", "9", "--checkpoint-every", "5"],
+    "carried": ["tale.txt", *_TEXT, "--epochs", "9", *_CARRIED],
     "infiller": ["tale.txt", "--task", "infiller", *_TEXT[:-2], "--epochs", "5"],
 }
 
@@ -47,8 +52,7 @@ def make_data(folder: Path):
     x = rng.normal(2.0 * y[:, None, None] - 1, 2, (90, 19, 2)).astype("float32")
     x[np.arange(19) >= lengths[:, None]] = np.nan
     np.savez(folder / "sequences.npz", x=x, y=np.array(["down", "up"])[y], lengths=lengths)
-    words = {"good": "fine great nice good the a".split(), "bad": "poor awful bad dull the a".split()}
-    rows = [(label, rng.choice(own, rng.integers(3, 9))) for label, own in [*words.items()] * 60]
+    rows = [(label, rng.choice(own, rng.integers(3, 9))) for label, own in [*_WORDS.items()] * 60]
     lines = [f"{' '.join(chosen)},{label}" for label, chosen in rows]
     (folder / "texts.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     x = rng.normal(size=(150, 6))
@@ -63,7 +67,7 @@ def make_data(folder: Path):
     kept = [[pair for pair in tokens if rng.random() < 0.8] or tokens for _ in range(300)]
     sentences = ["\n".join(" ".join(pair) for pair in sentence) for sentence in kept]
     (folder / "tags.conll").write_text("\n\n".join(sentences) + "\n")
-    tale = " ".join(rng.choice("the cat sat on a mat and saw dogs run".split(), 900))
+    tale = " ".join(rng.choice(["the", "cat", "sat", "on", "a", "mat", "and", "saw", "dogs"], 900))
     (folder / "tale.txt").write_text(tale + "\n")
 
 
