@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import sys
 import zipfile
@@ -22,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+_ADDRESS = re.compile(rb'"shared_object_id": \d+')  # of a configuration, other ones in each process
 PLACES = ("step", "open", "replace", "link", "half checkpoint", "half model", "model", "unlink")
 TIMES = {"seconds", "tokens_per_second"}  # of a history: no two trainings have the same
 _SMALL = ["--cell", "simple", "--unidirectional", "--units", "4"]
@@ -116,7 +118,7 @@ def saved_weights(path: Path) -> dict:
 
     found = {}
     with zipfile.ZipFile(path) as archive:
-        found["config"] = archive.read("config.json")
+        found["config"] = _ADDRESS.sub(b"", archive.read("config.json"))
         with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
             file.visititems(
                 lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else 0
