@@ -19,6 +19,7 @@ STRATEGIES = ("auto", "none", "mirrored", "multiworker")  # of devices and machi
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
+FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
@@ -43,6 +44,8 @@ _FIT = {
     "patience": 0,
     "max_minutes": None,
     "checkpoint_every": None,
+    "start_from": None,
+    "freeze": None,
     "strategy": "auto",
     "deterministic": False,
     "tensorboard": False,

@@ -16,7 +16,8 @@ import keras
 
 from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
-from kerasrnn.fitting.checkpoints import NAME, Checkpoint
+from kerasrnn.fitting import warm
+from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
 from kerasrnn.fitting.devices import open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
@@ -28,8 +29,7 @@ from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
 
-_BUDGET = {"epochs", "max_minutes", "patience"}  # what ends a training
-_CHANGED = _BUDGET | {"checkpoint_every", "strategy"}  # with what it may go on
+_CHANGED = {*BUDGET, "checkpoint_every", "strategy"}  # with what a training may go on
 
 
 def train(
@@ -78,6 +78,10 @@ def train(
             - ``tensorboard``: write curves for TensorBoard into the run.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
+            - ``start_from``: a run whose weights the model starts from where they fit, of the
+              same task or of another (docs/warm-starts.md); what nobody gave of the options of
+              the model that its weights ask for are then those of the run. ``freeze``: what of
+              them stays as it is, ``"embedding"``, ``"stack"`` or ``"all-but-head"``.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
               windows that start with all-zero states or ``"sequential"`` ones with states
               carried from batch to batch; every ``sample_every`` epochs print a sample that
@@ -139,14 +143,14 @@ def _train(data, settings, output, seed, quiet, callbacks):
         prepared = prepare(data, settings, seed, devices)
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-            info = {"data": describe(data), **chosen, "seed": seed}
+            info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
             run = shared_run(
                 devices,
                 lambda: create_run(data.name, data.task, info, task.artifacts(data), output),
                 info,
             )
             with devices.locked(run):
-                _fit(run, data, settings, reasons, prepared, devices, interrupts, quiet, callbacks)
+                _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     return run, devices
 
 
@@ -188,31 +192,19 @@ def resume(
         _check_budget(found, budget)
         return Run(found.path, found.info | {"options": found.info["options"] | budget})
 
-    with devices.guarded(run):
+    with devices.guarded():
         run = shared_run(devices, opened)
         task = task_of(run.task)
         data = load_data(run) if data is None else _same_data(run, data)
         settings, reasons = task.completed(data, _settings_of(run, data))
         _check_fit(settings.fit)
-        prepared = prepare(data, settings, run.info["seed"], devices)
+        prepared = prepare(data, settings, run.info["seed"], devices, run.info)
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
             if budget and devices.worker.chief:
                 (run.path / "metrics.json").unlink(missing_ok=True)
                 run = Run(run.path, run.info | {"options": settings.fit | settings.model})
                 run.write_json({"run.json": run.info})
-            raised = bool({*budget} & _BUDGET)
-            _fit(
-                run,
-                data,
-                settings,
-                reasons,
-                prepared,
-                devices,
-                interrupts,
-                quiet,
-                callbacks,
-                raised,
-            )
+            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     _evaluate_once(run, data, devices)
     return run
 
@@ -233,11 +225,11 @@ def _check_budget(run, budget):
             found=", ".join(strange),
             expected=", ".join(sorted(_CHANGED)),
         )
-    if run.finished and not {*budget} & _BUDGET:
+    if run.finished and not {*budget} & {*BUDGET}:
         raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")
     epochs = budget.get("epochs")
-    done = len(run.history().get("epoch", ()))
-    if epochs is not None and epochs < done:
+    done = 0 if epochs is None else len(run.history().get("epoch", ()))
+    if done and epochs < done:
         raise InputError("fewer epochs than are done", found=epochs, expected=f"{done} or more")
     before = run.info.get("versions", {})
     changed = [name for name, number in library_versions().items() if before.get(name) != number]
@@ -246,23 +238,22 @@ def _check_budget(run, budget):
         warnings.warn(f"{run} goes on with another version of {names}", stacklevel=3)
 
 
-def _fit(
-    run, data, settings, reasons, prepared, devices, interrupts, quiet, callbacks, raised=False
-):
-    """Train to the end in a run; raised: whether a training that was ended is to go on."""
-    model, fitted, batches = prepared
+def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
+    """Train to the end in a run, from its checkpoint on."""
+    model, fitted, batches, devices, started = prepared
     steps = settings.fit["epochs"] * len(batches)
     chief = devices.worker.chief
     quiet = quiet or not chief
     try:
         if not quiet:
-            print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
+            said = [*_lines(settings, reasons), *warm.lines(started)]
+            print(data, *said, sep="\n", file=sys.stderr)
             model.summary(print_fn=lambda line: print(line, file=sys.stderr))
         recorder = Recorder(run, model, data, settings, batches.tokens, quiet, devices)
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
         if not chief:
             ends.pop("time", None)  # of which the chief has the clock
-        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends})
+        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends}, settings.fit)
         recorder.checkpoint = checkpoint
         followers = [recorder, *ends.values(), *callbacks]
         if settings.fit["tensorboard"] and chief:
@@ -279,7 +270,6 @@ def _fit(
                 after_step=recorder.after_step,
                 after_epoch=recorder.after_epoch,
                 progress_bar=not (quiet or recorder.line),
-                raised=raised,
             )
     except KeyboardInterrupt:
         if chief:
@@ -298,7 +288,7 @@ def _evaluate_once(run, data, devices):
     """Have the chief evaluate while the others wait."""
     if devices.worker.chief:
         evaluate(run, data)
-    with contextlib.suppress(InputError), devices.guarded(run):
+    with contextlib.suppress(InputError), devices.guarded():
         devices.any(False)
 
 
@@ -342,7 +332,12 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
             metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
-    run.write_json({"metrics.json": metrics})
+    if is_unfinished(run):
+        warnings.warn(
+            f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
+        )
+    else:
+        run.write_json({"metrics.json": metrics})
     return metrics
 
 

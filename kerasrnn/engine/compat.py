@@ -127,6 +127,11 @@ def input_dropout(cell, step) -> tf.Tensor:
     return keras.random.dropout(tf.ones_like(step), cell.dropout, seed=cell.seed_generator)
 
 
+def mask_of(x: keras.KerasTensor) -> keras.KerasTensor | None:
+    """The mask that Keras hands on with a tensor; None too where it no longer does so."""
+    return getattr(x, "_keras_mask", None)
+
+
 def take_sums(optimizer: keras.optimizers.Optimizer) -> bool:
     """Have an optimizer take gradients that are summed over the replicas of ``tf.distribute``.
 

@@ -41,9 +41,10 @@ class Devices:
     Attributes:
         worker: which process this is of those that train together.
         replicas: the number of devices that have a copy of the model.
+        run: that is trained, once it is known.
     """
 
-    worker, replicas = Worker(), 1
+    worker, replicas, run = Worker(), 1, None
 
     @property
     def together(self) -> bool:
@@ -86,7 +87,7 @@ class Devices:
         return locked(run.path) if self.worker.chief else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def guarded(self, run: str | os.PathLike | None = None):
+    def guarded(self):
         """Within it the loss of a worker is an ``InputError`` that says how to go on."""
         yield
 
@@ -180,16 +181,17 @@ class Replicas(Devices):
         return tf.function(total, input_signature=[tf.TensorSpec((None,), "int32")])
 
     @contextlib.contextmanager
-    def guarded(self, run=None):
+    def guarded(self):
         try:
             yield
         except _LOST as error:
             if not self.together:
                 raise
-            again = f" --resume {shlex.quote(os.fspath(run))}" if run else ""
+            kept = self.run and (self.run.path.exists() or not self.worker.chief)
+            again = f" with: kerasrnn train --resume {shlex.quote(str(self.run))}" if kept else ""
             raise InputError(
                 "another worker has ended or cannot be reached",
-                fix=f"start all of them again: kerasrnn train{again or ' …'}",
+                fix=f"start all of them again{again}",
             ) from error
 
 
@@ -204,10 +206,10 @@ def shared_run(devices: Devices, make: Callable[[], Run], expected: dict | None 
 
     def made():
         run = make()
-        return {"path": os.fspath(run), "info": run.info}
+        return {"path": os.path.abspath(run), "info": run.info}
 
     told = devices.tell(made)
-    run = Run(Path(told["path"]), told["info"])
+    run = devices.run = Run(Path(told["path"]), told["info"])
     here = json.loads(json.dumps(expected or run.info))
     for name, of in (
         ("data", lambda i: i["data"]["fingerprint"]),

@@ -28,13 +28,11 @@ def run_epochs(
     after_step: Callable[[bool], None],
     after_epoch: Callable[[], None],
     progress_bar: bool,
-    raised: bool = False,
 ):
     """What ``fit`` does, from where the checkpoint is on.
 
     after_step, after_epoch: called after all callbacks, the checkpoint being up to date; the first
-    with whether the training is to end here. raised: whether one that was ended before its last
-    epoch is to go on. Raises ``InputError`` where the loss is no number.
+    with whether the training is to end here. Raises ``InputError`` where the loss is no number.
     """
     spec = _spec(batches)
     followers = keras.callbacks.CallbackList(
@@ -49,7 +47,7 @@ def run_epochs(
     model.stop_training = False
     train_step = devices.stepper(model, interrupts)
     followers.on_train_begin()
-    _restore(checkpoint, devices, raised)
+    _restore(checkpoint, devices)
     while checkpoint.epoch < epochs and not checkpoint.stopped:
         model.reset_metrics()
         followers.on_epoch_begin(checkpoint.epoch)
@@ -75,11 +73,10 @@ def run_epochs(
     followers.on_train_end()
 
 
-def _restore(checkpoint, devices, raised):
+def _restore(checkpoint, devices):
     """Have every worker where the chief finds that the training was."""
     if devices.worker.chief:
         checkpoint.restore()
-        checkpoint.stopped &= not raised
     if devices.together:
         file = io.BytesIO()
         checkpoint.save(file)

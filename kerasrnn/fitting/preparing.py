@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import keras
@@ -11,6 +13,7 @@ import tensorflow as tf
 
 from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError
+from kerasrnn.fitting import warm
 from kerasrnn.fitting.devices import Devices
 from kerasrnn.fitting.optimizers import make_optimizer
 from kerasrnn.options import MIXED
@@ -19,15 +22,24 @@ from kerasrnn.tasks.base import Settings
 
 
 class Prepared(NamedTuple):
-    """What is trained: the model, the one that is fitted in its place, and the batches."""
+    """What is trained: the model, the one that is fitted in its place, and the batches; and where.
+
+    started: what ``warm.start`` says of the model.
+    """
 
     model: keras.Model
     fitted: keras.Model
     batches: Batches
+    devices: Devices
+    started: dict
 
 
-def prepare(data, settings: Settings, seed: int, devices: Devices) -> Prepared:
+def prepare(
+    data, settings: Settings, seed: int, devices: Devices, before: Mapping = MappingProxyType({})
+) -> Prepared:
     """What is trained on some data, with a copy of the model on each device.
+
+    before: what run.json says where a training goes on.
 
     Raises ``InputError`` where states that are carried on would have to be on several.
     """
@@ -45,9 +57,11 @@ def prepare(data, settings: Settings, seed: int, devices: Devices) -> Prepared:
         warnings.warn(f"{precision} on a CPU, where float32 is faster", stacklevel=4)
     with devices.scope():
         model = task.build(data, settings)
+    started = warm.start(model, task, data, settings, before.get("start"))
     batches = task.batches(data, settings, seed)
     steps = settings.fit["epochs"] * len(batches)
-    return Prepared(model, _compile(task, model, settings, data, steps, devices), batches)
+    fitted = _compile(task, model, settings, data, steps, devices)
+    return Prepared(model, fitted, batches, devices, started)
 
 
 def _compile(task, model, settings, data, steps, devices):

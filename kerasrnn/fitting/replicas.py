@@ -62,13 +62,14 @@ def train_function(
         local: the number of replicas of this process.
     """
     times = 1 if compat.take_sums(_inner(model.optimizer)) else strategy.num_replicas_in_sync
+    counting = {}  # 1, or 0 for a replica without rows, by its number
     for layer in layers.layers_in(model):
         if isinstance(layer, keras.layers.BatchNormalization):
-            compat.take_moments(layer, _moments)
+            compat.take_moments(layer, lambda x, mask: _moments(x, mask, counting[_number()]))
 
     def replica(parts, words):
-        index = tf.distribute.get_replica_context().replica_id_in_sync_group
-        index = int(tf.get_static_value(index))
+        index = _number()
+        counting[index] = parts[index % local][-1]
         words = words if index % local == 0 else tf.zeros_like(words)
         return _step(model, index, parts[index % local], words, times)
 
@@ -144,17 +145,25 @@ def _sums(*lists):
     return [[next(rest) for _ in tensors] for tensors in lists]
 
 
+def _number():
+    """Which replica is being traced."""
+    index = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return int(tf.get_static_value(index))
+
+
 def _inner(optimizer):
     """The optimizer in one that scales the loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _moments(inputs, mask):
+def _moments(inputs, mask, counts):
     """Mean and variance over the steps of all replicas, those that are masked left out.
 
-    inputs: (batch, time, features). mask: bool (batch, time), or None.
+    inputs: (batch, time, features). mask: bool (batch, time), or None. counts: 0 where those of
+    this replica count for nothing, else 1.
     """
     real = tf.ones_like(inputs[..., :1]) if mask is None else tf.cast(mask, inputs.dtype)[..., None]
+    real *= tf.cast(counts, inputs.dtype)
     ((count, total),) = _sums([tf.reduce_sum(real), tf.reduce_sum(inputs * real, (0, 1))])
     mean = total / count
     ((squares,),) = _sums([tf.reduce_sum(tf.square(inputs - mean) * real, (0, 1))])
