@@ -14,7 +14,7 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import click
 
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, reason_of
 
 LOCAL = "local"
 ADDRESS = click.option(
@@ -53,7 +53,8 @@ def connected(address: str, cpus: float, gpus: float = 0) -> Iterator[None]:
     own = {"num_cpus": cpus, "object_store_memory": _STORE, "include_dashboard": False}
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        ray.init(address=address, **quiet, **(own if address == LOCAL else {}))
+        with _no_stderr():  # it says how it logs
+            ray.init(address=address, **quiet, **(own if address == LOCAL else {}))
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError("no Ray cluster", where=address, found=reason) from error
@@ -64,5 +65,20 @@ def connected(address: str, cpus: float, gpus: float = 0) -> Iterator[None]:
                 found = f"the cluster has {there.get(kind, 0):g} {kind}s"
                 click.echo(f"{found}; expected {wanted:g}: some workers have to wait", err=True)
         yield
+    except ray.exceptions.RayError as error:
+        raise InputError(f"Ray: {type(error).__name__}: {reason_of(error)}") from error
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _no_stderr():
+    """Nothing on stderr, not from C either."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
