@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_seed
-from kerasrnn.files import read_text, write_json
+from kerasrnn.files import read_text
 from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.models import build_ensemble
 from kerasrnn.processes import Process
@@ -191,8 +191,9 @@ def run_members(
 def _rewritten(whole, **changes):
     """The run with other words in its run.json."""
     changes["options"] = open_run(whole.path / changes["members"][0]).info["options"]
-    write_json(whole.path / "run.json", info := whole.info | changes)
-    return Run(whole.path, info)
+    run = Run(whole.path, whole.info | changes)
+    run.write_json({"run.json": run.info})
+    return run
 
 
 def _said(run):
@@ -207,7 +208,7 @@ def _said(run):
 
 def _summarize(whole):
     """metrics.json of what the runs measured, and a picture of each metric with all curves."""
-    write_json(whole.path / "metrics.json", {"summary": whole.summary})
+    whole.write_json({"metrics.json": {"summary": whole.summary}})
     histories = {run.path.name: run.history() for run in whole.runs}
     for metric in plotting.metrics_in(next(iter(histories.values()))):
         plotting.save_curves(whole.path / f"{metric}.png", histories, [metric])
@@ -303,8 +304,7 @@ def _average(whole: Run, data, members: Sequence[Member]) -> Run:
         data = _recut(data, data.options | {k: v for k, v in wider.items() if k in data.options})
     else:
         data = _recut(data, members[0].options)
-    for name, value in (artifacts := task.artifacts(data)).items():
-        write_json(whole.path / name, value)
+    whole.write_json(artifacts := task.artifacts(data))
     whole = _rewritten(whole, members=whole.info["members"], data=describe(data))
     for run, name in ((run, name) for run in runs for name in artifacts):
         if name in _VOCABULARIES.values():

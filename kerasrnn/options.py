@@ -39,6 +39,7 @@ _FIT = {
     "clip_norm": 1.0,
     "patience": 0,
     "max_minutes": None,
+    "checkpoint_every": None,
 }
 _TEXT_FIT = _FIT | {
     "epochs": 20,

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from kerasrnn import plotting
+from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
-from kerasrnn.files import write_json
+from kerasrnn.files import locked
+from kerasrnn.fitting.checkpoints import NAME, Checkpoint
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
+from kerasrnn.fitting.loop import run_epochs
 from kerasrnn.fitting.optimizers import limits, make_optimizer
-from kerasrnn.fitting.recorder import Recorder
+from kerasrnn.fitting.recorder import Recorder, timer
 from kerasrnn.inference.loading import load_model, save_model
-from kerasrnn.runs import Run, create_run, open_run
+from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
+
+_BUDGET = {"epochs", "max_minutes", "patience"}  # what ends a training
 
 
 def train(
@@ -113,40 +122,135 @@ def fit(
     check_seed(seed)
     settings, reasons = task.completed(data, settings)
     _check_fit(settings.fit)
-    keras.utils.set_random_seed(seed)
-    model = task.build(data, settings)
-    batches = task.batches(data, settings, seed)
-    steps = settings.fit["epochs"] * len(batches)
-    fitted = _compile(task, model, settings, data, steps)
+    prepared = _prepare(data, settings, seed)
     with obeying_interrupts() as interrupts:
         chosen = {"options": settings.fit | settings.model, "recipe": reasons}
         info = {"data": describe(data), **chosen, "seed": seed}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
-        try:
-            if not quiet:
-                print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
-                model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-            recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
-            ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
-            followers = [interrupts, recorder, *ends, *callbacks]
-            with contextlib.redirect_stdout(sys.stderr):
-                fitted.fit(
-                    batches,
-                    epochs=settings.fit["epochs"],
-                    shuffle=False,  # the batches have an order already
-                    callbacks=followers,
-                    verbose=0 if quiet or recorder.line else 1,  # a progress bar
-                )
-        except KeyboardInterrupt:
-            _stopped(model, run, quiet)
-            raise
-        except BaseException:
-            if not (run.path / "last.keras").exists():
-                shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
-            raise
-    task.finish(run, data)
-    draw_history(run)
+        with locked(run.path):
+            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     return run
+
+
+def resume(
+    run: str | os.PathLike,
+    data=None,
+    *,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **budget,
+) -> Run:
+    """Go on with a training that was stopped or killed, as if nothing had happened.
+
+    All numbers are then those of a training without a break, bit for bit, on the same machine with
+    the same libraries; but for ``max_minutes``, which counts the time of both parts, and for
+    further ``callbacks``, whose state nobody knows.
+
+    Args:
+        run: the run, or its path.
+        data: its data, loaded again by default.
+        quiet, callbacks: as of ``train``.
+        **budget: another value of ``epochs``, ``max_minutes``, ``patience`` or
+            ``checkpoint_every``; a finished run goes on only with one of the first three. A cosine
+            schedule ends with the last epoch: with more of them the rate is another from here on.
+
+    Raises:
+        InputError: the run is finished, another process trains it, its data has changed, or no
+            checkpoint is whole; and as of ``train``.
+        KeyboardInterrupt: as of ``train``.
+
+    >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
+    """
+    run = open_run(run)
+    _check_budget(run, budget)
+    task = task_of(run.task)
+    data = load_data(run) if data is None else _same_data(run, data)
+    settings, reasons = task.completed(data, _settings_of(run, data, budget))
+    _check_fit(settings.fit)
+    prepared = _prepare(data, settings, run.info["seed"])
+    with obeying_interrupts() as interrupts, locked(run.path):
+        if budget:
+            (run.path / "metrics.json").unlink(missing_ok=True)
+            run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+            run.write_json({"run.json": run.info})
+        raised = bool({*budget} & _BUDGET)
+        _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, raised)
+    evaluate(run, data)
+    return run
+
+
+def _check_budget(run, budget):
+    strange = [name for name in budget if name not in _BUDGET | {"checkpoint_every"}]
+    if strange:
+        raise InputError(
+            "options that a training cannot go on with",
+            found=", ".join(strange),
+            expected=", ".join(sorted(_BUDGET | {"checkpoint_every"})),
+        )
+    if run.finished and not {*budget} & _BUDGET:
+        raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")
+    epochs = budget.get("epochs")
+    done = len(run.history().get("epoch", ()))
+    if epochs is not None and epochs < done:
+        raise InputError("fewer epochs than are done", found=epochs, expected=f"{done} or more")
+    before = run.info.get("versions", {})
+    changed = [name for name, number in library_versions().items() if before.get(name) != number]
+    if changed:
+        names = ", ".join(changed)
+        warnings.warn(f"{run} goes on with another version of {names}", stacklevel=3)
+
+
+class _Prepared(NamedTuple):
+    """What is trained: the model, the one that is fitted in its place, and the batches."""
+
+    model: keras.Model
+    fitted: keras.Model
+    batches: Batches
+
+
+def _prepare(data, settings, seed):
+    task = task_of(data.task)
+    keras.utils.set_random_seed(seed)
+    model = task.build(data, settings)
+    batches = task.batches(data, settings, seed)
+    steps = settings.fit["epochs"] * len(batches)
+    return _Prepared(model, _compile(task, model, settings, data, steps), batches)
+
+
+def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, raised=False):
+    """Train to the end in a run; raised: whether a training that was ended is to go on."""
+    model, fitted, batches = prepared
+    steps = settings.fit["epochs"] * len(batches)
+    try:
+        if not quiet:
+            print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
+            model.summary(print_fn=lambda line: print(line, file=sys.stderr))
+        recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
+        ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
+        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends})
+        recorder.checkpoint = checkpoint
+        with contextlib.redirect_stdout(sys.stderr):
+            run_epochs(
+                fitted,
+                batches,
+                settings.fit["epochs"],
+                checkpoint,
+                interrupts,
+                [recorder, *ends.values(), *callbacks],
+                after_step=recorder.after_step,
+                after_epoch=recorder.after_epoch,
+                progress_bar=not (quiet or recorder.line),
+                raised=raised,
+            )
+    except KeyboardInterrupt:
+        _stopped(model, run, quiet)
+        raise
+    except BaseException:
+        if not any((run.path / name).exists() for name in ("last.keras", NAME)):
+            shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
+        raise
+    task_of(data.task).finish(run, data)
+    draw_history(run)
 
 
 def evaluate(run: str | os.PathLike, data=None) -> dict:
@@ -177,10 +281,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     """
     run = open_run(run)
     task = task_of(run.task)
-    said = run.info["data"].get("options")
     if data is None:
         data = load_data(run)
-    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {}, data.kind)
+    settings = _settings_of(run, data)
     model = load_model(run)
     try:
         validate = task.validator(model, data, settings)
@@ -190,7 +293,7 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
             metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
-    write_json(run.path / "metrics.json", metrics)
+    run.write_json({"metrics.json": metrics})
     return metrics
 
 
@@ -199,7 +302,7 @@ def load_data(run: str | os.PathLike):
     run = open_run(run)
     said = run.info["data"]
     try:
-        source, options, fingerprint = said["source"], said["options"], said["fingerprint"]
+        source, options, _ = said["source"], said["options"], said["fingerprint"]
         sources = [source] if isinstance(source, str) else source
         if "-" in sources or not any(sources):
             where = "came from standard input" if "-" in sources else "was in memory"
@@ -212,17 +315,30 @@ def load_data(run: str | os.PathLike):
         raise InputError(
             "run.json does not say how to load the data again", where=run.path / "run.json"
         ) from error
-    found = data.fingerprint()
-    if found != fingerprint:
+    return _same_data(run, data)
+
+
+def _same_data(run, data):
+    """The data, if it is that of the run. Raises ``InputError``."""
+    said, found = run.info["data"], data.fingerprint()
+    if (fingerprint := said["fingerprint"]) != found:
         before, now = said.get("origin", ""), data.origin
+        source = said["source"]
         raise InputError(
             f"the data of {run} has changed",
-            where=" ".join(sources),
+            where=source if isinstance(source, str) else " ".join(source),
             found=f"fingerprint {found[:12]}" + (f" of {now}" if now else ""),
             expected=fingerprint[:12] + (f" of {before}" if before else ""),
             fix="bring the old data back, or train again",
         )
     return data
+
+
+def _settings_of(run, data, changes=MappingProxyType({})):
+    """The settings of a run, with some changed."""
+    said = run.info["data"].get("options")
+    options = run.info["options"] | changes
+    return task_of(run.task).settings(options, said if isinstance(said, dict) else {}, data.kind)
 
 
 def draw_history(run: Run) -> list[Path]:
@@ -266,6 +382,7 @@ def _stopped(model, run, quiet):
     if not quiet:
         finished = len(run.history().get("epoch", ()))
         print(f"\nstopped: {run} holds {finished} finished epochs", file=sys.stderr)
+        print(f"go on with: kerasrnn train --resume {shlex.quote(str(run))}", file=sys.stderr)
 
 
 def describe(data) -> dict:
@@ -287,6 +404,7 @@ def _check_fit(fit):
     check_range("learning_rate", fit["learning_rate"], 0, open_low=True)
     check_range("sample_every", fit.get("sample_every", 0), 0)
     check_range("patience", fit["patience"], 0)
+    timer(fit["checkpoint_every"])
     if fit["max_minutes"] is not None:
         check_range("max_minutes", fit["max_minutes"], 0, open_low=True)
 

@@ -23,7 +23,6 @@ import tensorflow as tf
 from kerasrnn import options as choices
 from kerasrnn import studies
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
-from kerasrnn.files import write_json
 from kerasrnn.processes import Process
 from kerasrnn.ranges import Range, search_space, show_range
 from kerasrnn.runs import Run, make_directory, open_run
@@ -243,7 +242,8 @@ class _Search:
             if (path / "run.json").exists():
                 score = judge.score if math.isfinite(judge.score) else None
                 mark = {"number": trial.number, "state": word, **said, "score": score}
-                write_json(path / "run.json", open_run(path).info | {"trial": mark})
+                run = open_run(path)
+                run.write_json({"run.json": run.info | {"trial": mark}})
         return Trial(trial.number, word, judge.score, said["epochs"], values, path)
 
     def share(self, workers, process):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import click
 
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, Terminated
 
 _WIDTH = 100  # columns of a help text at most
-_INTERRUPTED = 130  # exit code after Ctrl-C, as a shell gives it
+_INTERRUPTED, _TERMINATED = 130, 143  # exit codes after Ctrl-C and SIGTERM, as a shell gives them
 _QUIET = "kerasrnn.quiet"
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
@@ -26,7 +26,8 @@ _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 class Group(click.Group):
     """The verbs. Turns every error into one line on stderr.
 
-    The exit code is 2 where the input is to blame, 1 where the program is, 130 after Ctrl-C.
+    The exit code is 2 where the input is to blame, 1 where the program is, 130 after
+    Ctrl-C, 143 after SIGTERM.
     """
 
     def __init__(self, *arguments, **settings):
@@ -50,8 +51,8 @@ class Group(click.Group):
             _show_progress()
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            ctx.exit(_INTERRUPTED)
+        except KeyboardInterrupt as error:
+            ctx.exit(_TERMINATED if isinstance(error, Terminated) else _INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:

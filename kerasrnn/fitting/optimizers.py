@@ -43,17 +43,27 @@ def make_optimizer(fit: dict, steps: int) -> keras.optimizers.Optimizer:
     )
 
 
-def limits(fit: dict, steps: int, monitored: str) -> list[keras.callbacks.Callback]:
+def limits(fit: dict, steps: int, monitored: str) -> dict[str, keras.callbacks.Callback]:
     """The callbacks that change the rate or end a training of so many steps, by its options.
 
     monitored: name of the loss by which epochs are judged.
     """
-    found = []
+    found = {}
     if fit["schedule"] == "plateau":
-        found.append(keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2))
+        found["plateau"] = Plateau(monitored, factor=0.5, patience=2)
     if fit["max_minutes"] is not None:
-        found.append(TimeLimit(60 * fit["max_minutes"], steps))
+        found["time"] = TimeLimit(60 * fit["max_minutes"], steps)
     return found
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Keras's, which can go on where it was."""
+
+    def state(self) -> dict:
+        return {"best": self.best, "wait": self.wait}
+
+    def restore(self, state: dict):
+        self.best, self.wait = state["best"], state["wait"]
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -70,12 +80,20 @@ class TimeLimit(keras.callbacks.Callback):
 
     def __init__(self, seconds: float, steps: int):
         super().__init__()
-        self.end, self.steps = time.monotonic() + seconds, steps
+        self.seconds, self.steps = seconds, steps
+        self.begun = time.monotonic()
         self.made, self.first, self.owed = 0, None, 0.0
+
+    def state(self) -> dict:
+        return {"seconds": time.monotonic() - self.begun, "owed": self.owed}
+
+    def restore(self, state: dict):
+        self.begun -= state["seconds"]
+        self.owed = state["owed"]
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        left = self.end - now
+        left = self.begun + self.seconds - now
         if left <= 0:
             self.model.stop_training = True
         if self.first is None:

@@ -10,7 +10,7 @@ import keras
 
 import kerasrnn.layers  # noqa: F401 (makes its layers known to Keras)
 from kerasrnn.errors import InputError
-from kerasrnn.files import atomic, check_regular
+from kerasrnn.files import check_regular, check_sum, writing_together
 from kerasrnn.inference.exports import Export, is_export, load_export
 from kerasrnn.runs import Run, open_run
 
@@ -51,6 +51,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
             where=path,
             fix="HDF5 and pickled models are refused; save it again with Keras 3",
         )
+    check_sum(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -66,6 +67,6 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
 def save_model(model: keras.Model, run: Run, name: str) -> Path:
     """Write a model into a run, whole or not at all; returns its path."""
-    with atomic(run.path / name) as temporary:
+    with writing_together(run.path, name) as (temporary,):
         model.save(temporary)
     return run.path / name

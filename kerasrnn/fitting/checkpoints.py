@@ -1,0 +1,126 @@
+"""From where a training goes on that was killed: state.npz of its run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from kerasrnn.errors import InputError
+from kerasrnn.files import check_sum
+
+NAME, BEFORE = "state.npz", "previous.npz"
+_PROGRESS = "progress"
+
+
+class Keeper(Protocol):
+    """What changes while a training runs, beside variables."""
+
+    def state(self) -> dict:
+        """As values of JSON."""
+
+    def restore(self, state: dict):
+        """Be as it was."""
+
+
+class Checkpoint:
+    """Where a training is, and how that is written and found again.
+
+    state.npz has the values of all variables of the model, its optimizer and its metrics, those
+    of the seeds of dropout and of carried states among them, and as JSON the position and what
+    the keepers keep. previous.npz is the state.npz before.
+
+    Args:
+        folder: of the run.
+        model: compiled, all its variables made.
+        keepers: by name.
+
+    Attributes:
+        epoch: finished ones. step: those made of the epoch after them. stopped: whether it ended
+            before its last epoch.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, keepers: Mapping[str, Keeper]):
+        self.folder, self.keepers = folder, keepers
+        self.epoch, self.step, self.stopped = 0, 0, False
+        found = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+        self._variables = [*{id(variable): variable for variable in found}.values()]
+        self._values = None  # found in a file
+
+    def __bool__(self):
+        return any((self.folder / name).exists() for name in (NAME, BEFORE))
+
+    def write(self, before: Path, state: Path):
+        """Write the two files at paths, from which they are moved to their places."""
+        if (self.folder / NAME).exists():
+            _link(self.folder / NAME, before)
+        progress = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "stopped": self.stopped,
+            "keepers": {name: keeper.state() for name, keeper in self.keepers.items()},
+        }
+        words = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+        values = {f"{n}": variable.numpy() for n, variable in enumerate(self._variables)}
+        with state.open("wb") as file:
+            np.savez(file, **{_PROGRESS: words}, **values)
+
+    def restore(self):
+        """Be where the training was when the last file was written that is whole.
+
+        Without one a training begins anew. Raises ``InputError`` where there are files, and none
+        is whole.
+        """
+        broken = None
+        for name in (NAME, BEFORE):
+            path = self.folder / name
+            if not path.exists():
+                continue
+            try:
+                self._read(path)
+            except InputError as error:
+                broken = error
+                continue
+            if broken:
+                warnings.warn(f"{broken}; going on from the checkpoint before it", stacklevel=2)
+            return
+        if broken:
+            raise broken
+
+    def apply(self):
+        """Give the variables the values that were found, if some were."""
+        for variable, value in zip(self._variables, self._values or (), strict=False):
+            variable.assign(value)
+
+    def _read(self, path):
+        check_sum(path)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                progress = json.loads(file[_PROGRESS].tobytes())
+                values = [file[f"{n}"] for n in range(len(self._variables))]
+            shapes = [tuple(variable.shape) for variable in self._variables]
+            if [value.shape for value in values] != shapes:
+                raise ValueError("variables of other shapes")
+            self.epoch, self.step = progress["epoch"], progress["step"]
+            self.stopped = progress["stopped"]
+            for name, keeper in self.keepers.items():
+                keeper.restore(progress["keepers"][name])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"not a checkpoint of this run: {error}", where=path) from error
+        self._values = values
+        self.apply()
+
+
+def _link(path, new):
+    try:
+        os.link(path, new)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, new)
