@@ -189,7 +189,7 @@ def test_a_file_that_changed_is_predicted_again_and_another_export_refused(tmp_p
 def test_a_study_of_ray_is_one_that_tune_goes_on_with(tmp_path):
     data = write_waves(tmp_path / "waves_TRAIN.csv", 60)
     write_waves(tmp_path / "waves_TEST.csv", 20, 1)
-    words = [data, "--label", "label", "--search", "units", "--range", "units=3,4,5"]
+    words = [data, "--label", "label", "--search", "units", "--range", "units=3:40"]
     words += ["--epochs", 1, "-o", tmp_path / "study"]
     out, said = finished("ray_tune.py", "--workers", 2, *words, "--trials", 2)
     assert "2 trials: 2 complete" in out and said.count("\ntrial ") == 2
