@@ -28,7 +28,7 @@ _STORE = 300_000_000  # bytes of the object store of a Ray of our own
 
 
 class Command(click.Command):
-    """Turns an ``InputError`` into one line and exit code 2."""
+    """Turns an ``InputError`` into one line and exit code 2; after Ctrl-C the code is 130."""
 
     def invoke(self, ctx):
         try:
@@ -37,6 +37,8 @@ class Command(click.Command):
             refusal = click.ClickException(str(error))
             refusal.exit_code = 2
             raise refusal from error
+        except KeyboardInterrupt:
+            ctx.exit(130)
 
 
 @contextmanager

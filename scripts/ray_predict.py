@@ -39,6 +39,7 @@ from kerasrnn.files import read_json, write_json
 STATE = "_input.json"  # beside the parts; readers of Parquet folders leave out names with _
 _BY_ROW = ("texts", "wide")  # layouts of tables whose rows stand for themselves
 _LARGEST = 1 << 25  # bytes of a part, about
+_MOST_TASKS = 1000  # that read files
 _PAUSE = 10  # seconds between lines of progress
 
 
@@ -79,10 +80,12 @@ def _is_meant(name):
     return not any(part.startswith((".", "_")) for part in name.parts)
 
 
-def begin(place, file, export, rows) -> set[int] | None:
-    """Make ready the folder of a file's parts; the numbers of those there, None if all are."""
+def begin(place, file, **said) -> set[int] | None:
+    """Make ready the folder of a file's parts; the numbers of those there, None if all are.
+
+    said: what all parts must be made with.
+    """
     about = os.stat(file)
-    said = {"export": export, "rows": rows}
     version = {"size": about.st_size, "modified": about.st_mtime_ns}
     state = place / STATE
     before = read_json(state, dict) if state.exists() else None
@@ -269,7 +272,8 @@ def run(export, files, output, done, *, rows, encoding, workers, cpus, gpus):
     context.enable_progress_bars = context.print_on_execution_start = False
     context.target_max_block_size = 1  # a block a part, so that any worker may take it
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    names = ray.data.from_items([{"name": name} for name in done], override_num_blocks=len(done))
+    blocks = min(len(done), _MOST_TASKS)
+    names = ray.data.from_items([{"name": name} for name in done], override_num_blocks=blocks)
     paths = {name: str(files[name]) for name in done}
     given = {"files": paths, "done": done, "rows": rows, "encoding": encoding}
     parts = names.map_batches(
@@ -277,7 +281,7 @@ def run(export, files, output, done, *, rows, encoding, workers, cpus, gpus):
         fn_kwargs=given,
         batch_size=1,
         num_cpus=0,  # the workers have all CPUs that there are
-        concurrency=min(workers, len(done)),
+        concurrency=min(workers, blocks),
     )
     told = parts.map_batches(
         Worker,
@@ -302,7 +306,8 @@ def predict(export, inputs, output, *, rows, encoding, quiet=False, **engine) ->
     by_row = about["reading"].get("layout") in _BY_ROW
     tables = by_row or about["reading"].get("layout") in ("long", "series")
     files = files_of(inputs, output, tables)
-    state = {name: begin(output / name, files[name], about["digest"], rows) for name in files}
+    said = {"export": about["digest"], "rows": rows, "encoding": encoding}
+    state = {name: begin(output / name, file, **said) for name, file in files.items()}
     done = {name: found for name, found in state.items() if found is not None}
     told, sums, parts, shown = [], dict.fromkeys(done, 0), {}, time.monotonic()
     if done:
@@ -323,8 +328,9 @@ def predict(export, inputs, output, *, rows, encoding, quiet=False, **engine) ->
                 shown = time.monotonic()
                 click.echo(_said(told), err=True)
     if not quiet:
-        there = sum(map(len, done.values())) + len(files) - len(done)
-        click.echo(_said(told) + (f"; there before: {there}" if there else ""), err=True)
+        there = sum(map(len, done.values())), len(files) - len(done)
+        before = "; there before: {} parts of these files, {} whole files".format(*there)
+        click.echo(_said(told) + (before if any(there) else ""), err=True)
     return told
 
 

@@ -100,7 +100,7 @@ def test_killed_and_started_again_it_writes_what_predict_writes(waves, tmp_path)
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("**/part-*")}
     assert len(written) < 53
     _, said = finished("ray_predict.py", *words)
-    assert f"there before: {len(written)}" in said
+    assert f"there before: {len(written)} parts" in said
     assert {path: path.stat().st_mtime_ns for path in written} == written
     for source, name in zip([big, *small], ["big.csv", "x/a.parquet", "y/a.parquet"], strict=True):
         invoke("predict", waves, source, "-o", tmp_path / "plain.parquet", "-q")
@@ -170,19 +170,19 @@ def test_the_tables_of_a_folder_are_found_but_hidden_ones(tmp_path):
 def test_a_file_that_changed_is_predicted_again_and_another_export_refused(tmp_path, capsys):
     (tmp_path / "a.csv").write_text("a\n1\n")
     place = tmp_path / "out" / "a.csv"
-    given = place, tmp_path / "a.csv", "export", 10
-    assert ray_predict.begin(*given) == set()
+    given, made_with = (place, tmp_path / "a.csv"), {"export": "a", "rows": 10}
+    assert ray_predict.begin(*given, **made_with) == set()
     (place / "part-000003.parquet").touch()
-    assert ray_predict.begin(*given) == {3}
-    for other in (("other", 10), ("export", 11)):
-        with pytest.raises(InputError, match="predicted before with other"):
-            ray_predict.begin(*given[:2], *other)
+    assert ray_predict.begin(*given, **made_with) == {3}
+    for name, value in (("export", "b"), ("rows", 11)):
+        with pytest.raises(InputError, match=f"predicted before with other {name}"):
+            ray_predict.begin(*given, **made_with | {name: value})
     (tmp_path / "a.csv").write_text("a\n1\n2\n")
-    assert ray_predict.begin(*given) == set()
+    assert ray_predict.begin(*given, **made_with) == set()
     assert "a.csv has changed" in capsys.readouterr().err
     state = ray_predict.read_json(place / ray_predict.STATE, dict)
     ray_predict.write_json(place / ray_predict.STATE, state | {"parts": 0})
-    assert ray_predict.begin(*given) is None
+    assert ray_predict.begin(*given, **made_with) is None
 
 
 @needs_ray
