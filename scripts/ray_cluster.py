@@ -42,18 +42,18 @@ class Command(click.Command):
 
 
 @contextmanager
-def connected(address: str, cpus: float, gpus: float = 0, *, log: bool = False) -> Iterator[None]:
+def connected(address: str, cpus: float, gpus: float = 0) -> Iterator[None]:
     """A connection to the cluster at an address.
 
     cpus, gpus: that the work needs, all of which a local Ray has. A cluster may have fewer, and
-    may yet get more: that is said. log: whether to print what the workers print.
+    may yet get more: that is said.
     """
     try:
         import ray
     except ImportError as error:
         raise InputError("Ray is missing", fix="pip install 'kerasrnn[ray]'") from error
     own = {"num_cpus": cpus, "object_store_memory": _STORE, "include_dashboard": False}
-    quiet = {"log_to_driver": log, "logging_level": logging.ERROR}
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         with _no_stderr():  # it says how it logs
             ray.init(address=address, **quiet, **(own if address == LOCAL else {}))

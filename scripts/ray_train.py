@@ -20,37 +20,45 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
 from ray_cluster import ADDRESS, Command, connected
 
+from kerasrnn.cli.common import import_tensorflow
 from kerasrnn.cli.output import print_metrics
 from kerasrnn.errors import InputError
 from kerasrnn.runs import open_run
 
-_REFUSED = 2  # exit code of kerasrnn where the input is to blame
+_REFUSED = 2  # exit code of kerasrnn where the input is to blame, or
+_LOST = "another worker has ended"
 
 
 def train_once(arguments, output, workers, cpus, gpus):
-    """Train until the end, or until a worker is lost.
+    """Train until the end, or until a worker is lost; print what the chief says.
 
     Raises ``InputError`` where the input is bad, and ``ray.train.TrainingFailedError``.
     """
+    import_tensorflow()
     from ray import train
     from ray.train.tensorflow import TensorflowTrainer
 
-    given = {"arguments": arguments, "output": output.name, "folder": str(output.parent)}
     needs = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-    storage = output.with_name(f".{output.name}.ray")  # of Ray, which needs one
+    storage = output.with_name(f".{output.name}.ray")  # of Ray, which needs one, and our logs
+    given = {"arguments": arguments, "output": str(output), "logs": str(storage)}
     trainer = TensorflowTrainer(
         work,
-        train_loop_config=given | {"here": os.getcwd(), "threads": max(1, int(cpus))},
+        train_loop_config=given | {"folder": os.getcwd(), "threads": max(1, int(cpus))},
         scaling_config=train.ScalingConfig(
             num_workers=workers, use_gpu=bool(gpus), resources_per_worker=needs
         ),
         run_config=train.RunConfig(storage_path=str(storage)),
     )
+    storage.mkdir(parents=True, exist_ok=True)
+    ended = threading.Event()
+    printer = threading.Thread(target=follow, args=(storage / "0.log", ended))
+    printer.start()
     try:
         trainer.fit()
     except train.WorkerGroupError as error:
@@ -59,41 +67,50 @@ def train_once(arguments, output, workers, cpus, gpus):
                 raise failure from error
         raise
     finally:
+        ended.set()
+        printer.join()
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def follow(path, ended):
+    """Print a file as it grows, until it has ended."""
+    place, last = 0, False
+    while not last:
+        last = ended.wait(1)
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                file.seek(place)
+                sys.stderr.write(file.read())
+                place = file.tell()
 
 
 def work(given):
     """What each worker does: ``kerasrnn train`` in a process of its own, that can be killed."""
     from ray import train
 
-    if not os.path.isdir(given["here"]):
-        found = given["here"]
+    if not os.path.isdir(given["folder"]):
+        found = given["folder"]
         raise InputError("a machine that does not see the folder of the command", found=found)
-    output = os.path.join(given["folder"], given["output"])
-    words = [*given["arguments"], "-o", output, "--strategy", "multiworker"]
-    if os.path.exists(os.path.join(output, "run.json")):
-        words = ["--resume", output]
-    if train.get_context().get_world_rank():
-        words.append("--quiet")
+    words = [*given["arguments"], "-o", given["output"], "--strategy", "multiworker"]
+    if os.path.exists(os.path.join(given["output"], "run.json")):
+        words = ["--resume", given["output"]]
     environment = os.environ | {"OMP_NUM_THREADS": str(given["threads"])}
     environment.pop("TF_USE_LEGACY_KERAS")  # of Ray, for a Keras that is not meant here
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kerasrnn", "train", *words],
-        cwd=given["here"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_end_with_parent,
-    )
-    line = ""
-    for line in process.stderr:
-        print(line, end="", flush=True)
-    code = process.wait()
-    if code:
-        raise (InputError if code == _REFUSED else RuntimeError)(
-            line.strip() or f"exit code {code}"
+    log = Path(given["logs"], f"{train.get_context().get_world_rank()}.log")
+    with log.open("wb") as file:
+        process = subprocess.run(
+            [sys.executable, "-m", "kerasrnn", "train", *words],
+            cwd=given["folder"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            preexec_fn=_end_with_parent,
         )
+    if process.returncode:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        line = said[-1] if said else f"exit code {process.returncode}"
+        refused = process.returncode == _REFUSED and _LOST not in line
+        raise (InputError if refused else RuntimeError)(line)
 
 
 def _end_with_parent():
@@ -111,7 +128,7 @@ def _end_with_parent():
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[DATA] [OPTIONS]...")
 def main(output, workers, cpus, gpus, retries, address, arguments):
     """Train as 'kerasrnn train DATA OPTIONS' does, on a Ray cluster."""
-    with connected(address, workers * cpus, workers * gpus, log=True):
+    with connected(address, workers * cpus, workers * gpus):
         from ray.train import TrainingFailedError
 
         for left in reversed(range(retries + 1)):
