@@ -11,11 +11,15 @@ CELLS = ("lstm", "gru", "simple")
 POOLINGS = ("last", "mean", "max", "mean_max", "attention")
 STEMS = ("none", "conv", "fcn")
 STEMS_OF_STEPS = STEMS[:2]  # that leave the steps to the head
+MIXED = ("mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("float32", *MIXED)
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
+STRATEGIES = ("auto", "none", "mirrored", "multiworker")  # of devices and machines
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
+FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
@@ -40,6 +44,11 @@ _FIT = {
     "patience": 0,
     "max_minutes": None,
     "checkpoint_every": None,
+    "start_from": None,
+    "freeze": None,
+    "strategy": "auto",
+    "deterministic": False,
+    "tensorboard": False,
 }
 _TEXT_FIT = _FIT | {
     "epochs": 20,
@@ -54,6 +63,7 @@ _STACK = {
     "bidirectional": True,
     "go_backwards": False,
     "dropout": 0.2,
+    "precision": None,
     "functional": False,
 }
 _TEXT = {

@@ -11,26 +11,25 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 import keras
-import numpy as np
 
 from kerasrnn import plotting
-from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
-from kerasrnn.files import locked
-from kerasrnn.fitting.checkpoints import NAME, Checkpoint
+from kerasrnn.fitting import warm
+from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
+from kerasrnn.fitting.devices import open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
-from kerasrnn.fitting.optimizers import limits, make_optimizer
+from kerasrnn.fitting.optimizers import limits, tensorboard
+from kerasrnn.fitting.preparing import prepare
 from kerasrnn.fitting.recorder import Recorder, timer
 from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
 
-_BUDGET = {"epochs", "max_minutes", "patience"}  # what ends a training
+_CHANGED = {*BUDGET, "checkpoint_every", "strategy"}  # with what a training may go on
 
 
 def train(
@@ -69,8 +68,20 @@ def train(
             - ``patience``: epochs without a lower validation loss that end the training, 0 for
               none; ``max_minutes`` that it may last at most: the schedule is then run through
               in that time. Neither counts what comes before the first step.
+            - ``checkpoint_every``: ``"500"`` steps or ``"10m"``, minutes, between the checkpoints
+              that ``resume`` goes on from, beside those at the end of epochs.
+            - ``strategy``: ``"mirrored"`` over the GPUs of this machine; ``"multiworker"`` over the
+              machines that TF_CONFIG names, each of which makes this call; ``"none"``. A batch is
+              shared between them. ``"auto"`` finds which.
+            - ``deterministic``: the same numbers every time on a GPU too, which is slower; on a
+              CPU they are anyway. It holds for the whole process.
+            - ``tensorboard``: write curves for TensorBoard into the run.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
+            - ``start_from``: a run whose weights the model starts from where they fit, of the
+              same task or of another (docs/warm-starts.md); what nobody gave of the options of
+              the model that its weights ask for are then those of the run. ``freeze``: what of
+              them stays as it is, ``"embedding"``, ``"stack"`` or ``"all-but-head"``.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
               windows that start with all-zero states or ``"sequential"`` ones with states
               carried from batch to batch; every ``sample_every`` epochs print a sample that
@@ -103,8 +114,8 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``train`` with the settings of a task."""
-    run = fit(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
-    evaluate(run, data)
+    run, devices = _train(data, settings, output, seed, quiet, callbacks)
+    _evaluate_once(run, data, devices)
     return run
 
 
@@ -118,18 +129,29 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``run_training`` without the evaluation at its end."""
+    return _train(data, settings, output, seed, quiet, callbacks)[0]
+
+
+def _train(data, settings, output, seed, quiet, callbacks):
+    """A new run, and the devices that it was trained on."""
     task = task_of(data.task)
     check_seed(seed)
+    devices = open_devices(settings.fit["strategy"], quiet=quiet)
     settings, reasons = task.completed(data, settings)
     _check_fit(settings.fit)
-    prepared = _prepare(data, settings, seed)
-    with obeying_interrupts() as interrupts:
-        chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-        info = {"data": describe(data), **chosen, "seed": seed}
-        run = create_run(data.name, data.task, info, task.artifacts(data), output)
-        with locked(run.path):
-            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
-    return run
+    with devices.guarded():
+        prepared = prepare(data, settings, seed, devices)
+        with obeying_interrupts(devices.together) as interrupts:
+            chosen = {"options": settings.fit | settings.model, "recipe": reasons}
+            info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
+            run = shared_run(
+                devices,
+                lambda: create_run(data.name, data.task, info, task.artifacts(data), output),
+                info,
+            )
+            with devices.locked(run):
+                _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    return run, devices
 
 
 def resume(
@@ -150,9 +172,10 @@ def resume(
         run: the run, or its path.
         data: its data, loaded again by default.
         quiet, callbacks: as of ``train``.
-        **budget: another value of ``epochs``, ``max_minutes``, ``patience`` or
-            ``checkpoint_every``; a finished run goes on only with one of the first three. A cosine
-            schedule ends with the last epoch: with more of them the rate is another from here on.
+        **budget: another value of ``epochs``, ``max_minutes``, ``patience``,
+            ``checkpoint_every`` or ``strategy``; a finished run goes on only with one of the
+            first three. A cosine schedule ends with the last epoch: with more of them the rate is
+            another from here on.
 
     Raises:
         InputError: the run is finished, another process trains it, its data has changed, or no
@@ -161,37 +184,52 @@ def resume(
 
     >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
     """
-    run = open_run(run)
-    _check_budget(run, budget)
-    task = task_of(run.task)
-    data = load_data(run) if data is None else _same_data(run, data)
-    settings, reasons = task.completed(data, _settings_of(run, data, budget))
-    _check_fit(settings.fit)
-    prepared = _prepare(data, settings, run.info["seed"])
-    with obeying_interrupts() as interrupts, locked(run.path):
-        if budget:
-            (run.path / "metrics.json").unlink(missing_ok=True)
-            run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-            run.write_json({"run.json": run.info})
-        raised = bool({*budget} & _BUDGET)
-        _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, raised)
-    evaluate(run, data)
+    strategy = budget["strategy"] if "strategy" in budget else _strategy_of(run)
+    devices = open_devices(strategy, quiet=quiet)
+
+    def opened():
+        found = open_run(run)
+        _check_budget(found, budget)
+        return Run(found.path, found.info | {"options": found.info["options"] | budget})
+
+    with devices.guarded():
+        run = shared_run(devices, opened)
+        task = task_of(run.task)
+        data = load_data(run) if data is None else _same_data(run, data)
+        settings, reasons = task.completed(data, _settings_of(run, data))
+        _check_fit(settings.fit)
+        prepared = prepare(data, settings, run.info["seed"], devices, run.info)
+        with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
+            if budget and devices.worker.chief:
+                (run.path / "metrics.json").unlink(missing_ok=True)
+                run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+                run.write_json({"run.json": run.info})
+            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    _evaluate_once(run, data, devices)
     return run
 
 
+def _strategy_of(run):
+    """What a run was trained with; a worker may not see its directory."""
+    try:
+        return open_run(run).info["options"].get("strategy", "auto")
+    except InputError:
+        return "auto"
+
+
 def _check_budget(run, budget):
-    strange = [name for name in budget if name not in _BUDGET | {"checkpoint_every"}]
+    strange = [name for name in budget if name not in _CHANGED]
     if strange:
         raise InputError(
             "options that a training cannot go on with",
             found=", ".join(strange),
-            expected=", ".join(sorted(_BUDGET | {"checkpoint_every"})),
+            expected=", ".join(sorted(_CHANGED)),
         )
-    if run.finished and not {*budget} & _BUDGET:
+    if run.finished and not {*budget} & {*BUDGET}:
         raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")
     epochs = budget.get("epochs")
-    done = len(run.history().get("epoch", ()))
-    if epochs is not None and epochs < done:
+    done = 0 if epochs is None else len(run.history().get("epoch", ()))
+    if done and epochs < done:
         raise InputError("fewer epochs than are done", found=epochs, expected=f"{done} or more")
     before = run.info.get("versions", {})
     changed = [name for name, number in library_versions().items() if before.get(name) != number]
@@ -200,35 +238,26 @@ def _check_budget(run, budget):
         warnings.warn(f"{run} goes on with another version of {names}", stacklevel=3)
 
 
-class _Prepared(NamedTuple):
-    """What is trained: the model, the one that is fitted in its place, and the batches."""
-
-    model: keras.Model
-    fitted: keras.Model
-    batches: Batches
-
-
-def _prepare(data, settings, seed):
-    task = task_of(data.task)
-    keras.utils.set_random_seed(seed)
-    model = task.build(data, settings)
-    batches = task.batches(data, settings, seed)
+def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
+    """Train to the end in a run, from its checkpoint on."""
+    model, fitted, batches, devices, started = prepared
     steps = settings.fit["epochs"] * len(batches)
-    return _Prepared(model, _compile(task, model, settings, data, steps), batches)
-
-
-def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, raised=False):
-    """Train to the end in a run; raised: whether a training that was ended is to go on."""
-    model, fitted, batches = prepared
-    steps = settings.fit["epochs"] * len(batches)
+    chief = devices.worker.chief
+    quiet = quiet or not chief
     try:
         if not quiet:
-            print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
+            said = [*_lines(settings, reasons), *warm.lines(started)]
+            print(data, *said, sep="\n", file=sys.stderr)
             model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-        recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
+        recorder = Recorder(run, model, data, settings, batches.tokens, quiet, devices)
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
-        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends})
+        if not chief:
+            ends.pop("time", None)  # of which the chief has the clock
+        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends}, settings.fit)
         recorder.checkpoint = checkpoint
+        followers = [recorder, *ends.values(), *callbacks]
+        if settings.fit["tensorboard"] and chief:
+            followers.append(tensorboard(run.path / "tensorboard"))
         with contextlib.redirect_stdout(sys.stderr):
             run_epochs(
                 fitted,
@@ -236,21 +265,31 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, r
                 settings.fit["epochs"],
                 checkpoint,
                 interrupts,
-                [recorder, *ends.values(), *callbacks],
+                followers,
+                devices,
                 after_step=recorder.after_step,
                 after_epoch=recorder.after_epoch,
                 progress_bar=not (quiet or recorder.line),
-                raised=raised,
             )
     except KeyboardInterrupt:
-        _stopped(model, run, quiet)
+        if chief:
+            _stopped(model, run, quiet)
         raise
     except BaseException:
-        if not any((run.path / name).exists() for name in ("last.keras", NAME)):
+        if chief and not any((run.path / name).exists() for name in ("last.keras", NAME)):
             shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
         raise
-    task_of(data.task).finish(run, data)
-    draw_history(run)
+    if chief:
+        task_of(data.task).finish(run, data)
+        draw_history(run)
+
+
+def _evaluate_once(run, data, devices):
+    """Have the chief evaluate while the others wait."""
+    if devices.worker.chief:
+        evaluate(run, data)
+    with contextlib.suppress(InputError), devices.guarded():
+        devices.any(False)
 
 
 def evaluate(run: str | os.PathLike, data=None) -> dict:
@@ -293,7 +332,12 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
             metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
-    run.write_json({"metrics.json": metrics})
+    if is_unfinished(run):
+        warnings.warn(
+            f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
+        )
+    else:
+        run.write_json({"metrics.json": metrics})
     return metrics
 
 
@@ -348,29 +392,6 @@ def draw_history(run: Run) -> list[Path]:
         plotting.save_curves(run.path / f"{metric}.png", {"": history}, [metric])
         for metric in plotting.metrics_in(history)
     ]
-
-
-def _compile(task, model, settings, data, steps):
-    """The model to fit, compiled, with all its variables made.
-
-    ``fit`` would trace its graph once more for variables that it makes itself.
-    """
-    optimizer = make_optimizer(settings.fit, steps)
-    loss, metrics = task.loss(settings, data), task.metrics(data)
-    _compile_one(model, optimizer, loss, metrics)
-    fitted = task.training_model(model, settings)
-    if fitted is not model:
-        _compile_one(fitted, optimizer, loss, metrics)
-    return fitted
-
-
-def _compile_one(model, optimizer, loss, metrics):
-    model.compile(optimizer, loss, weighted_metrics=metrics)
-    model.optimizer.build(model.trainable_variables)
-    if metrics:
-        shape = (1,) * (len(model.output_shape) - 1)
-        model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
-        model.reset_metrics()
 
 
 def _stopped(model, run, quiet):

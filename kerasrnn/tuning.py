@@ -23,6 +23,7 @@ import tensorflow as tf
 from kerasrnn import options as choices
 from kerasrnn import studies
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
+from kerasrnn.fitting.workers import check_alone
 from kerasrnn.processes import Process
 from kerasrnn.ranges import Range, search_space, show_range
 from kerasrnn.runs import Run, make_directory, open_run
@@ -121,6 +122,7 @@ def tune(
     studies.import_optuna()
     check_positive(trials=trials, parallel=parallel)
     check_seed(seed)
+    check_alone(options.get("strategy", "auto"), "a search")
     if max_minutes is not None:
         check_range("max_minutes", max_minutes, 0, open_low=True)
     if not data.sizes().get("validation"):
