@@ -331,9 +331,14 @@ def test_the_command_line_says_what_came_of_each_layer(made, workplace):
 def test_what_does_not_fit_is_refused_in_one_line(made, workplace):
     run, text_run = made(numbers(), units=4), made(corpus(), **SMALL)
     for data, start, options, said in (
-        (numbers(3), run, {}, "found it has 2 features; expected 3 as arrays"),
-        (texts(), run, {}, "found it reads numbers in each sequence; expected tokens"),
-        (texts(level="char"), text_run, {}, "found it has tokens of the level word; expected char"),
+        (numbers(3), run, {}, "found 2 features; expected 3 features, as in arrays"),
+        (texts(), run, {}, "found numbers; expected tokens, as in texts"),
+        (
+            texts(level="char"),
+            text_run,
+            {},
+            "found tokens of level word; expected tokens of level char",
+        ),
         (sentences(), text_run, {"units": 7}, "nothing of the run fits"),
         (sentences(), text_run, {"freeze": "stack"}, "leaves nothing to freeze"),
         (

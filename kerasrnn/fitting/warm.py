@@ -178,16 +178,16 @@ def _check(run, old, new, data):
     levels = [run.info["data"].get("level"), getattr(data, "level", None)]
     features = [side.model.inputs[0].shape[-1] for side in (old, new)]
     for what, (before, now), fix in (
-        ("reads {} in each sequence", kinds, "start from a run of such data"),
-        ("has tokens of the level {}", levels, f"read the data with --level {levels[0]}"),
-        ("has {} features", features, "start from a run of such data"),
+        ("{}", kinds, None),
+        ("tokens of level {}", levels, f"read the data with --level {levels[0]}"),
+        ("{} features", features, None),
     ):
         if before != now:
             raise InputError(
                 "a run of other data to start from",
                 where=run,
-                found=f"it {what.format(before)}",
-                expected=f"{now} as {data.name}",
+                found=what.format(before),
+                expected=f"{what.format(now)}, as in {data.name}",
                 fix=fix,
             )
     if kinds[0] == "tokens":
