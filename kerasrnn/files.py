@@ -60,8 +60,7 @@ def writing_together(folder: str | os.PathLike, *names: str) -> Iterator[list[Pa
         noted = _checksums(folder)
         moves = [move for move in zip(temporary, places, strict=True) if move[0].exists()]
         noted |= {
-            place.name: [digest(path) for path in (new, place) if path.is_file()]
-            for new, place in moves
+            place.name: [digest(new), *_known(place, noted.get(place.name))] for new, place in moves
         }
         write_json(folder / CHECKSUMS, noted)
         for new, place in moves:
@@ -72,6 +71,12 @@ def writing_together(folder: str | os.PathLike, *names: str) -> Iterator[list[Pa
         for new in temporary:
             with suppress(OSError):
                 new.unlink()
+
+
+def _known(path, sums):
+    """The sum of a file that is there, unless it is a damaged one, as a list."""
+    found = [digest(path)] if path.is_file() else []
+    return found if sums is None else [sum for sum in found if sum in sums]
 
 
 def check_sum(path: str | os.PathLike):

@@ -22,7 +22,7 @@ from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.files import locked
 from kerasrnn.fitting import warm
-from kerasrnn.fitting.checkpoints import NAME, Checkpoint
+from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
 from kerasrnn.fitting.optimizers import limits, make_optimizer, tensorboard
@@ -32,8 +32,6 @@ from kerasrnn.options import MIXED
 from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
-
-_BUDGET = {"epochs", "max_minutes", "patience"}  # what ends a training
 
 
 def train(
@@ -185,25 +183,24 @@ def resume(
             (run.path / "metrics.json").unlink(missing_ok=True)
             run = Run(run.path, run.info | {"options": settings.fit | settings.model})
             run.write_json({"run.json": run.info})
-        raised = bool({*budget} & _BUDGET)
-        _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, raised)
+        _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     evaluate(run, data)
     return run
 
 
 def _check_budget(run, budget):
-    strange = [name for name in budget if name not in _BUDGET | {"checkpoint_every"}]
+    strange = [name for name in budget if name not in {*BUDGET} | {"checkpoint_every"}]
     if strange:
         raise InputError(
             "options that a training cannot go on with",
             found=", ".join(strange),
-            expected=", ".join(sorted(_BUDGET | {"checkpoint_every"})),
+            expected=", ".join(sorted({*BUDGET} | {"checkpoint_every"})),
         )
-    if run.finished and not {*budget} & _BUDGET:
+    if run.finished and not {*budget} & {*BUDGET}:
         raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")
     epochs = budget.get("epochs")
-    done = len(run.history().get("epoch", ()))
-    if epochs is not None and epochs < done:
+    done = 0 if epochs is None else len(run.history().get("epoch", ()))
+    if done and epochs < done:
         raise InputError("fewer epochs than are done", found=epochs, expected=f"{done} or more")
     before = run.info.get("versions", {})
     changed = [name for name, number in library_versions().items() if before.get(name) != number]
@@ -240,8 +237,8 @@ def _prepare(data, settings, seed, before=MappingProxyType({})):
     return _Prepared(model, _compile(task, model, settings, data, steps), batches, started)
 
 
-def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, raised=False):
-    """Train to the end in a run; raised: whether a training that was ended is to go on."""
+def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
+    """Train to the end in a run, from its checkpoint on."""
     model, fitted, batches, started = prepared
     steps = settings.fit["epochs"] * len(batches)
     try:
@@ -251,7 +248,7 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, r
             model.summary(print_fn=lambda line: print(line, file=sys.stderr))
         recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
-        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends})
+        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends}, settings.fit)
         recorder.checkpoint = checkpoint
         followers = [recorder, *ends.values(), *callbacks]
         if settings.fit["tensorboard"]:
@@ -267,7 +264,6 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks, r
                 after_step=recorder.after_step,
                 after_epoch=recorder.after_epoch,
                 progress_bar=not (quiet or recorder.line),
-                raised=raised,
             )
     except KeyboardInterrupt:
         _stopped(model, run, quiet)
@@ -320,7 +316,12 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
             metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
-    run.write_json({"metrics.json": metrics})
+    if is_unfinished(run):
+        warnings.warn(
+            f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
+        )
+    else:
+        run.write_json({"metrics.json": metrics})
     return metrics
 
 

@@ -240,7 +240,7 @@ def test_ctrl_c_leaves_what_is_finished(workplace, parallel):
     said = process.communicate()[1]
     done = len(open_run("out").runs)
     assert process.returncode == 130 and 0 < done < 40, said
-    assert said.splitlines()[-1] == f"stopped: out holds {done} of 40 runs"
+    assert f"stopped: out holds {done} of 40 runs" in said
     assert open_run("out").metrics()["summary"]["test"]
 
 

@@ -16,8 +16,10 @@ import numpy as np
 
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_sum
+from kerasrnn.runs import Run
 
 NAME, BEFORE = "state.npz", "previous.npz"
+BUDGET = ("epochs", "max_minutes", "patience")  # the options that end a training
 _PROGRESS = "progress"
 
 
@@ -42,14 +44,18 @@ class Checkpoint:
         folder: of the run.
         model: compiled, all its variables made.
         keepers: by name.
+        fit: the options of the fit; a training that those of ``BUDGET`` ended goes on under
+            others only.
 
     Attributes:
         epoch: finished ones. step: those made of the epoch after them. stopped: whether it ended
             before its last epoch.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, keepers: Mapping[str, Keeper]):
-        self.folder, self.keepers = folder, keepers
+    def __init__(
+        self, folder: Path, model: keras.Model, keepers: Mapping[str, Keeper], fit: Mapping
+    ):
+        self.folder, self.keepers, self.budget = folder, keepers, _budget(fit)
         self.epoch, self.step, self.stopped = 0, 0, False
         found = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
         self._variables = [*{id(variable): variable for variable in found}.values()]
@@ -59,17 +65,25 @@ class Checkpoint:
         return any((self.folder / name).exists() for name in (NAME, BEFORE))
 
     def write(self, before: Path, state: Path):
-        """Write the two files at paths, from which they are moved to their places."""
+        """Write the two files at paths, from which they are moved to their places.
+
+        Raises ``InputError`` where a weight is no number: nothing could go on from that.
+        """
         if (self.folder / NAME).exists():
             _link(self.folder / NAME, before)
         progress = {
             "epoch": self.epoch,
             "step": self.step,
-            "stopped": self.stopped,
+            "stopped": self.budget if self.stopped else None,
             "keepers": {name: keeper.state() for name, keeper in self.keepers.items()},
         }
         words = np.frombuffer(json.dumps(progress).encode(), np.uint8)
         values = {f"{n}": variable.numpy() for n, variable in enumerate(self._variables)}
+        if not all(np.isfinite(x).all() for x in values.values() if x.dtype.kind == "f"):
+            raise InputError(
+                f"weights that are no numbers in epoch {self.epoch + bool(self.step)}",
+                fix="lower --learning-rate or set --clip-norm; the checkpoint before is kept",
+            )
         with state.open("wb") as file:
             np.savez(file, **{_PROGRESS: words}, **values)
 
@@ -91,6 +105,7 @@ class Checkpoint:
                 continue
             if broken:
                 warnings.warn(f"{broken}; going on from the checkpoint before it", stacklevel=2)
+                (self.folder / NAME).unlink()  # which would be the one before the next
             return
         if broken:
             raise broken
@@ -104,19 +119,41 @@ class Checkpoint:
         check_sum(path)
         try:
             with np.load(path, allow_pickle=False) as file:
-                progress = json.loads(file[_PROGRESS].tobytes())
+                progress = _progress(file)
                 values = [file[f"{n}"] for n in range(len(self._variables))]
             shapes = [tuple(variable.shape) for variable in self._variables]
             if [value.shape for value in values] != shapes:
                 raise ValueError("variables of other shapes")
             self.epoch, self.step = progress["epoch"], progress["step"]
-            self.stopped = progress["stopped"]
+            self.stopped = progress["stopped"] == self.budget
             for name, keeper in self.keepers.items():
                 keeper.restore(progress["keepers"][name])
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"not a checkpoint of this run: {error}", where=path) from error
         self._values = values
         self.apply()
+
+
+def is_unfinished(run: Run) -> bool:
+    """Whether the training of a run is to go on: it has a checkpoint, and that not its last."""
+    path = run.path / NAME
+    if run.finished or not path.exists():
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            progress = _progress(file)
+        given = run.info["options"]
+        return progress["epoch"] < given["epochs"] and progress["stopped"] != _budget(given)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return True  # a broken one: nobody knows
+
+
+def _budget(options):
+    return {name: options.get(name) for name in BUDGET}
+
+
+def _progress(file):
+    return json.loads(file[_PROGRESS].tobytes())
 
 
 def _link(path, new):

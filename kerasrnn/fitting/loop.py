@@ -25,13 +25,11 @@ def run_epochs(
     after_step: Callable[[bool], None],
     after_epoch: Callable[[], None],
     progress_bar: bool,
-    raised: bool = False,
 ):
     """What ``fit`` does, from where the checkpoint is on.
 
     after_step, after_epoch: called after all callbacks, the checkpoint being up to date; the first
-    with whether the training is to end here. raised: whether one that was ended before its last
-    epoch is to go on. Raises ``InputError`` where the loss is no number.
+    with whether the training is to end here. Raises ``InputError`` where the loss is no number.
     """
     spec = _spec(batches)
     followers = keras.callbacks.CallbackList(
@@ -47,7 +45,6 @@ def run_epochs(
     model.make_train_function()
     followers.on_train_begin()
     checkpoint.restore()
-    checkpoint.stopped &= not raised
     while checkpoint.epoch < epochs and not checkpoint.stopped:
         model.reset_metrics()
         followers.on_epoch_begin(checkpoint.epoch)

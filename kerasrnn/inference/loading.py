@@ -45,13 +45,13 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         if path.exists():
             check_regular(path)
         raise InputError(f"no model at {path}", expected="a run or a .keras file")
+    check_sum(path)
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise InputError(
             "not a .keras model file",
             where=path,
             fix="HDF5 and pickled models are refused; save it again with Keras 3",
         )
-    check_sum(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
