@@ -354,6 +354,8 @@ def load_data(run: str | os.PathLike):
                 f"the data of {run} {where} and cannot be read again",
                 fix="give evaluate the data, or train on a file",
             )
+        if options.get("start_from"):  # whose tokens the run has now
+            options = options | {"start_from": run.path}
         data = task_of(run.task).load(*sources, **options)
     except (KeyError, TypeError) as error:
         raise InputError(
