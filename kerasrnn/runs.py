@@ -26,6 +26,7 @@ import math
 import os
 import shutil
 import statistics
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -326,7 +327,7 @@ def _today(info):
 
 
 def list_runs(root: str | os.PathLike = ROOT) -> list[Run]:
-    """The runs in ``root``, the oldest first. Directories that are no runs are passed over.
+    """The runs in ``root``, the oldest first. One that cannot be read is left out, with a warning.
 
     >>> [run.task for run in list_runs("a folder that is not there")]
     []
@@ -338,8 +339,8 @@ def list_runs(root: str | os.PathLike = ROOT) -> list[Run]:
     for file in root.glob("*/run.json"):
         try:
             runs.append(open_run(file.parent))
-        except InputError:
-            continue
+        except InputError as error:
+            warnings.warn(str(error), stacklevel=2)
     return sorted(runs, key=lambda run: run.info["created"])
 
 
