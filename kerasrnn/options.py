@@ -18,6 +18,7 @@ SCHEDULES = ("constant", "cosine", "plateau")
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
+FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
@@ -42,6 +43,8 @@ _FIT = {
     "patience": 0,
     "max_minutes": None,
     "checkpoint_every": None,
+    "start_from": None,
+    "freeze": None,
     "deterministic": False,
     "tensorboard": False,
 }

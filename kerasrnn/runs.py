@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from kerasrnn.text import Vocabulary
 
 FORMAT = 3
-ROOT = Path("runs")
 _MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
 _TOO_LARGE = 1e100  # of a metric: no picture could show it
@@ -142,8 +141,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether it was trained to its end and evaluated."""
-        return (self.path / "metrics.json").exists()
+        """Whether it was trained to its end and evaluated; of several trainings, all of them."""
+        if not (self.path / "metrics.json").exists():
+            return False
+        if (plan := self.info.get("plan")) is None:
+            return True
+        everyone = len(self.info["members"]) == len(plan["members"])
+        return everyone and not (plan["ensemble"] and self.metrics().keys() == {"summary"})
 
     @property
     def runs(self) -> list[Run]:
@@ -326,13 +330,20 @@ def _today(info):
     return {**info, "data": data, "options": renamed(info["options"])}
 
 
-def list_runs(root: str | os.PathLike = ROOT) -> list[Run]:
-    """The runs in ``root``, the oldest first. One that cannot be read is left out, with a warning.
+def runs_folder() -> Path:
+    """Where runs are made and looked for: the environment's KERASRNN_RUNS, or ``runs``."""
+    return Path(os.environ.get("KERASRNN_RUNS") or "runs")
+
+
+def list_runs(root: str | os.PathLike | None = None) -> list[Run]:
+    """The runs in ``root``, by default ``runs_folder()``, the oldest first.
+
+    Directories that are no runs are passed over, with a warning where a run.json is broken.
 
     >>> [run.task for run in list_runs("a folder that is not there")]
     []
     """
-    root = Path(root)
+    root = Path(root or runs_folder())
     if not root.is_dir():
         return []
     runs = []
@@ -340,16 +351,19 @@ def list_runs(root: str | os.PathLike = ROOT) -> list[Run]:
         try:
             runs.append(open_run(file.parent))
         except InputError as error:
-            warnings.warn(str(error), stacklevel=2)
+            warnings.warn(f"{error}; the run is passed over", stacklevel=2)
     return sorted(runs, key=lambda run: run.info["created"])
 
 
 def latest_run(
-    root: str | os.PathLike = ROOT, *, task: str | None = None, finished: bool | None = None
+    root: str | os.PathLike | None = None,
+    *,
+    task: str | None = None,
+    finished: bool | None = None,
 ) -> Run:
-    """The newest run in ``root``, of a task if one is given. Raises ``InputError``.
+    """The newest run in ``root``, as of ``list_runs``. Raises ``InputError``.
 
-    finished: whether it is to be a finished one; None where it may be either.
+    task: whose it is to be. finished: whether it is to be so; None where it may be either.
 
     >>> latest_run(task="generator").vocabulary()  # doctest: +SKIP
     Vocabulary(66 tokens)
@@ -362,7 +376,7 @@ def latest_run(
     if not runs:
         kind = ("unfinished " if finished is False else "") + (task or "run")
         raise InputError(
-            f"no {kind} in {Path(root)}{os.sep}",
+            f"no {kind} in {Path(root or runs_folder())}{os.sep}",
             fix="make one with 'kerasrnn train', or name a run directory",
         )
     return runs[-1]
@@ -370,6 +384,7 @@ def latest_run(
 
 def make_directory(dataset_name: str, task: str, output: str | os.PathLike | None) -> Path:
     """A new directory at ``output``, or ``runs/<data>-<task>-<n>``. Raises ``InputError``."""
+    root = runs_folder()
     try:
         if output is not None:
             path = Path(output)
@@ -385,15 +400,15 @@ def make_directory(dataset_name: str, task: str, output: str | os.PathLike | Non
                 if half
                 else "choose another --output, or remove it",
             )
-        ROOT.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
         for number in count(1):
-            path = ROOT / f"{dataset_name}-{task}-{number}"
+            path = root / f"{dataset_name}-{task}-{number}"
             with suppress(FileExistsError):
                 path.mkdir()
                 return path
     except OSError as error:
         raise InputError(
-            f"cannot make {output or ROOT}", found=error.strerror, fix="choose another --output"
+            f"cannot make {output or root}", found=error.strerror, fix="choose another --output"
         ) from error
 
 

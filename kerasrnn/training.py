@@ -21,6 +21,7 @@ from kerasrnn import plotting
 from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.files import locked
+from kerasrnn.fitting import warm
 from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
@@ -76,6 +77,10 @@ def train(
             - ``tensorboard``: write curves for TensorBoard into the run.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
+            - ``start_from``: a run whose weights the model starts from where they fit, of the
+              same task or of another (docs/warm-starts.md); what nobody gave of the options of
+              the model that its weights ask for are then those of the run. ``freeze``: what of
+              them stays as it is, ``"embedding"``, ``"stack"`` or ``"all-but-head"``.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
               windows that start with all-zero states or ``"sequential"`` ones with states
               carried from batch to batch; every ``sample_every`` epochs print a sample that
@@ -130,7 +135,7 @@ def fit(
     prepared = _prepare(data, settings, seed)
     with obeying_interrupts() as interrupts:
         chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-        info = {"data": describe(data), **chosen, "seed": seed}
+        info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
         run = create_run(data.name, data.task, info, task.artifacts(data), output)
         with locked(run.path):
             _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
@@ -172,12 +177,12 @@ def resume(
     data = load_data(run) if data is None else _same_data(run, data)
     settings, reasons = task.completed(data, _settings_of(run, data, budget))
     _check_fit(settings.fit)
-    prepared = _prepare(data, settings, run.info["seed"])
+    prepared = _prepare(data, settings, run.info["seed"], run.info)
     with obeying_interrupts() as interrupts, locked(run.path):
         if budget:
             (run.path / "metrics.json").unlink(missing_ok=True)
             run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-            run.write_json({"run.json": run.info})
+        run.write_json(task.artifacts(data) | {"run.json": run.info})
         _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     evaluate(run, data)
     return run
@@ -205,14 +210,19 @@ def _check_budget(run, budget):
 
 
 class _Prepared(NamedTuple):
-    """What is trained: the model, the one that is fitted in its place, and the batches."""
+    """What is trained: the model, the one that is fitted in its place, and the batches.
+
+    started: what ``warm.start`` says of the model.
+    """
 
     model: keras.Model
     fitted: keras.Model
     batches: Batches
+    started: dict
 
 
-def _prepare(data, settings, seed):
+def _prepare(data, settings, seed, before=MappingProxyType({})):
+    """before: what run.json says where a training goes on."""
     task = task_of(data.task)
     keras.utils.set_random_seed(seed)
     if settings.fit["deterministic"]:
@@ -221,18 +231,20 @@ def _prepare(data, settings, seed):
     if precision in MIXED and not tf.config.list_physical_devices("GPU"):
         warnings.warn(f"{precision} on a CPU, where float32 is faster", stacklevel=4)
     model = task.build(data, settings)
+    started = warm.start(model, task, data, settings, before.get("start"))
     batches = task.batches(data, settings, seed)
     steps = settings.fit["epochs"] * len(batches)
-    return _Prepared(model, _compile(task, model, settings, data, steps), batches)
+    return _Prepared(model, _compile(task, model, settings, data, steps), batches, started)
 
 
 def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
     """Train to the end in a run, from its checkpoint on."""
-    model, fitted, batches = prepared
+    model, fitted, batches, started = prepared
     steps = settings.fit["epochs"] * len(batches)
     try:
         if not quiet:
-            print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
+            said = [*_lines(settings, reasons), *warm.lines(started)]
+            print(data, *said, sep="\n", file=sys.stderr)
             model.summary(print_fn=lambda line: print(line, file=sys.stderr))
         recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")

@@ -117,13 +117,19 @@ class GroupedOption(click.Option):
 class Verb(click.Command):
     """A command whose help shows its options in groups, all in the same two columns.
 
-    Each verb has --quiet, --json (the argument ``as_json``; ``json`` is its help) and, with
-    ``output``, its metavar and help, --output, a ``Path`` or None.
+    Each verb has --quiet, --json (the argument ``as_json``; ``json`` is its help), with
+    ``output``, its metavar and help, --output, a ``Path`` or None, and unless ``runs`` is false
+    --runs-dir.
     """
 
-    def __init__(self, *arguments, output=None, json="Print the results as JSON", **settings):
+    def __init__(
+        self, *arguments, output=None, json="Print the results as JSON", runs=True, **settings
+    ):
         super().__init__(*arguments, **settings)
         make = partial(GroupedOption, group="Output")
+        if runs:
+            root = {"callback": _set_runs, "help": "Where runs are  [$KERASRNN_RUNS or runs]"}
+            self.params.append(make(["--runs-dir"], metavar="DIR", expose_value=False, **root))
         if output:
             place = _OutputPath(dir_okay=output[0] != "FILE", path_type=Path)
             names = ["-o", "--output"]
@@ -193,6 +199,11 @@ class _OutputPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def _set_runs(ctx, param, value):
+    if value:
+        os.environ["KERASRNN_RUNS"] = value  # for the processes of this one too
+
+
 def _set_quiet(ctx, param, value):
     ctx.meta[_QUIET] = value
 
@@ -245,7 +256,9 @@ def split_model(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """The path of the model that comes first, None for the newest run, and the other arguments."""
     first, *rest = arguments or ("",)
     files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
-    meant = first.startswith(("runs/", "saved_models/"))
+    from kerasrnn.runs import runs_folder
+
+    meant = first.startswith((f"{runs_folder()}/", "saved_models/"))
     if meant or any(map(os.path.isfile, files)):
         return first, rest
     return None, list(arguments)

@@ -14,7 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
-_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every")  # options for that
+_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel")  # options for that
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
@@ -69,6 +69,8 @@ _OPTIONS = {
         ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
         ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+        ("--start-from", "RUN", "Start from the weights of a run"),
+        ("--freeze", options.FREEZES, "Keep its {} as it is"),
     ),
     "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
@@ -181,7 +183,6 @@ def train(data, resume, as_json, **given):
 
     \b
     Examples:
-      kerasrnn train --stacked
       kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
@@ -239,7 +240,7 @@ def _resume(data, path, given):
     run = open_run(path) if path else latest_run(finished=False)
     talk(f"run {run}")
     import_tensorflow()
-    from kerasrnn.training import resume
+    from kerasrnn.ensembles import resume
 
     return resume(run, quiet=is_quiet(), **given)
 

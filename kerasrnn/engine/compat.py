@@ -125,3 +125,8 @@ def input_dropout(cell, step) -> tf.Tensor:
     if hasattr(cell, "get_dropout_mask"):
         return cell.get_dropout_mask(step)
     return keras.random.dropout(tf.ones_like(step), cell.dropout, seed=cell.seed_generator)
+
+
+def mask_of(x: keras.KerasTensor) -> keras.KerasTensor | None:
+    """The mask that Keras hands on with a tensor; None too where it no longer does so."""
+    return getattr(x, "_keras_mask", None)

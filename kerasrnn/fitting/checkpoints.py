@@ -8,6 +8,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -65,7 +66,10 @@ class Checkpoint:
         return any((self.folder / name).exists() for name in (NAME, BEFORE))
 
     def write(self, before: Path, state: Path):
-        """Write the two files at paths, from which they are moved to their places."""
+        """Write the two files at paths, from which they are moved to their places.
+
+        Raises ``InputError`` where a weight is no number: nothing could go on from that.
+        """
         if (self.folder / NAME).exists():
             _link(self.folder / NAME, before)
         progress = {
@@ -76,6 +80,11 @@ class Checkpoint:
         }
         words = np.frombuffer(json.dumps(progress).encode(), np.uint8)
         values = {f"{n}": variable.numpy() for n, variable in enumerate(self._variables)}
+        if not all(np.isfinite(x).all() for x in values.values() if x.dtype.kind == "f"):
+            raise InputError(
+                f"weights that are no numbers in epoch {self.epoch + bool(self.step)}",
+                fix="lower --learning-rate or set --clip-norm; the checkpoint before is kept",
+            )
         with state.open("wb") as file:
             np.savez(file, **{_PROGRESS: words}, **values)
 
@@ -98,9 +107,18 @@ class Checkpoint:
             if broken:
                 warnings.warn(f"{broken}; going on from the checkpoint before it", stacklevel=2)
                 (self.folder / NAME).unlink()  # which would be the one before the next
+            self._look_at_best()
             return
         if broken:
             raise broken
+
+    def _look_at_best(self):
+        """Warn where the best model so far is damaged: a better one will put that right."""
+        with suppress(FileNotFoundError):
+            try:
+                check_sum(self.folder / "best.keras")
+            except InputError as error:
+                warnings.warn(f"{error}; going on, as a later epoch may be better", stacklevel=2)
 
     def apply(self):
         """Give the variables the values that were found, if some were."""
