@@ -243,25 +243,29 @@ class Child:
         number: n.
         strike: by default sends itself ``name``, a signal.
         seed: of what is cut where.
+        user: number of the one whose process it is; None for the one who asks.
     """
 
-    def __init__(self, words, run, place=None, number=0, name="SIGKILL", strike=None, seed=0):
+    def __init__(
+        self, words, run, place=None, number=0, name="SIGKILL", strike=None, seed=0, user=None
+    ):
         self.output = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115
         self.begun = time.monotonic()
         sys.stdout.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self.pid = os.fork()
         if not self.pid:
-            os._exit(self._run(words, run, place, number, name, strike, seed))
+            random.seed(seed)
+            if user is not None:
+                os.setuid(user)
+            strike = strike or (lambda _: os.kill(os.getpid(), signal.Signals[name]))
+            os._exit(self._run(words, Faults(str(run), place, number, strike)))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
-    def _run(self, words, run, place, number, name, strike, seed):
+    def _run(self, words, faults):
         """What the process does; its exit code."""
-        for number_of, file in enumerate(self.output, 1):
-            os.dup2(file.fileno(), number_of)
-        random.seed(seed)
-        strike = strike or (lambda _: os.kill(os.getpid(), signal.Signals[name]))
-        faults = Faults(str(run), place, number, strike)
+        for number, file in enumerate(self.output, 1):
+            os.dup2(file.fileno(), number)
         code = 0
         try:
             faults.install()

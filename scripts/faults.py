@@ -20,6 +20,7 @@ from pathlib import Path
 
 import click
 import fault_corruptions
+import fault_limits
 from fault_tasks import (
     PLACES,
     TASKS,
@@ -139,6 +140,7 @@ def main(folder):
 
     folder = folder or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(exist_ok=True, parents=True)
+    folder.chmod(0o755)  # for other users too
     os.chdir(folder)
     if not Path("tale.txt").exists():
         make_data(Path("."))
@@ -149,8 +151,38 @@ def leave(fine, **_):
     sys.exit(0 if fine else 1)
 
 
-for command in (kills, corruptions):
+def limit(name: str) -> click.Command:
+    """The command of a fault of fault_limits.py."""
+    fault = fault_limits.FAULTS[name]
+
+    def run(number, seed, tasks):
+        rng, counts, wrong = random.Random(seed), Counter(), []
+        trials = [fault_limits.Trials(task) for task in tasks.split(",")]
+        for trial in range(number):
+            fault(trials[trial % len(trials)], rng)
+        for one in trials:
+            counts.update(one.counts)
+            wrong += one.wrong
+        return report(name, counts, wrong)
+
+    options = [
+        click.Option(["--number"], default=10, help="Trials"),
+        click.Option(["--seed"], default=0),
+        click.Option(["--tasks"], default="digits,carried"),
+    ]
+    return click.Command(name, params=options, callback=run, help=fault.__doc__)
+
+
+for command in (kills, corruptions, *map(limit, fault_limits.FAULTS)):
     main.add_command(command)
+
+
+@main.command("all")
+@click.pass_context
+def run_all(ctx):
+    """All of them, each with its usual number."""
+    return all([ctx.invoke(one) for name, one in main.commands.items() if name != "all"])
+
 
 if __name__ == "__main__":
     main()
