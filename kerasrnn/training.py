@@ -200,12 +200,19 @@ def resume(
         _check_fit(settings.fit)
         prepared = prepare(data, settings, run.info["seed"], devices, run.info)
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
-            if budget and devices.worker.chief:
-                (run.path / "metrics.json").unlink(missing_ok=True)
-                run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-                run.write_json({"run.json": run.info})
+            if devices.worker.chief:
+                run = _begun_again(run, data, settings, budget)
             _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     _evaluate_once(run, data, devices)
+    return run
+
+
+def _begun_again(run, data, settings, budget):
+    """The run with files that say what is trained, whole and up to date."""
+    if budget:
+        (run.path / "metrics.json").unlink(missing_ok=True)
+        run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+    run.write_json(task_of(run.task).artifacts(data) | {"run.json": run.info})
     return run
 
 
