@@ -377,5 +377,6 @@ def test_checkpoints_between_the_ends_of_epochs(tmp_path, at_batch):
     with np.load(tmp_path / "r" / "state.npz") as state:
         progress = json.loads(state["progress"].tobytes())
     assert (progress["epoch"], progress["step"]) == (1, 3)  # step 44, of epochs of 41
-    run = resume(tmp_path / "r")
+    at_batch(None, None, kill)
+    run = resume(tmp_path / "r", quiet=True)
     assert run.history()["val_loss"] == whole.history()["val_loss"]

@@ -50,7 +50,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise InputError(
             "not a .keras model file",
             where=path,
-            fix="HDF5 and pickled models are refused; save it again with Keras 3",
+            fix="save it again with Keras 3; 'kerasrnn convert' reads the HDF5 of Keras 2",
         )
     try:
         with zipfile.ZipFile(path) as archive:
