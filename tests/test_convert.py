@@ -214,7 +214,7 @@ def test_masked_steps_do_not_count_in_either_direction(tmp_path):
         one = outputs("LSTM", row, forward, mask=counts)[0]
         other = outputs("LSTM", row, backward, mask=counts, backwards=True)[0][::-1]
         assert_close(found[counts], (one + other)[counts])
-        assert not found[~counts].any()  # as since Keras 2.4
+        assert not found[~counts].any()  # as in tf.keras 2
 
 
 @pytest.mark.parametrize("merge", ["Concatenate", "Add"])
