@@ -48,6 +48,7 @@ _HOMES = {
     "evaluate": "training",
     "train": "training",
     "cross_validate": "ensembles",
+    "resume": "ensembles",
     "train_seeds": "ensembles",
     "Tuning": "tuning",
     "tune": "tuning",

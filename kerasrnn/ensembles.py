@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kerasrnn import plotting
+import keras
+
+from kerasrnn import plotting, training
 from kerasrnn.errors import InputError, check_positive, check_seed
-from kerasrnn.files import read_text, write_json
+from kerasrnn.files import locked, read_text
+from kerasrnn.fitting.workers import check_alone, this_worker
 from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.models import build_ensemble
 from kerasrnn.processes import Process
@@ -165,34 +169,82 @@ def run_members(
 ) -> Run:
     """Train all members on data, and leave a run of runs. Arguments as of ``train_seeds``."""
     check_positive(parallel=parallel)
+    check_alone(settings.fit["strategy"], "several trainings")
     task = task_of(data.task)
     if ensemble and task.no_ensemble:
         raise InputError(f"an ensemble of {task.name}s", found=task.no_ensemble)
-    info = {"data": describe(data), "options": settings.fit | settings.model}
-    info |= {"seed": members[0].seed, "members": []}
-    whole = create_run(data.name, task.name, info, task.artifacts(data), output)
-    train = _one_by_one if parallel == 1 else _in_processes
-    finished = set()
+    asked = settings.fit | settings.model
+    plan = {"members": [*map(list, members)], "ensemble": ensemble, "options": asked}
+    info = {"data": describe(data), "options": asked, "seed": members[0].seed, "members": []}
+    whole = create_run(data.name, task.name, info | {"plan": plan}, task.artifacts(data), output)
+    return _run_planned(whole, data, settings, members, parallel, ensemble, quiet)
+
+
+def resume(
+    run: str | os.PathLike,
+    data=None,
+    *,
+    parallel: int = 1,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **budget,
+) -> Run:
+    """Go on with a run, as ``training.resume`` does, or with one of several trainings.
+
+    Of several those that are finished stay, one that was begun goes on, and the others are
+    trained; ``parallel`` at a time. Arguments and errors are otherwise as of ``training.resume``,
+    but several have no other ``budget`` and no ``callbacks``.
+
+    >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
+    """
+    worker = this_worker(budget.get("strategy", "auto"))
+    if (worker and not worker.chief) or "plan" not in open_run(run).info:
+        return training.resume(run, data, quiet=quiet, callbacks=callbacks, **budget)
+    run = open_run(run)
+    check_positive(parallel=parallel)
+    if run.finished or budget or callbacks:
+        raise InputError(
+            f"{run} is of several trainings" + (" and finished" if run.finished else ""),
+            found=", ".join(budget) or None,
+            fix="go on with one of its runs",
+        )
     try:
-        for member in train(data, settings, members, whole.path, parallel, quiet):
-            finished.add(member.name)
-            whole = _rewritten(whole, members=[m.name for m in members if m.name in finished])
-            if not quiet:
-                print(_said(open_run(whole.path / member.name)), file=sys.stderr)
-    except BaseException as error:
-        _stopped(whole, len(members), error)
-        raise
+        plan = run.info["plan"]
+        members, ensemble = [Member(*row) for row in plan["members"]], plan["ensemble"]
+        data = training.load_data(run) if data is None else data
+        settings = task_of(run.task).settings(plan["options"], data.options, data.kind)
+    except (KeyError, TypeError) as error:
+        raise InputError("run.json does not hold its plan", where=run.path / "run.json") from error
+    check_alone(settings.fit["strategy"], "several trainings")
+    return _run_planned(run, data, settings, members, parallel, ensemble, quiet)
+
+
+def _run_planned(whole, data, settings, members, parallel, ensemble, quiet):
+    """Train those members of a run of runs that it does not hold yet."""
+    train = _one_by_one if parallel == 1 else _in_processes
+    finished = {run.path.name for run in whole.runs}
+    waiting = [member for member in members if member.name not in finished]
+    with locked(whole.path):
+        try:
+            for member in train(data, settings, waiting, whole.path, parallel, quiet):
+                finished.add(member.name)
+                names = [other.name for other in members if other.name in finished]
+                whole = _rewritten(whole, members=names)
+                if not quiet:
+                    print(_said(open_run(whole.path / member.name)), file=sys.stderr)
+        except BaseException as error:
+            _stopped(whole, len(members), error)
+            raise
     _summarize(whole)
-    if ensemble:
-        whole = _average(whole, data, members)
-    return whole
+    return _average(whole, data, members) if ensemble else whole
 
 
 def _rewritten(whole, **changes):
     """The run with other words in its run.json."""
     changes["options"] = open_run(whole.path / changes["members"][0]).info["options"]
-    write_json(whole.path / "run.json", info := whole.info | changes)
-    return Run(whole.path, info)
+    run = Run(whole.path, whole.info | changes)
+    run.write_json({"run.json": run.info})
+    return run
 
 
 def _said(run):
@@ -207,7 +259,7 @@ def _said(run):
 
 def _summarize(whole):
     """metrics.json of what the runs measured, and a picture of each metric with all curves."""
-    write_json(whole.path / "metrics.json", {"summary": whole.summary})
+    whole.write_json({"metrics.json": {"summary": whole.summary}})
     histories = {run.path.name: run.history() for run in whole.runs}
     for metric in plotting.metrics_in(next(iter(histories.values()))):
         plotting.save_curves(whole.path / f"{metric}.png", histories, [metric])
@@ -225,6 +277,7 @@ def _stopped(whole, number, error):
     if isinstance(error, InputError):
         raise InputError(f"{error}; {words}") from error
     print(f"stopped: {words}", file=sys.stderr)
+    print(f"go on with: kerasrnn train --resume {shlex.quote(str(whole))}", file=sys.stderr)
 
 
 def _recut(data, options):
@@ -243,7 +296,7 @@ def _one_by_one(data, settings, members, folder, parallel, quiet) -> Iterator[Me
     for member in members:
         with _naming(member):
             cut = _recut(data, member.options)
-            run_training(cut, settings, folder / member.name, seed=member.seed, quiet=quiet)
+            _train_member(cut, settings, folder / member.name, member.seed, quiet)
         yield member
 
 
@@ -279,7 +332,18 @@ def _train_one(task, data, sources, member, settings, output):
     """Train a member on data, or on what is read from its sources: what a process does."""
     if data is None:
         data = task_of(task).load(*sources, **member.options)
-    run_training(data, settings, output, seed=member.seed, quiet=True)
+    _train_member(data, settings, output, member.seed, quiet=True)
+
+
+def _train_member(data, settings, place, seed, quiet):
+    """Train a member, or go on with it where it was begun."""
+    if (place / "run.json").exists():
+        run = open_run(place)
+        if not run.finished:
+            training.resume(run, data, quiet=quiet)
+        return
+    shutil.rmtree(place, ignore_errors=True)  # of one that was killed while it was made
+    run_training(data, settings, place, seed=seed, quiet=quiet)
 
 
 @contextlib.contextmanager
@@ -303,8 +367,7 @@ def _average(whole: Run, data, members: Sequence[Member]) -> Run:
         data = _recut(data, data.options | {k: v for k, v in wider.items() if k in data.options})
     else:
         data = _recut(data, members[0].options)
-    for name, value in (artifacts := task.artifacts(data)).items():
-        write_json(whole.path / name, value)
+    whole.write_json(artifacts := task.artifacts(data))
     whole = _rewritten(whole, members=whole.info["members"], data=describe(data))
     for run, name in ((run, name) for run in runs for name in artifacts):
         if name in _VOCABULARIES.values():

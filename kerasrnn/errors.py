@@ -1,4 +1,4 @@
-"""The one error that bad input raises, and the checks that raise it."""
+"""The one error that bad input raises, the checks that raise it, and an interrupt."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ class InputError(ValueError):
         if where is not None:
             message = f"{where}: {message}"
         super().__init__(" ".join(message.split()))
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a cluster sends it before it takes a machine away: to be obeyed as Ctrl-C is."""
 
 
 def reason_of(error: BaseException) -> str:

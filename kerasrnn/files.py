@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,14 @@ from pathlib import Path
 
 from kerasrnn.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing keeps two processes apart
+    fcntl = None
+
+CHECKSUMS = "checksums.json"
 _LARGEST = 1 << 30  # bytes of a text file that is read at once
+_TEMPORARY = re.compile(r"\.\d+-")  # how the names of temporary files begin
 
 
 @contextmanager
@@ -34,6 +42,88 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def writing_together(folder: str | os.PathLike, *names: str) -> Iterator[list[Path]]:
+    """Yield temporary paths for files of a folder, and move those written to their places.
+
+    The folder's checksums.json has then, for each of them, the SHA-256 of what it holds, and first
+    of what it held before: a process may be killed before all files are moved. Raises
+    ``InputError`` where the place cannot be written.
+    """
+    folder = Path(folder)
+    places = [folder / name for name in names]
+    temporary = [folder / f".{os.getpid()}-{name}" for name in names]
+    try:
+        yield temporary
+        noted = _checksums(folder)
+        moves = [move for move in zip(temporary, places, strict=True) if move[0].exists()]
+        for new, place in moves:
+            sums = [digest(new), *_known(place, noted.get(place.name))]
+            noted[place.name] = [*dict.fromkeys(sums)]
+        write_json(folder / CHECKSUMS, noted)
+        for new, place in moves:
+            os.replace(new, place)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    finally:
+        for new in temporary:
+            with suppress(OSError):
+                new.unlink()
+
+
+def _known(path, sums):
+    """The sum of a file that is there, unless it is a damaged one, as a list."""
+    found = [digest(path)] if path.is_file() else []
+    return found if sums is None else [sum for sum in found if sum in sums]
+
+
+def check_sum(path: str | os.PathLike):
+    """Raise ``InputError`` where checksums.json beside a file says that it was another one."""
+    path = Path(path)
+    noted = _checksums(path.parent).get(path.name)
+    if noted is not None and (found := digest(path)) not in noted:
+        raise InputError(
+            f"{path.name} is damaged",
+            where=path,
+            found=f"SHA-256 {found[:12]}",
+            expected=" or ".join(sum[:12] for sum in noted),
+            fix=f"bring a copy back; if you changed it yourself, delete {path.parent / CHECKSUMS}",
+        )
+
+
+def _checksums(folder):
+    path = folder / CHECKSUMS
+    noted = read_json(path, dict) if path.exists() else {}
+    for sums in noted.values():
+        if not isinstance(sums, list) or not all(isinstance(one, str) for one in sums):
+            raise InputError("unexpected JSON", where=path, expected="a list of sums for each file")
+    return noted
+
+
+@contextmanager
+def locked(folder: str | os.PathLike):
+    """Have a folder for this process alone until the block is done, or the process is.
+
+    What a process left half-written when it was killed is cleared away. Raises ``InputError``
+    where another process has the folder.
+    """
+    folder = Path(folder)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for path in folder.iterdir():
+            if _TEMPORARY.match(path.name):
+                path.unlink(missing_ok=True)
+        yield
+    except BlockingIOError as error:
+        raise InputError(
+            f"another process is at work in {folder}", fix="wait until it has ended, or end it"
+        ) from error
+    finally:
+        os.close(held)
 
 
 @contextmanager

@@ -11,11 +11,15 @@ CELLS = ("lstm", "gru", "simple")
 POOLINGS = ("last", "mean", "max", "mean_max", "attention")
 STEMS = ("none", "conv", "fcn")
 STEMS_OF_STEPS = STEMS[:2]  # that leave the steps to the head
+MIXED = ("mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("float32", *MIXED)
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
+STRATEGIES = ("auto", "none", "mirrored", "multiworker")  # of devices and machines
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
+FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
@@ -39,6 +43,12 @@ _FIT = {
     "clip_norm": 1.0,
     "patience": 0,
     "max_minutes": None,
+    "checkpoint_every": None,
+    "start_from": None,
+    "freeze": None,
+    "strategy": "auto",
+    "deterministic": False,
+    "tensorboard": False,
 }
 _TEXT_FIT = _FIT | {
     "epochs": 20,
@@ -53,6 +63,7 @@ _STACK = {
     "bidirectional": True,
     "go_backwards": False,
     "dropout": 0.2,
+    "precision": None,
     "functional": False,
 }
 _TEXT = {
@@ -63,6 +74,7 @@ _TEXT = {
     "min_frequency": 1,
     "max_vocabulary": None,
     "encoding": None,
+    "start_from": None,
 }
 _POOLED = (
     _STACK | dict.fromkeys(("stem", "stem_stride", "pooling", "dropout")) | {"stem_filters": 64}
@@ -80,6 +92,7 @@ DATA = {
         "min_frequency": 2,
         "max_vocabulary": None,
         "encoding": None,
+        "start_from": None,
     },
     "generator": _TEXT | {"lines": False},
     "infiller": _TEXT,
@@ -108,6 +121,7 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "min_frequency": 2,
             "max_length": None,
             "multi_label": None,
+            "start_from": None,
         },
         _PLAIN | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
         _FIT

@@ -7,7 +7,9 @@ A run is one directory that holds everything a training made (DESIGN: run direct
     history.csv   one row an epoch
     last.keras    the model after the last finished epoch
     best.keras    the model at the best validation loss
+    state.npz     from where the training goes on; previous.npz the one before it
     metrics.json  evaluation on the validation and test parts, beside a baseline
+    checksums.json  the SHA-256 of each of these
 
 The directory of several trainings of the same data holds theirs, ``seed-0``, …, and a run.json
 that names them, its ``members``; and what a run holds beside where they were averaged to one model.
@@ -24,6 +26,7 @@ import math
 import os
 import shutil
 import statistics
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,13 +37,12 @@ from typing import TYPE_CHECKING
 
 from kerasrnn import options
 from kerasrnn.errors import InputError
-from kerasrnn.files import read_json, read_text, write_json, write_text
+from kerasrnn.files import check_sum, read_json, read_text, write_json, writing_together
 
 if TYPE_CHECKING:
     from kerasrnn.text import Vocabulary
 
 FORMAT = 3
-ROOT = Path("runs")
 _MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
 _TOO_LARGE = 1e100  # of a metric: no picture could show it
@@ -138,6 +140,16 @@ class Run:
         )
 
     @property
+    def finished(self) -> bool:
+        """Whether it was trained to its end and evaluated; of several trainings, all of them."""
+        if not (self.path / "metrics.json").exists():
+            return False
+        if (plan := self.info.get("plan")) is None:
+            return True
+        everyone = len(self.info["members"]) == len(plan["members"])
+        return everyone and not (plan["ensemble"] and self.metrics().keys() == {"summary"})
+
+    @property
     def runs(self) -> list[Run]:
         """The finished runs in one of several trainings, in order; none of an ordinary run."""
         names = self.info.get("members", [])
@@ -188,7 +200,7 @@ class Run:
     def metrics(self) -> dict:
         """The content of metrics.json; empty where the run was not evaluated."""
         path = self.path / "metrics.json"
-        metrics = read_json(path, dict) if path.exists() else {}
+        metrics = _of_run(read_json, path, dict) if path.exists() else {}
         parts = [metrics[part] for part in _MEASURED if part in metrics]
         if not all(isinstance(part, dict) for part in parts):
             raise InputError("unexpected JSON", where=path, expected="a table for each part")
@@ -199,6 +211,7 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return {}
+        check_sum(path)
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file, strict=True))
@@ -209,13 +222,20 @@ class Run:
                 f"broken history: {error}", where=path, expected="a table of numbers"
             ) from error
 
-    def write_history(self, rows: list[dict]):
-        """Write one row an epoch to history.csv."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.path / "history.csv", text.getvalue())
+    def write_json(self, values: dict):
+        """Write files of JSON, ``{"metrics.json": …}``, together."""
+        with writing_together(self.path, *values) as paths:
+            for path, value in zip(paths, values.values(), strict=True):
+                write_json(path, value)
+
+
+def history_text(rows: list[dict]) -> str:
+    """What history.csv holds: one row an epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def create_run(
@@ -245,14 +265,13 @@ def create_run(
         **info,
         "versions": library_versions(),
     }
+    run = Run(path, info)
     try:
-        for name, value in artifacts.items():
-            write_json(path / name, value)
-        write_json(path / "run.json", info)
+        run.write_json(artifacts | {"run.json": info})
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise
-    return Run(path, info)
+    return run
 
 
 def open_run(path: str | os.PathLike) -> Run:
@@ -276,6 +295,7 @@ def open_run(path: str | os.PathLike) -> Run:
     if not file.is_file():
         raise InputError(f"{path} is not a run", expected="a run.json in it")
     info = read_json(file, dict)
+    check_sum(file)
     if not isinstance(info.get("format"), int):
         raise InputError("not the run.json of a kerasrnn run", where=file)
     if not 1 <= info["format"] <= FORMAT:
@@ -310,35 +330,53 @@ def _today(info):
     return {**info, "data": data, "options": renamed(info["options"])}
 
 
-def list_runs(root: str | os.PathLike = ROOT) -> list[Run]:
-    """The runs in ``root``, the oldest first. Directories that are no runs are passed over.
+def runs_folder() -> Path:
+    """Where runs are made and looked for: the environment's KERASRNN_RUNS, or ``runs``."""
+    return Path(os.environ.get("KERASRNN_RUNS") or "runs")
+
+
+def list_runs(root: str | os.PathLike | None = None) -> list[Run]:
+    """The runs in ``root``, by default ``runs_folder()``, the oldest first.
+
+    Directories that are no runs are passed over, with a warning where a run.json is broken.
 
     >>> [run.task for run in list_runs("a folder that is not there")]
     []
     """
-    root = Path(root)
+    root = Path(root or runs_folder())
     if not root.is_dir():
         return []
     runs = []
     for file in root.glob("*/run.json"):
         try:
             runs.append(open_run(file.parent))
-        except InputError:
-            continue
+        except InputError as error:
+            warnings.warn(f"{error}; the run is passed over", stacklevel=2)
     return sorted(runs, key=lambda run: run.info["created"])
 
 
-def latest_run(root: str | os.PathLike = ROOT, *, task: str | None = None) -> Run:
-    """The newest run in ``root``, of a task if one is given. Raises ``InputError``.
+def latest_run(
+    root: str | os.PathLike | None = None,
+    *,
+    task: str | None = None,
+    finished: bool | None = None,
+) -> Run:
+    """The newest run in ``root``, as of ``list_runs``. Raises ``InputError``.
+
+    task: whose it is to be. finished: whether it is to be so; None where it may be either.
 
     >>> latest_run(task="generator").vocabulary()  # doctest: +SKIP
     Vocabulary(66 tokens)
     """
-    runs = [run for run in list_runs(root) if task in (None, run.task)]
+    runs = [
+        run
+        for run in list_runs(root)
+        if task in (None, run.task) and finished in (None, run.finished)
+    ]
     if not runs:
-        kind = task or "run"
+        kind = ("unfinished " if finished is False else "") + (task or "run")
         raise InputError(
-            f"no {kind} in {Path(root)}{os.sep}",
+            f"no {kind} in {Path(root or runs_folder())}{os.sep}",
             fix="make one with 'kerasrnn train', or name a run directory",
         )
     return runs[-1]
@@ -346,33 +384,40 @@ def latest_run(root: str | os.PathLike = ROOT, *, task: str | None = None) -> Ru
 
 def make_directory(dataset_name: str, task: str, output: str | os.PathLike | None) -> Path:
     """A new directory at ``output``, or ``runs/<data>-<task>-<n>``. Raises ``InputError``."""
+    root = runs_folder()
     try:
         if output is not None:
             path = Path(output)
             if not os.path.lexists(path):
                 path.mkdir(parents=True)
                 return path
+            half = (path / "run.json").exists() and not (path / "metrics.json").exists()
             raise InputError(
                 f"{output} exists already",
+                found="an unfinished run" if half else None,
                 expected="a new directory",
-                fix="choose another --output, or remove it",
+                fix=f"go on with 'kerasrnn train --resume {output}', or choose another --output"
+                if half
+                else "choose another --output, or remove it",
             )
-        ROOT.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
         for number in count(1):
-            path = ROOT / f"{dataset_name}-{task}-{number}"
+            path = root / f"{dataset_name}-{task}-{number}"
             with suppress(FileExistsError):
                 path.mkdir()
                 return path
     except OSError as error:
         raise InputError(
-            f"cannot make {output or ROOT}", found=error.strerror, fix="choose another --output"
+            f"cannot make {output or root}", found=error.strerror, fix="choose another --output"
         ) from error
 
 
 def _of_run(read, path, *arguments):
     if not path.exists():
         raise InputError(f"missing file {path}", fix="the run is incomplete")
-    return read(path, *arguments)
+    value = read(path, *arguments)
+    check_sum(path)
+    return value
 
 
 def library_versions() -> dict[str, str]:

@@ -52,7 +52,8 @@ def open_study(folder: Path, made_of: Mapping, first: Mapping | None):
         )
     except (ValueError, KeyError, AssertionError) as error:
         raise InputError("a damaged study", where=file) from error
-    said, before = json.loads(json.dumps(made_of)), study.user_attrs.get("made of")
+    said = json.loads(json.dumps(made_of, default=os.fspath))
+    before = study.user_attrs.get("made of")
     if before is None:
         study.set_user_attr("made of", said)
         study.enqueue_trial(dict(first or {}))

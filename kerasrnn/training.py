@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
-import numpy as np
 
 from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
-from kerasrnn.files import write_json
+from kerasrnn.fitting import warm
+from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
+from kerasrnn.fitting.devices import open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
-from kerasrnn.fitting.optimizers import limits, make_optimizer
-from kerasrnn.fitting.recorder import Recorder
+from kerasrnn.fitting.loop import run_epochs
+from kerasrnn.fitting.optimizers import limits, tensorboard
+from kerasrnn.fitting.preparing import prepare
+from kerasrnn.fitting.recorder import Recorder, timer
 from kerasrnn.inference.loading import load_model, save_model
-from kerasrnn.runs import Run, create_run, open_run
+from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
+
+_CHANGED = {*BUDGET, "checkpoint_every", "strategy"}  # with what a training may go on
 
 
 def train(
@@ -60,8 +68,20 @@ def train(
             - ``patience``: epochs without a lower validation loss that end the training, 0 for
               none; ``max_minutes`` that it may last at most: the schedule is then run through
               in that time. Neither counts what comes before the first step.
+            - ``checkpoint_every``: ``"500"`` steps or ``"10m"``, minutes, between the checkpoints
+              that ``resume`` goes on from, beside those at the end of epochs.
+            - ``strategy``: ``"mirrored"`` over the GPUs of this machine; ``"multiworker"`` over the
+              machines that TF_CONFIG names, each of which makes this call; ``"none"``. A batch is
+              shared between them. ``"auto"`` finds which.
+            - ``deterministic``: the same numbers every time on a GPU too, which is slower; on a
+              CPU they are anyway. It holds for the whole process.
+            - ``tensorboard``: write curves for TensorBoard into the run.
             - ``clip_norm``: largest global norm of the gradients (Pascanu et al. 2013); 0 for
               no limit.
+            - ``start_from``: a run whose weights the model starts from where they fit, of the
+              same task or of another (docs/warm-starts.md); what nobody gave of the options of
+              the model that its weights ask for are then those of the run. ``freeze``: what of
+              them stays as it is, ``"embedding"``, ``"stack"`` or ``"all-but-head"``.
             - of a generator ``sequence_length`` of its windows; ``sampling``, ``"random"``
               windows that start with all-zero states or ``"sequential"`` ones with states
               carried from batch to batch; every ``sample_every`` epochs print a sample that
@@ -94,8 +114,8 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``train`` with the settings of a task."""
-    run = fit(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
-    evaluate(run, data)
+    run, devices = _train(data, settings, output, seed, quiet, callbacks)
+    _evaluate_once(run, data, devices)
     return run
 
 
@@ -109,44 +129,174 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``run_training`` without the evaluation at its end."""
+    return _train(data, settings, output, seed, quiet, callbacks)[0]
+
+
+def _train(data, settings, output, seed, quiet, callbacks):
+    """A new run, and the devices that it was trained on."""
     task = task_of(data.task)
     check_seed(seed)
+    devices = open_devices(settings.fit["strategy"], quiet=quiet)
     settings, reasons = task.completed(data, settings)
     _check_fit(settings.fit)
-    keras.utils.set_random_seed(seed)
-    model = task.build(data, settings)
-    batches = task.batches(data, settings, seed)
-    steps = settings.fit["epochs"] * len(batches)
-    fitted = _compile(task, model, settings, data, steps)
-    with obeying_interrupts() as interrupts:
-        chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-        info = {"data": describe(data), **chosen, "seed": seed}
-        run = create_run(data.name, data.task, info, task.artifacts(data), output)
-        try:
-            if not quiet:
-                print(data, *_lines(settings, reasons), sep="\n", file=sys.stderr)
-                model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-            recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
-            ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
-            followers = [interrupts, recorder, *ends, *callbacks]
-            with contextlib.redirect_stdout(sys.stderr):
-                fitted.fit(
-                    batches,
-                    epochs=settings.fit["epochs"],
-                    shuffle=False,  # the batches have an order already
-                    callbacks=followers,
-                    verbose=0 if quiet or recorder.line else 1,  # a progress bar
-                )
-        except KeyboardInterrupt:
-            _stopped(model, run, quiet)
-            raise
-        except BaseException:
-            if not (run.path / "last.keras").exists():
-                shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
-            raise
-    task.finish(run, data)
-    draw_history(run)
+    with devices.guarded():
+        prepared = prepare(data, settings, seed, devices)
+        with obeying_interrupts(devices.together) as interrupts:
+            chosen = {"options": settings.fit | settings.model, "recipe": reasons}
+            info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
+            run = shared_run(
+                devices,
+                lambda: create_run(data.name, data.task, info, task.artifacts(data), output),
+                info,
+            )
+            with devices.locked(run):
+                _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    return run, devices
+
+
+def resume(
+    run: str | os.PathLike,
+    data=None,
+    *,
+    quiet: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    **budget,
+) -> Run:
+    """Go on with a training that was stopped or killed, as if nothing had happened.
+
+    All numbers are then those of a training without a break, bit for bit, on the same machine with
+    the same libraries; but for ``max_minutes``, which counts the time of both parts, and for
+    further ``callbacks``, whose state nobody knows.
+
+    Args:
+        run: the run, or its path.
+        data: its data, loaded again by default.
+        quiet, callbacks: as of ``train``.
+        **budget: another value of ``epochs``, ``max_minutes``, ``patience``,
+            ``checkpoint_every`` or ``strategy``; a finished run goes on only with one of the
+            first three. A cosine schedule ends with the last epoch: with more of them the rate is
+            another from here on.
+
+    Raises:
+        InputError: the run is finished, another process trains it, its data has changed, or no
+            checkpoint is whole; and as of ``train``.
+        KeyboardInterrupt: as of ``train``.
+
+    >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
+    """
+    strategy = budget["strategy"] if "strategy" in budget else _strategy_of(run)
+    devices = open_devices(strategy, quiet=quiet)
+
+    def opened():
+        found = open_run(run)
+        _check_budget(found, budget)
+        return Run(found.path, found.info | {"options": found.info["options"] | budget})
+
+    with devices.guarded():
+        run = shared_run(devices, opened)
+        task = task_of(run.task)
+        data = load_data(run) if data is None else _same_data(run, data)
+        settings, reasons = task.completed(data, _settings_of(run, data))
+        _check_fit(settings.fit)
+        prepared = prepare(data, settings, run.info["seed"], devices, run.info)
+        with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
+            if devices.worker.chief:
+                run = _begun_again(run, data, settings, budget)
+            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    _evaluate_once(run, data, devices)
     return run
+
+
+def _begun_again(run, data, settings, budget):
+    """The run with files that say what is trained, whole and up to date."""
+    if budget:
+        (run.path / "metrics.json").unlink(missing_ok=True)
+        run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+    run.write_json(task_of(run.task).artifacts(data) | {"run.json": run.info})
+    return run
+
+
+def _strategy_of(run):
+    """What a run was trained with; a worker may not see its directory."""
+    try:
+        return open_run(run).info["options"].get("strategy", "auto")
+    except InputError:
+        return "auto"
+
+
+def _check_budget(run, budget):
+    strange = [name for name in budget if name not in _CHANGED]
+    if strange:
+        raise InputError(
+            "options that a training cannot go on with",
+            found=", ".join(strange),
+            expected=", ".join(sorted(_CHANGED)),
+        )
+    if run.finished and not {*budget} & {*BUDGET}:
+        raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")
+    epochs = budget.get("epochs")
+    done = 0 if epochs is None else len(run.history().get("epoch", ()))
+    if done and epochs < done:
+        raise InputError("fewer epochs than are done", found=epochs, expected=f"{done} or more")
+    before = run.info.get("versions", {})
+    changed = [name for name, number in library_versions().items() if before.get(name) != number]
+    if changed:
+        names = ", ".join(changed)
+        warnings.warn(f"{run} goes on with another version of {names}", stacklevel=3)
+
+
+def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
+    """Train to the end in a run, from its checkpoint on."""
+    model, fitted, batches, devices, started = prepared
+    steps = settings.fit["epochs"] * len(batches)
+    chief = devices.worker.chief
+    quiet = quiet or not chief
+    try:
+        if not quiet:
+            said = [*_lines(settings, reasons), *warm.lines(started)]
+            print(data, *said, sep="\n", file=sys.stderr)
+            model.summary(print_fn=lambda line: print(line, file=sys.stderr))
+        recorder = Recorder(run, model, data, settings, batches.tokens, quiet, devices)
+        ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
+        if not chief:
+            ends.pop("time", None)  # of which the chief has the clock
+        checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends}, settings.fit)
+        recorder.checkpoint = checkpoint
+        followers = [recorder, *ends.values(), *callbacks]
+        if settings.fit["tensorboard"] and chief:
+            followers.append(tensorboard(run.path / "tensorboard"))
+        with contextlib.redirect_stdout(sys.stderr):
+            run_epochs(
+                fitted,
+                batches,
+                settings.fit["epochs"],
+                checkpoint,
+                interrupts,
+                followers,
+                devices,
+                after_step=recorder.after_step,
+                after_epoch=recorder.after_epoch,
+                progress_bar=not (quiet or recorder.line),
+            )
+    except KeyboardInterrupt:
+        if chief:
+            _stopped(model, run, quiet)
+        raise
+    except BaseException:
+        if chief and not any((run.path / name).exists() for name in ("last.keras", NAME)):
+            shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
+        raise
+    if chief:
+        task_of(data.task).finish(run, data)
+        draw_history(run)
+
+
+def _evaluate_once(run, data, devices):
+    """Have the chief evaluate while the others wait."""
+    if devices.worker.chief:
+        evaluate(run, data)
+    with contextlib.suppress(InputError), devices.guarded():
+        devices.any(False)
 
 
 def evaluate(run: str | os.PathLike, data=None) -> dict:
@@ -177,10 +327,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     """
     run = open_run(run)
     task = task_of(run.task)
-    said = run.info["data"].get("options")
     if data is None:
         data = load_data(run)
-    settings = task.settings(run.info["options"], said if isinstance(said, dict) else {}, data.kind)
+    settings = _settings_of(run, data)
     model = load_model(run)
     try:
         validate = task.validator(model, data, settings)
@@ -190,7 +339,12 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
             metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
         raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
-    write_json(run.path / "metrics.json", metrics)
+    if is_unfinished(run):
+        warnings.warn(
+            f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
+        )
+    else:
+        run.write_json({"metrics.json": metrics})
     return metrics
 
 
@@ -199,7 +353,7 @@ def load_data(run: str | os.PathLike):
     run = open_run(run)
     said = run.info["data"]
     try:
-        source, options, fingerprint = said["source"], said["options"], said["fingerprint"]
+        source, options, _ = said["source"], said["options"], said["fingerprint"]
         sources = [source] if isinstance(source, str) else source
         if "-" in sources or not any(sources):
             where = "came from standard input" if "-" in sources else "was in memory"
@@ -207,22 +361,37 @@ def load_data(run: str | os.PathLike):
                 f"the data of {run} {where} and cannot be read again",
                 fix="give evaluate the data, or train on a file",
             )
+        if options.get("start_from"):  # whose tokens the run has now
+            options = options | {"start_from": run.path}
         data = task_of(run.task).load(*sources, **options)
     except (KeyError, TypeError) as error:
         raise InputError(
             "run.json does not say how to load the data again", where=run.path / "run.json"
         ) from error
-    found = data.fingerprint()
-    if found != fingerprint:
+    return _same_data(run, data)
+
+
+def _same_data(run, data):
+    """The data, if it is that of the run. Raises ``InputError``."""
+    said, found = run.info["data"], data.fingerprint()
+    if (fingerprint := said["fingerprint"]) != found:
         before, now = said.get("origin", ""), data.origin
+        source = said["source"]
         raise InputError(
             f"the data of {run} has changed",
-            where=" ".join(sources),
+            where=source if isinstance(source, str) else " ".join(source),
             found=f"fingerprint {found[:12]}" + (f" of {now}" if now else ""),
             expected=fingerprint[:12] + (f" of {before}" if before else ""),
             fix="bring the old data back, or train again",
         )
     return data
+
+
+def _settings_of(run, data, changes=MappingProxyType({})):
+    """The settings of a run, with some changed."""
+    said = run.info["data"].get("options")
+    options = run.info["options"] | changes
+    return task_of(run.task).settings(options, said if isinstance(said, dict) else {}, data.kind)
 
 
 def draw_history(run: Run) -> list[Path]:
@@ -234,29 +403,6 @@ def draw_history(run: Run) -> list[Path]:
     ]
 
 
-def _compile(task, model, settings, data, steps):
-    """The model to fit, compiled, with all its variables made.
-
-    ``fit`` would trace its graph once more for variables that it makes itself.
-    """
-    optimizer = make_optimizer(settings.fit, steps)
-    loss, metrics = task.loss(settings, data), task.metrics(data)
-    _compile_one(model, optimizer, loss, metrics)
-    fitted = task.training_model(model, settings)
-    if fitted is not model:
-        _compile_one(fitted, optimizer, loss, metrics)
-    return fitted
-
-
-def _compile_one(model, optimizer, loss, metrics):
-    model.compile(optimizer, loss, weighted_metrics=metrics)
-    model.optimizer.build(model.trainable_variables)
-    if metrics:
-        shape = (1,) * (len(model.output_shape) - 1)
-        model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
-        model.reset_metrics()
-
-
 def _stopped(model, run, quiet):
     """Leave a usable run after Ctrl-C: the last finished epoch, or the weights so far."""
     with no_interrupt():
@@ -266,6 +412,7 @@ def _stopped(model, run, quiet):
     if not quiet:
         finished = len(run.history().get("epoch", ()))
         print(f"\nstopped: {run} holds {finished} finished epochs", file=sys.stderr)
+        print(f"go on with: kerasrnn train --resume {shlex.quote(str(run))}", file=sys.stderr)
 
 
 def describe(data) -> dict:
@@ -287,6 +434,7 @@ def _check_fit(fit):
     check_range("learning_rate", fit["learning_rate"], 0, open_low=True)
     check_range("sample_every", fit.get("sample_every", 0), 0)
     check_range("patience", fit["patience"], 0)
+    timer(fit["checkpoint_every"])
     if fit["max_minutes"] is not None:
         check_range("max_minutes", fit["max_minutes"], 0, open_low=True)
 

@@ -136,6 +136,7 @@ def test_a_plain_keras_model_as_an_export_is_for_python(workplace):
 
 
 def test_a_damaged_run_is_refused(trained):
+    (trained / "checksums.json").unlink()  # as one does who changes files by hand
     (trained / "metrics.json").write_text('{"validation": "x"}')
     assert "metrics.json: unexpected JSON" in refused("export")
     (trained / "metrics.json").write_text('{"test": {"accuracy": "x"}}')
@@ -152,6 +153,7 @@ def test_a_damaged_run_is_refused(trained):
 
 
 def test_a_generator_without_its_vocabulary(writing):
+    (writing / "checksums.json").unlink()
     (writing / "vocabulary.json").write_text('["<unk>", "a", "b"]')
     assert "found 3 tokens; expected" in refused("generate", writing, "--prompt", "a")
     (writing / "vocabulary.json").write_text('["a"]')

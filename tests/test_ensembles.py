@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from kerasrnn import (
     load_dataset,
     load_model,
     open_run,
+    resume,
     train,
     train_seeds,
 )
@@ -238,7 +240,7 @@ def test_ctrl_c_leaves_what_is_finished(workplace, parallel):
     said = process.communicate()[1]
     done = len(open_run("out").runs)
     assert process.returncode == 130 and 0 < done < 40, said
-    assert said.splitlines()[-1] == f"stopped: out holds {done} of 40 runs"
+    assert f"stopped: out holds {done} of 40 runs" in said
     assert open_run("out").metrics()["summary"]["test"]
 
 
@@ -293,3 +295,21 @@ def test_generators_are_trained_from_seeds(workplace):
     (workplace / "text.txt").write_text("the cat sat on the mat\n" * 30)
     said = invoke("train", "text.txt", *WORDS, "--seeds", "2").stdout
     assert "validation" in said and "±" in said
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_several_trainings_go_on_where_they_were_stopped(tmp_path, parallel):
+    data, options = load_dataset("digits"), FAST | {"epochs": 2}
+    whole = train_seeds(data, tmp_path / "whole", seeds=3, ensemble=True, **options)
+    half = train_seeds(data, tmp_path / "half", seeds=3, ensemble=True, **options)
+    for name in ("metrics.json", "best.keras", "last.keras"):
+        (half.path / name).unlink()
+    half.write_json({"run.json": half.info | {"members": ["seed-0"]}})
+    (half.path / "seed-1" / "metrics.json").unlink()  # trained, but not evaluated
+    shutil.rmtree(half.path / "seed-2")
+    half = open_run(half.path)
+    assert not half.finished and whole.finished
+    again = resume(half, parallel=parallel, quiet=True)
+    assert again.finished and again.metrics() == whole.metrics()
+    with pytest.raises(InputError, match="of several trainings and finished; go on with one of"):
+        resume(again)

@@ -5,7 +5,7 @@ import pytest
 
 from kerasrnn import InputError, latest_run, list_runs, open_run
 from kerasrnn.files import atomic
-from kerasrnn.runs import create_run
+from kerasrnn.runs import create_run, history_text
 
 INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
 
@@ -36,7 +36,7 @@ def test_a_run_says_what_it_holds(workplace):
     assert run.labels() == ("a", "b") and run.metrics() == {} and run.history() == {}
     assert run.info["versions"]["keras"] and run.info["format"] == 3
     rows = [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}]
-    run.write_history(rows)
+    (run.path / "history.csv").write_text(history_text(rows))
     assert run.history() == {"epoch": [1, 2], "loss": [2.5, 1.25]}
     with pytest.raises(InputError, match="holds no model: expected best.keras or last.keras"):
         run.model_path  # noqa: B018
@@ -49,7 +49,10 @@ def test_a_run_says_what_it_holds(workplace):
 def test_an_existing_directory_is_never_touched(workplace):
     run = make("mine")
     before = (run.path / "run.json").read_bytes()
-    with pytest.raises(InputError, match="mine exists already: expected a new directory"):
+    with pytest.raises(InputError, match="mine exists already: found an unfinished .*--resume"):
+        make("mine")
+    run.write_json({"metrics.json": {}})
+    with pytest.raises(InputError, match="mine exists already: expected a new directory; choose"):
         make("mine")
     assert (run.path / "run.json").read_bytes() == before
     (workplace / "file").touch()
@@ -124,6 +127,7 @@ def test_a_run_of_format_1_opens_under_the_names_of_today(workplace):
     info["options"] = {"steps": 64, "embedding": 32, "units": 8}
     info["data"] = {"unit": "char", "options": {"unit": "char", "classic": True, "max_size": 9}}
     (path / "run.json").write_text(json.dumps(info))
+    (path / "checksums.json").unlink()
     run = open_run(path)
     assert run.info["options"] == {"sequence_length": 64, "embedding_dim": 32, "units": 8}
     assert run.reading("level", "letters_only", "lines") == {"level": "char", "letters_only": True}

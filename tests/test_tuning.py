@@ -142,8 +142,12 @@ def test_a_loss_that_is_not_finite_fails_a_trial_and_not_the_study(data, tmp_pat
 def test_ctrl_c_leaves_a_study_that_goes_on(data, tmp_path, monkeypatch):
     made = {"trials": 2, "epochs": 2, **UNITS, **TINY}
 
+    follow = tuning._Judge.on_epoch_end
+
     def press(judge, epoch, logs=None):
-        raise KeyboardInterrupt
+        follow(judge, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(tuning._Judge, "on_epoch_end", press)

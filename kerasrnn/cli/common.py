@@ -15,10 +15,10 @@ from pathlib import Path
 
 import click
 
-from kerasrnn.errors import InputError
+from kerasrnn.errors import InputError, Terminated
 
 _WIDTH = 100  # columns of a help text at most
-_INTERRUPTED = 130  # exit code after Ctrl-C, as a shell gives it
+_INTERRUPTED, _TERMINATED = 130, 143  # exit codes after Ctrl-C and SIGTERM, as a shell gives them
 _QUIET = "kerasrnn.quiet"
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
@@ -26,7 +26,8 @@ _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 class Group(click.Group):
     """The verbs. Turns every error into one line on stderr.
 
-    The exit code is 2 where the input is to blame, 1 where the program is, 130 after Ctrl-C.
+    The exit code is 2 where the input is to blame, 1 where the program is, 130 after
+    Ctrl-C, 143 after SIGTERM.
     """
 
     def __init__(self, *arguments, **settings):
@@ -50,8 +51,8 @@ class Group(click.Group):
             _show_progress()
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            ctx.exit(_INTERRUPTED)
+        except KeyboardInterrupt as error:
+            ctx.exit(_TERMINATED if isinstance(error, Terminated) else _INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -116,13 +117,19 @@ class GroupedOption(click.Option):
 class Verb(click.Command):
     """A command whose help shows its options in groups, all in the same two columns.
 
-    Each verb has --quiet, --json (the argument ``as_json``; ``json`` is its help) and, with
-    ``output``, its metavar and help, --output, a ``Path`` or None.
+    Each verb has --quiet, --json (the argument ``as_json``; ``json`` is its help), with
+    ``output``, its metavar and help, --output, a ``Path`` or None, and unless ``runs`` is false
+    --runs-dir.
     """
 
-    def __init__(self, *arguments, output=None, json="Print the results as JSON", **settings):
+    def __init__(
+        self, *arguments, output=None, json="Print the results as JSON", runs=True, **settings
+    ):
         super().__init__(*arguments, **settings)
         make = partial(GroupedOption, group="Output")
+        if runs:
+            root = {"callback": _set_runs, "help": "Where runs are  [$KERASRNN_RUNS or runs]"}
+            self.params.append(make(["--runs-dir"], metavar="DIR", expose_value=False, **root))
         if output:
             place = _OutputPath(dir_okay=output[0] != "FILE", path_type=Path)
             names = ["-o", "--output"]
@@ -192,6 +199,11 @@ class _OutputPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+def _set_runs(ctx, param, value):
+    if value:
+        os.environ["KERASRNN_RUNS"] = value  # for the processes of this one too
+
+
 def _set_quiet(ctx, param, value):
     ctx.meta[_QUIET] = value
 
@@ -244,7 +256,9 @@ def split_model(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """The path of the model that comes first, None for the newest run, and the other arguments."""
     first, *rest = arguments or ("",)
     files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
-    meant = first.startswith(("runs/", "saved_models/"))
+    from kerasrnn.runs import runs_folder
+
+    meant = first.startswith((f"{runs_folder()}/", "saved_models/"))
     if meant or any(map(os.path.isfile, files)):
         return first, rest
     return None, list(arguments)

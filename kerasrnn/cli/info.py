@@ -11,7 +11,7 @@ from kerasrnn.cli.common import import_tensorflow, verb
 from kerasrnn.cli.output import print_json
 
 
-@verb()
+@verb(runs=False)
 def info(as_json):
     """Show versions, devices and where data is.
 

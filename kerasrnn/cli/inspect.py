@@ -20,7 +20,7 @@ def role_options(function):
     return function
 
 
-@verb(json="Print the facts as JSON")
+@verb(json="Print the facts as JSON", runs=False)
 @click.argument("data", type=DATA)
 @role_options
 @option("--task", type=click.Choice(options.TASKS), metavar="NAME", help="The task it is for")

@@ -13,6 +13,8 @@ from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
+_RESUME = "Go on with a run, by default the newest unfinished one"
+_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel", "strategy")
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
@@ -51,6 +53,7 @@ _OPTIONS = {
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
         ("--tied", bool, "Share weights of embedding and output"),
+        ("--precision", options.PRECISIONS, "{}"),
         ("--functional", bool, "A functional model, not a Sequential"),
     ),
     "Training": (
@@ -62,7 +65,13 @@ _OPTIONS = {
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
+        ("--checkpoint-every", "N|Nm", "Steps or minutes between checkpoints  [epochs]"),
+        ("--strategy", options.STRATEGIES, "Devices and machines: {}"),
+        ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
+        ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+        ("--start-from", "RUN", "Start from the weights of a run"),
+        ("--freeze", options.FREEZES, "Keep its {} as it is"),
     ),
     "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
@@ -161,10 +170,9 @@ def _spell(value):
 @verb(output=("DIRECTORY", "Directory to make  [runs/<data>-<task>-<n>]"))
 @click.argument("data", type=DATA, nargs=-1, metavar="[DATA]...")
 @training_options
-@option("--seed", type=int, metavar="N", default=0, group="Training", help=_SEED)
-def train(
-    data, task, output, seed, as_json, layers, stacked, seeds, folds, parallel, ensemble, **given
-):
+@option("--seed", type=int, metavar="N", group="Training", help=_SEED)
+@option("--resume", is_flag=False, flag_value="", metavar="[RUN]", group="Training", help=_RESUME)
+def train(data, resume, as_json, **given):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
     \b
@@ -176,15 +184,35 @@ def train(
 
     \b
     Examples:
-      kerasrnn train --stacked
       kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
       kerasrnn train time-machine --task infiller
       kerasrnn train shapes.csv --seeds 5 --ensemble
+      kerasrnn train --resume
     """
+    if resume is not None:
+        run, uses = _resume(data, resume, given), []
+    else:
+        run, uses = _train(data or ("digits",), **given)
+    if _follows(given):
+        talk(f"trained; the chief has the run, {run}")
+        return
+    metrics = run.metrics()
+    if as_json:
+        print_json({"run": str(run), **metrics})
+    else:
+        print_metrics(metrics)
+        click.echo(f"run            {run}")
+    talk("next")
+    for words in (*uses, ["plot", str(run)]):
+        talk(f"  kerasrnn {shlex.join(words)}")
+
+
+def _train(data, task, output, seed, layers, stacked, seeds, folds, parallel, ensemble, **given):
+    """A new run, and the words of commands that use it."""
     _check_repetition(seeds, folds, parallel, ensemble)
-    data = data or ("digits",)
+    seed = seed or 0
     name, kind, given = read_options(data[0], task, seed, given)
     if layers is not None or stacked:
         units = given.get("units", (options.tables(name, kind)[1]["units"],))
@@ -200,16 +228,36 @@ def train(
         run = _train_several(loaded, settings, output, seed, seeds, folds, parallel, ensemble)
     else:
         run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
-    metrics = run.metrics()
-    if as_json:
-        print_json({"run": str(run), **metrics})
-    else:
-        print_metrics(metrics)
-        click.echo(f"run            {run}")
-    talk("next")
     used = run.runs[0] if run.runs and not ensemble else run
-    for words in (row.next_command(loaded, used), ["evaluate", str(used)], ["plot", str(run)]):
-        talk(f"  kerasrnn {shlex.join(words)}")
+    return run, [row.next_command(loaded, used), ["evaluate", str(used)]]
+
+
+def _resume(data, path, given):
+    """The run at a path, or the newest unfinished one, gone on with."""
+    from kerasrnn.runs import latest_run, open_run
+
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    strange = [*data, *(f"--{name.replace('_', '-')}" for name in given if name not in _GOES_ON)]
+    if strange:
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in _GOES_ON)
+        raise InputError("--resume with more", found=" ".join(strange), expected=allowed)
+    if _follows(given):
+        run = path or ""  # the chief says which
+    else:
+        run = open_run(path) if path else latest_run(finished=False)
+        talk(f"run {run}")
+    import_tensorflow()
+    from kerasrnn.ensembles import resume
+
+    return resume(run, quiet=is_quiet(), **given)
+
+
+def _follows(given):
+    """Whether this process is one of several workers, and another one has the run."""
+    from kerasrnn.fitting.workers import this_worker
+
+    worker = this_worker(given.get("strategy") or "auto")
+    return worker is not None and not worker.chief
 
 
 def _check_repetition(seeds, folds, parallel, ensemble):

@@ -21,20 +21,39 @@ _RARE = 0.25  # how often rare words are unknown
 _COPIES = 3  # of the predictions of a batch: themselves, their softmax and its gradient
 
 
-class SequenceBatches(keras.utils.PyDataset):
-    """Batches of a part, in an order that is fixed by (seed, epoch) and differs every epoch.
+class Batches(keras.utils.PyDataset):
+    """Batches in an order that is fixed by (seed, epoch) and differs every epoch.
 
-    ``fit(shuffle=True)`` repeats one order after ``set_random_seed``. Gives x and y, or
-    ``{"x", "lengths"}`` and y where lengths differ, and weights where there are some, (n,).
+    ``fit(shuffle=True)`` repeats one order after ``set_random_seed``. A subclass sets what
+    ``_arrange`` needs and begins with epoch 0.
     """
 
-    tokens = None  # there are none to count
+    tokens: int | None = None  # of an epoch, where it has some to count
+    seed: int
+
+    def begin(self, epoch: int):
+        """Put the batches in the order of an epoch, 0 for the first."""
+        self.epoch = epoch
+        self._arrange(np.random.default_rng([self.seed, epoch]))
+
+    def on_epoch_end(self):
+        self.begin(self.epoch + 1)
+
+    def _arrange(self, rng: np.random.Generator):
+        raise NotImplementedError
+
+
+class SequenceBatches(Batches):
+    """Batches of a part.
+
+    Gives x and y, or ``{"x", "lengths"}`` and y where lengths differ, and weights where there are
+    some, (n,).
+    """
 
     def __init__(self, part: Part, batch_size: int, seed: int, weights: np.ndarray | None = None):
         super().__init__()
         self.part, self.batch_size, self.seed, self.weights = part, batch_size, seed, weights
-        self.epoch = -1
-        self.on_epoch_end()
+        self.begin(0)
 
     def __len__(self):
         return math.ceil(len(self.part) / self.batch_size)
@@ -46,12 +65,11 @@ class SequenceBatches(keras.utils.PyDataset):
         x = batch.x if batch.lengths is None else {"x": batch.x, "lengths": batch.lengths}
         return (x, batch.y) if self.weights is None else (x, batch.y, self.weights[chosen])
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.part))
+    def _arrange(self, rng):
+        self.order = rng.permutation(len(self.part))
 
 
-class WindowBatches(keras.utils.PyDataset):
+class WindowBatches(Batches):
     """Fixed-length windows of a corpus; targets are the inputs shifted by one token.
 
     Running text is cut at an offset that differs every epoch, fixed by (seed, epoch).
@@ -94,8 +112,7 @@ class WindowBatches(keras.utils.PyDataset):
             self.tokens = int(self.sizes.sum())
         size = batch_size * self.sequence_length * corpus.vocabulary.num_ids
         check_memory("predictions of a batch", 4 * _COPIES * size)
-        self.epoch = -1
-        self.on_epoch_end()
+        self.begin(0)
 
     def __len__(self):
         return math.ceil(self.number / self.batch_size)
@@ -113,9 +130,7 @@ class WindowBatches(keras.utils.PyDataset):
         real = real_steps(self.sizes[chosen], self.sequence_length)
         return tokens[:, :-1] * real, tokens[:, 1:] * real, real.astype("float32")
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        rng = np.random.default_rng([self.seed, self.epoch])
+    def _arrange(self, rng):
         if self.sizes is None:
             self.offset = rng.integers(self.offsets)
         self.order = np.arange(self.number)
@@ -156,7 +171,7 @@ class WindowBatches(keras.utils.PyDataset):
         self.sizes = np.minimum(np.repeat(ends, pieces) - self.starts, self.sequence_length)
 
 
-class MaskedBatches(keras.utils.PyDataset):
+class MaskedBatches(Batches):
     """Windows of a corpus in which some tokens are masked, others in every epoch.
 
     The targets are the tokens themselves, with weight 1 where they are masked and 0 elsewhere.
@@ -183,18 +198,20 @@ class MaskedBatches(keras.utils.PyDataset):
         self.rate, self.longest, self.seed = mask_rate, mask_span, seed
         self.mask_id, self.tokens = corpus.vocabulary.mask_id, self.windows.tokens
         check_mask(mask_rate, mask_span)
+        self.begin(0)
 
     def __len__(self):
         return len(self.windows)
 
     def __getitem__(self, index):
         tokens, _ = self.windows[index]
-        rng = np.random.default_rng([self.seed, self.windows.epoch, index])
+        rng = np.random.default_rng([self.seed, self.epoch, index])
         masked = mask_tokens(tokens.shape, self.rate, self.longest, rng)
         return np.where(masked, self.mask_id, tokens), tokens, masked.astype("float32")
 
-    def on_epoch_end(self):
-        self.windows.on_epoch_end()
+    def begin(self, epoch):
+        self.epoch = epoch
+        self.windows.begin(epoch)
 
 
 class RareTokens:
@@ -212,7 +229,7 @@ class RareTokens:
         ids[np.random.default_rng(seed).random(ids.shape) < self.rates[ids]] = self.unknown_id
 
 
-class SentenceBatches(keras.utils.PyDataset):
+class SentenceBatches(Batches):
     """Batches of sentences of about one length, in an order fixed by (seed, epoch).
 
     Gives ids, labels and weights, all (batch, time), the weights 1 at real steps; with
@@ -231,8 +248,7 @@ class SentenceBatches(keras.utils.PyDataset):
             ids = data.vocabulary.encode(words)
             counts = np.bincount(ids, minlength=data.vocabulary.num_ids)
             self.rare = RareTokens(data.vocabulary, counts, _RARE)
-        self.epoch = -1
-        self.on_epoch_end()
+        self.begin(0)
 
     def __len__(self):
         return len(self.groups)
@@ -251,9 +267,7 @@ class SentenceBatches(keras.utils.PyDataset):
         self.rare.hide(x["tokens"], [self.seed, self.epoch, index])
         return x, *part.targets()
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        rng = np.random.default_rng([self.seed, self.epoch])
+    def _arrange(self, rng):
         lengths = self.data.train.lengths + rng.random(len(self.data.train))  # ties in any order
         number = math.ceil(len(lengths) / self.batch_size)
         self.groups = np.array_split(np.argsort(lengths), number)

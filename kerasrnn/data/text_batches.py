@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import keras
 import numpy as np
 
-from kerasrnn.data.batches import RareTokens, longer_than
+from kerasrnn.data.batches import Batches, RareTokens, longer_than
 from kerasrnn.data.storage import chunks
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.text import Vocabulary
@@ -16,7 +15,7 @@ _RARE = 1  # how often rare tokens are unknown
 _POOL = 50  # batches of texts in random order, sorted by length among themselves
 
 
-class TextBatches(keras.utils.PyDataset):
+class TextBatches(Batches):
     """Batches of texts of about one length, in an order fixed by (seed, epoch).
 
     The texts are shuffled, sorted by length within pools of 50 batches, and the batches
@@ -47,8 +46,7 @@ class TextBatches(keras.utils.PyDataset):
         if vocabulary is not None:
             counts = sum(np.bincount(x, minlength=vocabulary.num_ids) for _, x in chunks(part.x))
             self.rare = RareTokens(vocabulary, counts, _RARE)
-        self.epoch = -1
-        self.on_epoch_end()
+        self.begin(0)
 
     def __len__(self):
         return len(self.groups)
@@ -68,9 +66,7 @@ class TextBatches(keras.utils.PyDataset):
             self.rare.hide(ids, [self.seed, self.epoch, index])
         return ids
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        rng = np.random.default_rng([self.seed, self.epoch])
+    def _arrange(self, rng):
         order, pool = rng.permutation(len(self.part)), _POOL * self.batch_size
         pools = np.split(order, range(pool, len(order), pool))
         order = np.concatenate(

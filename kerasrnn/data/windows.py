@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from kerasrnn.data import times as time
+from kerasrnn.data.batches import Batches
 from kerasrnn.data.readers import Rows
 from kerasrnn.errors import InputError
 
@@ -152,20 +152,17 @@ class WindowFormat(NamedTuple):
             )
 
 
-class SeriesBatches(keras.utils.PyDataset):
+class SeriesBatches(Batches):
     """Batches of windows, in an order fixed by (seed, epoch); so many in an epoch at most.
 
     Windows that overlap have little new to say: of many an epoch takes other ones each time.
     """
 
-    tokens = None  # there are none to count
-
     def __init__(self, part: Windows, batch_size: int, seed: int, most_windows: int):
         super().__init__()
         self.part, self.batch_size, self.seed = part, batch_size, seed
         self.number = min(len(part), most_windows)
-        self.epoch = -1
-        self.on_epoch_end()
+        self.begin(0)
 
     def __len__(self):
         return math.ceil(self.number / self.batch_size)
@@ -175,9 +172,7 @@ class SeriesBatches(keras.utils.PyDataset):
         inputs, y = self.part.take(self.order[start : start + self.batch_size])
         return (inputs if len(inputs) > 1 else inputs["x"]), y
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        rng = np.random.default_rng([self.seed, self.epoch])
+    def _arrange(self, rng):
         self.order = rng.permutation(len(self.part))[: self.number]
 
 

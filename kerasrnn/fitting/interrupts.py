@@ -1,4 +1,4 @@
-"""Ctrl-C while a training runs: obeyed at once, but never between two files of a run."""
+"""Ctrl-C and SIGTERM while a training runs: obeyed at once, never between two files of a run."""
 
 from __future__ import annotations
 
@@ -6,57 +6,81 @@ import contextlib
 import signal
 import threading
 
-import keras
+from kerasrnn.errors import Terminated
+
+_RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
 
-class _Interrupts(keras.callbacks.Callback):
-    """Raises an interrupt again after the step in which it was lost.
+class Interrupts:
+    """What was pressed while a training runs: ``pressed`` is the exception for it, or None.
 
-    Python drops an exception that a signal raises within a callback from C.
+    together: with other processes, so that the first one is but ``noted`` until all know of it.
     """
 
-    def __init__(self):
-        super().__init__()
-        self.pressed = False
+    def __init__(self, together: bool = False):
+        self.pressed = self.noted = None
+        self._in_step, self._together = False, together
 
-    def on_train_batch_end(self, batch, logs=None):
+    def check(self):
+        """Raise an interrupt again: Python drops one that it raises within a callback from C."""
         if self.pressed:
-            raise KeyboardInterrupt
+            raise self.pressed
+
+    @contextlib.contextmanager
+    def step(self):
+        """Hold the first one back until a step is done, so that one knows which are done."""
+        self._in_step = True
+        try:
+            yield
+        finally:
+            self._in_step = False
+
+    def press(self, number, frame):
+        """Handle a signal."""
+        waits = (self._in_step or self._together) and not self.noted
+        self.noted = _RAISED[number]
+        if not self._together:
+            self.pressed = self.noted
+        if not waits:
+            raise self.noted
 
 
 @contextlib.contextmanager
-def obeying_interrupts():
-    """Note each Ctrl-C; raises it at the end of the block at the latest."""
-    interrupts = _Interrupts()
-
-    def press(*_):
-        interrupts.pressed = True
-        raise KeyboardInterrupt
-
-    with _handling(press):
+def obeying_interrupts(together: bool = False):
+    """Note each Ctrl-C and SIGTERM; raises it at the end of the block at the latest."""
+    interrupts = Interrupts(together)
+    with _handling(interrupts.press):
         yield interrupts
-        if interrupts.pressed:
-            raise KeyboardInterrupt
+        if interrupts.noted:
+            raise interrupts.noted
 
 
 @contextlib.contextmanager
 def no_interrupt():
-    """Hold Ctrl-C back until the block is done, so that a run's files always agree."""
+    """Hold them back until the block is done, so that a run's files always agree."""
     pressed = []
-    with _handling(lambda *_: pressed.append(True)) as before:
+    with _handling(lambda number, _: pressed.append(number)) as before:
         yield
     if pressed:
-        before(signal.SIGINT, None)
+        before(pressed[0])
 
 
 @contextlib.contextmanager
 def _handling(handler):
-    """Have SIGINT handled by ``handler``, where this thread may; yields the handler before it."""
+    """Have the signals handled, where this thread may; yields a function that handles as before."""
     if threading.current_thread() is not threading.main_thread():
         yield None
         return
-    before = signal.signal(signal.SIGINT, handler)
+    before = {number: signal.signal(number, handler) for number in _RAISED}
+
+    def as_before(number):
+        if callable(before[number]):
+            before[number](number, None)
+        elif before[number] is signal.SIG_DFL:
+            raise _RAISED[number]
+
     try:
-        yield before if callable(before) else signal.default_int_handler
+        yield as_before
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)

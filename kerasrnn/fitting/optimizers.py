@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 import keras
 
 from kerasrnn import options as choices
-from kerasrnn.errors import check_choice, check_range
+from kerasrnn.errors import InputError, check_choice, check_range
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -20,8 +21,10 @@ _WARM_UP = 0.05  # fraction of the steps in which the cosine schedule rises to t
 _LAST_RATE = 0.02  # of the learning rate at its end
 
 
-def make_optimizer(fit: dict, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(fit: dict, steps: int, *, scaled: bool = False) -> keras.optimizers.Optimizer:
     """The Keras optimizer for the options of a fit, over a training of so many steps.
+
+    scaled: whether it scales the loss, so that gradients of float16 do not vanish.
 
     Raises ``InputError`` for an unknown optimizer or schedule, or a clip_norm out of range.
     """
@@ -38,22 +41,44 @@ def make_optimizer(fit: dict, steps: int) -> keras.optimizers.Optimizer:
             warmup_target=rate,
             warmup_steps=rising,
         )
-    return OPTIMIZERS[fit["optimizer"]](
+    optimizer = OPTIMIZERS[fit["optimizer"]](
         learning_rate=rate, global_clipnorm=fit["clip_norm"] or None
     )
+    return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
 
 
-def limits(fit: dict, steps: int, monitored: str) -> list[keras.callbacks.Callback]:
+def tensorboard(folder: Path) -> keras.callbacks.Callback:
+    """Keras's callback for TensorBoard. Raises ``InputError`` where that is not installed."""
+    try:
+        import tensorboard  # noqa: F401 (which tf.summary needs)
+    except ImportError as error:
+        raise InputError(
+            "curves for TensorBoard need it", fix="pip install 'kerasrnn[tensorboard]'"
+        ) from error
+    return keras.callbacks.TensorBoard(folder, write_graph=False)
+
+
+def limits(fit: dict, steps: int, monitored: str) -> dict[str, keras.callbacks.Callback]:
     """The callbacks that change the rate or end a training of so many steps, by its options.
 
     monitored: name of the loss by which epochs are judged.
     """
-    found = []
+    found = {}
     if fit["schedule"] == "plateau":
-        found.append(keras.callbacks.ReduceLROnPlateau(monitored, factor=0.5, patience=2))
+        found["plateau"] = Plateau(monitored, factor=0.5, patience=2)
     if fit["max_minutes"] is not None:
-        found.append(TimeLimit(60 * fit["max_minutes"], steps))
+        found["time"] = TimeLimit(60 * fit["max_minutes"], steps)
     return found
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Keras's, which can go on where it was."""
+
+    def state(self) -> dict:
+        return {"best": self.best, "wait": self.wait}
+
+    def restore(self, state: dict):
+        self.best, self.wait = state["best"], state["wait"]
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -70,12 +95,20 @@ class TimeLimit(keras.callbacks.Callback):
 
     def __init__(self, seconds: float, steps: int):
         super().__init__()
-        self.end, self.steps = time.monotonic() + seconds, steps
+        self.seconds, self.steps = seconds, steps
+        self.begun = time.monotonic()
         self.made, self.first, self.owed = 0, None, 0.0
+
+    def state(self) -> dict:
+        return {"seconds": time.monotonic() - self.begun, "owed": self.owed}
+
+    def restore(self, state: dict):
+        self.begun -= state["seconds"]
+        self.owed = state["owed"]
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        left = self.end - now
+        left = self.begun + self.seconds - now
         if left <= 0:
             self.model.stop_training = True
         if self.first is None:
@@ -83,7 +116,8 @@ class TimeLimit(keras.callbacks.Callback):
             return
         self.made += 1
         optimizer = self.model.optimizer
-        done = int(optimizer.iterations)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        done = int(keras.ops.convert_to_numpy(optimizer.iterations))
         affordable = left / ((now - self.first) / self.made)
         self.owed += max((self.steps - done) / max(affordable, 1) - 1, 0)
         skipped = min(int(self.owed), max(self.steps - done, 0))

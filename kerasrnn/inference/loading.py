@@ -10,7 +10,7 @@ import keras
 
 import kerasrnn.layers  # noqa: F401 (makes its layers known to Keras)
 from kerasrnn.errors import InputError
-from kerasrnn.files import atomic, check_regular
+from kerasrnn.files import check_regular, check_sum, writing_together
 from kerasrnn.inference.exports import Export, is_export, load_export
 from kerasrnn.runs import Run, open_run
 
@@ -45,6 +45,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         if path.exists():
             check_regular(path)
         raise InputError(f"no model at {path}", expected="a run or a .keras file")
+    check_sum(path)
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise InputError(
             "not a .keras model file",
@@ -66,6 +67,6 @@ def load_model(path: str | os.PathLike) -> keras.Model:
 
 def save_model(model: keras.Model, run: Run, name: str) -> Path:
     """Write a model into a run, whole or not at all; returns its path."""
-    with atomic(run.path / name) as temporary:
+    with writing_together(run.path, name) as (temporary,):
         model.save(temporary)
     return run.path / name

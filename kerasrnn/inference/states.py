@@ -72,7 +72,7 @@ def _with_states(generator, token_shape, runner_of: Callable):
             states = [keras.Input((size,), name=name) for name, size in state_names(layer).items()]
             x, new = runner_of(layer)(x, states)
             initial += states
-            final += new
+            final += [y if y.dtype == "float32" else keras.ops.cast(y, "float32") for y in new]
         elif isinstance(layer, keras.layers.Activation) and embedding:  # of a tied output
             x = layer(embedding(x, reverse=True))
         elif isinstance(layer, _STEPWISE):

@@ -32,6 +32,7 @@ def build_classifier(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    precision: str | None = None,
     stem: str = "none",
     stem_filters: int = 64,
     stem_stride: int = 1,
@@ -74,7 +75,7 @@ def build_classifier(
             they hold (Bahdanau et al. 2015, ``layers.AttentionPooling``).
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, precision: see ``recurrent_stack``.
         dropout: as there, and of tokens also before the first layer.
 
     Raises:
@@ -101,6 +102,7 @@ def build_classifier(
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
+        precision=precision,
     )
     layers.append(keras.layers.Dense(num_classes, activation=activation, name="head"))
     return assemble(inputs, layers, functional)
@@ -115,6 +117,7 @@ def build_tagger(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    precision: str | None = None,
     stem: str = "none",
     stem_filters: int = 64,
     vocabulary_size: int | None = None,
@@ -145,7 +148,7 @@ def build_tagger(
             embedding. Two inputs make it functional, whatever ``functional`` says.
         character_units: width of a token composed from its characters.
         lengths, scaling, missing, activation, functional: as in ``build_classifier``.
-        units, cell, bidirectional, go_backwards: see ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, precision: see ``recurrent_stack``.
         dropout: as there, and also before the first layer.
 
     Raises:
@@ -161,12 +164,13 @@ def build_tagger(
     inputs, layers = read_input(
         input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing
     )
-    stacked = stem_layers(stem, stem_filters) + recurrent_stack(
+    stacked = stem_layers(stem, stem_filters, precision=precision) + recurrent_stack(
         units,
         cell=cell,
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
+        precision=precision,
         return_sequences=True,
     )
     if dropout:
@@ -192,6 +196,7 @@ def build_infiller(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    precision: str | None = None,
     embedding_dim: int | None = 64,
     activation: str | None = "softmax",
     functional: bool = False,
@@ -208,7 +213,7 @@ def build_infiller(
         embedding_dim: width of the token embedding; ``None`` or 0 for one-hot vectors.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, dropout, precision: see ``recurrent_stack``.
 
     Raises:
         InputError: an argument outside what is said above.
@@ -223,6 +228,7 @@ def build_infiller(
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
+        precision=precision,
         return_sequences=True,
     )
     layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
@@ -237,6 +243,7 @@ def build_generator(
     bidirectional: bool = False,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    precision: str | None = None,
     embedding_dim: int | None = 64,
     tied: bool = False,
     activation: str | None = "softmax",
@@ -257,7 +264,7 @@ def build_generator(
             words. Such a model is functional, whatever ``functional`` says.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        units, cell, dropout: see ``recurrent_stack``.
+        units, cell, dropout, precision: see ``recurrent_stack``.
         bidirectional, go_backwards: refused, with the reason.
 
     Raises:
@@ -273,7 +280,12 @@ def build_generator(
         )
     inputs, layers = read_tokens(vocabulary_size, embedding_dim, mask_zero=False)
     layers += recurrent_stack(
-        units, cell=cell, bidirectional=False, dropout=dropout, return_sequences=True
+        units,
+        cell=cell,
+        bidirectional=False,
+        dropout=dropout,
+        precision=precision,
+        return_sequences=True,
     )
     if tied:
         return _tie(inputs[0], layers[1:], vocabulary_size, embedding_dim, activation)

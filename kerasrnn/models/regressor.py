@@ -25,6 +25,7 @@ def build_regressor(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    precision: str | None = None,
     stem: str = "none",
     stem_filters: int = 64,
     stem_stride: int = 1,
@@ -62,7 +63,7 @@ def build_regressor(
             as ``keras.layers.Normalization(mean=…, variance=…, invert=True)``.
         stem, stem_filters, stem_stride, pooling: see ``build_classifier``.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
-        units, cell, bidirectional, go_backwards, dropout: see ``recurrent_stack``.
+        units, cell, bidirectional, go_backwards, dropout, precision: see ``recurrent_stack``.
 
     Raises:
         InputError: an argument outside what is said above.
@@ -96,6 +97,7 @@ def build_regressor(
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
+        precision=precision,
     )
     shape = (*((horizon,) if horizon else ()), targets, *((len(quantiles),) if quantiles else ()))
     start = "zeros" if linear else "glorot_uniform"

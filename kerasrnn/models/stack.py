@@ -22,7 +22,7 @@ from kerasrnn.layers import (
     SequencePooling,
     SimpleRNN,
 )
-from kerasrnn.options import MOST_LAYERS, POOLINGS, STEMS
+from kerasrnn.options import MOST_LAYERS, POOLINGS, PRECISIONS, STEMS
 
 Units = int | Sequence[int]
 InputShape = tuple[int | None, int] | None
@@ -38,6 +38,7 @@ def recurrent_stack(
     bidirectional: bool = True,
     go_backwards: bool = False,
     dropout: float = 0.2,
+    precision: str | None = None,
     return_sequences: bool = False,
 ) -> list[keras.Layer]:
     """The layers of a recurrent stack: each cell layer, followed by its dropout.
@@ -54,6 +55,10 @@ def recurrent_stack(
         bidirectional: read both ways and join the two (Schuster & Paliwal 1997).
         go_backwards: read from the last step to the first, in a stack of one direction.
         dropout: rate of outputs dropped after each layer while training, in [0, 1).
+        precision: ``"float32"``; ``"mixed_bfloat16"`` or ``"mixed_float16"`` compute the recurrent
+            layers in 16 bits, from weights of 32 (Micikevicius et al. 2018), for GPUs: a CPU is
+            slower so. float16 needs a ``keras.optimizers.LossScaleOptimizer``. ``None`` for
+            Keras's policy.
         return_sequences: give all steps of the last layer, not its last state.
 
     Raises:
@@ -63,6 +68,8 @@ def recurrent_stack(
     ['bidirectional_1', 'dropout_1', 'bidirectional_2', 'dropout_2']
     """
     check_choice("cell", cell, CELLS)
+    if precision is not None:
+        check_choice("precision", precision, PRECISIONS)
     units = _check_units(units, native.CELLS[cell].gates)
     check_range("dropout", dropout, 0, 1)
     if bidirectional and go_backwards:
@@ -74,10 +81,14 @@ def recurrent_stack(
     for depth, width in enumerate(units, 1):
         sequences = return_sequences or depth < len(units)
         layer = CELLS[cell](
-            width, return_sequences=sequences, go_backwards=go_backwards, name=f"{cell}_{depth}"
+            width,
+            return_sequences=sequences,
+            go_backwards=go_backwards,
+            dtype=precision,
+            name=f"{cell}_{depth}",
         )
         if bidirectional:
-            layer = Bidirectional(layer, name=f"bidirectional_{depth}")
+            layer = Bidirectional(layer, dtype=precision, name=f"bidirectional_{depth}")
         layers.append(layer)
         if go_backwards and sequences:
             layers.append(FlipTime(name=f"flip_{depth}"))
@@ -111,7 +122,7 @@ def pooled_stack(
     """
     check_choice("pooling", pooling, POOLINGS)
     check_choice("stem", stem, STEMS)
-    convolutions = stem_layers(stem, stem_filters, stem_stride)
+    convolutions = stem_layers(stem, stem_filters, stem_stride, options["precision"])
     stack = recurrent_stack(units, return_sequences=pooling != "last", **options)
     if pooling == "attention":
         stack.append(AttentionPooling(name="pooling"))
@@ -130,11 +141,14 @@ def pooled_stack(
     return [beside]
 
 
-def stem_layers(stem: str, filters: int, stride: int = 1) -> list[keras.Layer]:
+def stem_layers(
+    stem: str, filters: int, stride: int = 1, precision: str | None = None
+) -> list[keras.Layer]:
     """The layers before or beside a recurrent stack: three convolutions, each with its norm.
 
     They are those of a fully convolutional network (Wang et al. 2017); the normalization counts
     real steps only. ``stride``: of the first, whose kernel is at least two of them wide.
+    ``precision``: of the convolutions, as in ``recurrent_stack``.
     """
     if stem == "none":
         return []
@@ -148,6 +162,7 @@ def stem_layers(stem: str, filters: int, stride: int = 1) -> list[keras.Layer]:
                 stride if number == 1 else 1,
                 use_bias=False,
                 kernel_initializer="he_uniform",
+                dtype=precision,
                 name=f"conv_{number}",
             ),
             keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{number}"),

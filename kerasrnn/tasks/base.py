@@ -16,7 +16,10 @@ from kerasrnn.errors import InputError
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.loading import load_model, open_source
 from kerasrnn.inference.signatures import Servable
-from kerasrnn.runs import Run
+from kerasrnn.runs import Run, open_run
+
+_READING = ("level", "lines", "letters_only")  # of a text, as a run to start from read it
+_WIDTHS = ("units", "cell", "embedding_dim")  # that the weights of another task's run ask for
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,14 @@ class Task:
     validated: ClassVar[tuple[str, ...]] = ()
 
     def settings(self, given: dict, data: dict | None = None, kind: str | None = None) -> Settings:
-        """The options given, and defaults for the others.
+        """The options given, those of a run to start from, and defaults for the others.
 
         data: the options that the data was loaded with, where it was. kind: of the data.
         Raises ``InputError`` for an option that the task does not have.
         """
         tables = options.tables(self.name, kind)
+        if given.get("start_from") is not None:
+            given = self._started(given, *tables[data is not None : 2])
         if data is not None:
             tables[0] = data
         allowed = [name for table in tables[data is not None :] for name in table]
@@ -126,6 +131,17 @@ class Task:
         return Settings(
             *({name: given.get(name, value) for name, value in table.items()} for table in tables)
         )
+
+    def _started(self, given, *tables):
+        """The options given, and of data and model those of the run that its weights ask for."""
+        given = given | {"start_from": os.path.abspath(given["start_from"])}
+        if all(name in given for name in tables[-1]):
+            return given
+        run = open_run(given["start_from"])
+        asked = (*_READING, *(tables[-1] if run.task == self.name else _WIDTHS))
+        names = [name for table in tables for name in table if name in asked]
+        found = run.info["data"] | run.reading(*_READING) | run.info["options"]
+        return {name: found[name] for name in names if name in found} | given
 
     def recipe(self, data, settings: Settings) -> dict[str, Choice]:
         """Choices, from facts about the data, for options of model and fit that are None."""
@@ -169,6 +185,10 @@ class Task:
     def artifacts(self, data) -> dict:
         """What the model's numbers mean, ``{file name: JSON value}`` of the run."""
         raise NotImplementedError
+
+    def outputs(self, artifacts: dict, options: dict) -> list:
+        """What each number is that the head gives: labels, or tokens. options: of the model."""
+        return artifacts.get("labels.json") or artifacts["vocabulary.json"]
 
     def add_metrics(self, data, logs: dict) -> dict:
         """The metrics of an epoch, with those that follow from them."""

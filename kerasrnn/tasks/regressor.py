@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -252,6 +253,12 @@ class RegressorTask(base.Task):
     def artifacts(self, data: Dataset | Series) -> dict:
         format = data.format().to_json() if isinstance(data, Series) else None
         return {_FILE: {"targets": list(data.targets), "format": format}}
+
+    def outputs(self, artifacts: dict, options: dict) -> list:
+        """The target, its step and its quantile."""
+        targets, format = artifacts[_FILE]["targets"], artifacts[_FILE]["format"]
+        steps = range(format["horizon"] if format else 1)
+        return [*product(steps, targets, options.get("quantiles") or [None])]
 
     def validator(self, model, data: Dataset | Series, settings: base.Settings):
         if data.validation is None:

@@ -179,7 +179,7 @@ class TaggerTask(base.Task):
         if part is None:
             return None
         tagger, labels = _tagger(model, data), (*data.labels, *data.unseen_labels)
-        finished = any(isinstance(x, layers.LabelPairs) for x in layers.layers_in(model))
+        finished = _is_finished(model)
 
         def validate():
             found = tagger.predict_proba(part.tokens)
@@ -199,6 +199,8 @@ class TaggerTask(base.Task):
         if not evaluation.is_entity_scheme(data.labels) or len(data.labels) > _MOST_TOGETHER:
             return
         model, part = load_model(run), data.validation
+        if _is_finished(model):  # and the process was ended right after
+            return
         if part is not None:
             labels = (*data.labels, *data.unseen_labels)
             found = _tagger(model, data).predict_proba(part.tokens)
@@ -293,6 +295,11 @@ def _use_characters(data, settings):
     """Whether tokens are also composed from their characters: words, unless told otherwise."""
     asked = settings.model["use_characters"]
     return data.tokens.composed if asked is None else asked
+
+
+def _is_finished(model):
+    """Whether ``finish`` is done with it."""
+    return any(isinstance(layer, layers.LabelPairs) for layer in layers.layers_in(model))
 
 
 def _tagger(model, data):
