@@ -183,6 +183,8 @@ def test_a_file_that_changed_is_predicted_again_and_another_export_refused(tmp_p
     state = ray_predict.read_json(place / ray_predict.STATE, dict)
     ray_predict.write_json(place / ray_predict.STATE, state | {"parts": 0})
     assert ray_predict.begin(*given, **made_with) is None
+    with pytest.raises(InputError, match="cannot write"):
+        ray_predict.begin(tmp_path / "a.csv" / "b", tmp_path / "a.csv", **made_with)
 
 
 @needs_ray
