@@ -16,6 +16,7 @@ import keras
 from kerasrnn import plotting, training
 from kerasrnn.errors import InputError, check_positive, check_seed
 from kerasrnn.files import locked, read_text
+from kerasrnn.fitting.workers import check_alone, this_worker
 from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.models import build_ensemble
 from kerasrnn.processes import Process
@@ -168,6 +169,7 @@ def run_members(
 ) -> Run:
     """Train all members on data, and leave a run of runs. Arguments as of ``train_seeds``."""
     check_positive(parallel=parallel)
+    check_alone(settings.fit["strategy"], "several trainings")
     task = task_of(data.task)
     if ensemble and task.no_ensemble:
         raise InputError(f"an ensemble of {task.name}s", found=task.no_ensemble)
@@ -195,9 +197,10 @@ def resume(
 
     >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
     """
-    run = open_run(run)
-    if "plan" not in run.info:
+    worker = this_worker(budget.get("strategy", "auto"))
+    if (worker and not worker.chief) or "plan" not in open_run(run).info:
         return training.resume(run, data, quiet=quiet, callbacks=callbacks, **budget)
+    run = open_run(run)
     check_positive(parallel=parallel)
     if run.finished or budget or callbacks:
         raise InputError(
@@ -212,6 +215,7 @@ def resume(
         settings = task_of(run.task).settings(plan["options"], data.options, data.kind)
     except (KeyError, TypeError) as error:
         raise InputError("run.json does not hold its plan", where=run.path / "run.json") from error
+    check_alone(settings.fit["strategy"], "several trainings")
     return _run_planned(run, data, settings, members, parallel, ensemble, quiet)
 
 

@@ -15,6 +15,7 @@ MIXED = ("mixed_bfloat16", "mixed_float16")
 PRECISIONS = ("float32", *MIXED)
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
+STRATEGIES = ("auto", "none", "mirrored", "multiworker")  # of devices and machines
 SAMPLINGS = ("random", "sequential")
 LEVELS = ("char", "word")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -45,6 +46,7 @@ _FIT = {
     "checkpoint_every": None,
     "start_from": None,
     "freeze": None,
+    "strategy": "auto",
     "deterministic": False,
     "tensorboard": False,
 }
@@ -72,6 +74,7 @@ _TEXT = {
     "min_frequency": 1,
     "max_vocabulary": None,
     "encoding": None,
+    "start_from": None,
 }
 _POOLED = (
     _STACK | dict.fromkeys(("stem", "stem_stride", "pooling", "dropout")) | {"stem_filters": 64}
@@ -89,6 +92,7 @@ DATA = {
         "min_frequency": 2,
         "max_vocabulary": None,
         "encoding": None,
+        "start_from": None,
     },
     "generator": _TEXT | {"lines": False},
     "infiller": _TEXT,
@@ -117,6 +121,7 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "min_frequency": 2,
             "max_length": None,
             "multi_label": None,
+            "start_from": None,
         },
         _PLAIN | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
         _FIT

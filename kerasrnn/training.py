@@ -11,27 +11,25 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from kerasrnn import plotting
-from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
-from kerasrnn.files import locked
 from kerasrnn.fitting import warm
 from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
+from kerasrnn.fitting.devices import open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
-from kerasrnn.fitting.optimizers import limits, make_optimizer, tensorboard
+from kerasrnn.fitting.optimizers import limits, tensorboard
+from kerasrnn.fitting.preparing import prepare
 from kerasrnn.fitting.recorder import Recorder, timer
 from kerasrnn.inference.loading import load_model, save_model
-from kerasrnn.options import MIXED
 from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
+
+_CHANGED = {*BUDGET, "checkpoint_every", "strategy"}  # with what a training may go on
 
 
 def train(
@@ -72,6 +70,9 @@ def train(
               in that time. Neither counts what comes before the first step.
             - ``checkpoint_every``: ``"500"`` steps or ``"10m"``, minutes, between the checkpoints
               that ``resume`` goes on from, beside those at the end of epochs.
+            - ``strategy``: ``"mirrored"`` over the GPUs of this machine; ``"multiworker"`` over the
+              machines that TF_CONFIG names, each of which makes this call; ``"none"``. A batch is
+              shared between them. ``"auto"`` finds which.
             - ``deterministic``: the same numbers every time on a GPU too, which is slower; on a
               CPU they are anyway. It holds for the whole process.
             - ``tensorboard``: write curves for TensorBoard into the run.
@@ -113,8 +114,8 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``train`` with the settings of a task."""
-    run = fit(data, settings, output, seed=seed, quiet=quiet, callbacks=callbacks)
-    evaluate(run, data)
+    run, devices = _train(data, settings, output, seed, quiet, callbacks)
+    _evaluate_once(run, data, devices)
     return run
 
 
@@ -128,18 +129,29 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """``run_training`` without the evaluation at its end."""
+    return _train(data, settings, output, seed, quiet, callbacks)[0]
+
+
+def _train(data, settings, output, seed, quiet, callbacks):
+    """A new run, and the devices that it was trained on."""
     task = task_of(data.task)
     check_seed(seed)
+    devices = open_devices(settings.fit["strategy"], quiet=quiet)
     settings, reasons = task.completed(data, settings)
     _check_fit(settings.fit)
-    prepared = _prepare(data, settings, seed)
-    with obeying_interrupts() as interrupts:
-        chosen = {"options": settings.fit | settings.model, "recipe": reasons}
-        info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
-        run = create_run(data.name, data.task, info, task.artifacts(data), output)
-        with locked(run.path):
-            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
-    return run
+    with devices.guarded():
+        prepared = prepare(data, settings, seed, devices)
+        with obeying_interrupts(devices.together) as interrupts:
+            chosen = {"options": settings.fit | settings.model, "recipe": reasons}
+            info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
+            run = shared_run(
+                devices,
+                lambda: create_run(data.name, data.task, info, task.artifacts(data), output),
+                info,
+            )
+            with devices.locked(run):
+                _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    return run, devices
 
 
 def resume(
@@ -160,9 +172,10 @@ def resume(
         run: the run, or its path.
         data: its data, loaded again by default.
         quiet, callbacks: as of ``train``.
-        **budget: another value of ``epochs``, ``max_minutes``, ``patience`` or
-            ``checkpoint_every``; a finished run goes on only with one of the first three. A cosine
-            schedule ends with the last epoch: with more of them the rate is another from here on.
+        **budget: another value of ``epochs``, ``max_minutes``, ``patience``,
+            ``checkpoint_every`` or ``strategy``; a finished run goes on only with one of the
+            first three. A cosine schedule ends with the last epoch: with more of them the rate is
+            another from here on.
 
     Raises:
         InputError: the run is finished, another process trains it, its data has changed, or no
@@ -171,6 +184,7 @@ def resume(
 
     >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
     """
+<<<<<<< HEAD
     run = open_run(run)
     _check_budget(run, budget)
     task = task_of(run.task)
@@ -185,16 +199,48 @@ def resume(
         run.write_json(task.artifacts(data) | {"run.json": run.info})
         _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     evaluate(run, data)
+=======
+    strategy = budget["strategy"] if "strategy" in budget else _strategy_of(run)
+    devices = open_devices(strategy, quiet=quiet)
+
+    def opened():
+        found = open_run(run)
+        _check_budget(found, budget)
+        return Run(found.path, found.info | {"options": found.info["options"] | budget})
+
+    with devices.guarded():
+        run = shared_run(devices, opened)
+        task = task_of(run.task)
+        data = load_data(run) if data is None else _same_data(run, data)
+        settings, reasons = task.completed(data, _settings_of(run, data))
+        _check_fit(settings.fit)
+        prepared = prepare(data, settings, run.info["seed"], devices, run.info)
+        with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
+            if budget and devices.worker.chief:
+                (run.path / "metrics.json").unlink(missing_ok=True)
+                run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+                run.write_json({"run.json": run.info})
+            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    _evaluate_once(run, data, devices)
+>>>>>>> main
     return run
 
 
+def _strategy_of(run):
+    """What a run was trained with; a worker may not see its directory."""
+    try:
+        return open_run(run).info["options"].get("strategy", "auto")
+    except InputError:
+        return "auto"
+
+
 def _check_budget(run, budget):
-    strange = [name for name in budget if name not in {*BUDGET} | {"checkpoint_every"}]
+    strange = [name for name in budget if name not in _CHANGED]
     if strange:
         raise InputError(
             "options that a training cannot go on with",
             found=", ".join(strange),
-            expected=", ".join(sorted({*BUDGET} | {"checkpoint_every"})),
+            expected=", ".join(sorted(_CHANGED)),
         )
     if run.finished and not {*budget} & {*BUDGET}:
         raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")
@@ -209,49 +255,25 @@ def _check_budget(run, budget):
         warnings.warn(f"{run} goes on with another version of {names}", stacklevel=3)
 
 
-class _Prepared(NamedTuple):
-    """What is trained: the model, the one that is fitted in its place, and the batches.
-
-    started: what ``warm.start`` says of the model.
-    """
-
-    model: keras.Model
-    fitted: keras.Model
-    batches: Batches
-    started: dict
-
-
-def _prepare(data, settings, seed, before=MappingProxyType({})):
-    """before: what run.json says where a training goes on."""
-    task = task_of(data.task)
-    keras.utils.set_random_seed(seed)
-    if settings.fit["deterministic"]:
-        tf.config.experimental.enable_op_determinism()
-    precision = settings.model["precision"]
-    if precision in MIXED and not tf.config.list_physical_devices("GPU"):
-        warnings.warn(f"{precision} on a CPU, where float32 is faster", stacklevel=4)
-    model = task.build(data, settings)
-    started = warm.start(model, task, data, settings, before.get("start"))
-    batches = task.batches(data, settings, seed)
-    steps = settings.fit["epochs"] * len(batches)
-    return _Prepared(model, _compile(task, model, settings, data, steps), batches, started)
-
-
 def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
     """Train to the end in a run, from its checkpoint on."""
-    model, fitted, batches, started = prepared
+    model, fitted, batches, devices, started = prepared
     steps = settings.fit["epochs"] * len(batches)
+    chief = devices.worker.chief
+    quiet = quiet or not chief
     try:
         if not quiet:
             said = [*_lines(settings, reasons), *warm.lines(started)]
             print(data, *said, sep="\n", file=sys.stderr)
             model.summary(print_fn=lambda line: print(line, file=sys.stderr))
-        recorder = Recorder(run, model, data, settings, batches.tokens, quiet)
+        recorder = Recorder(run, model, data, settings, batches.tokens, quiet, devices)
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
+        if not chief:
+            ends.pop("time", None)  # of which the chief has the clock
         checkpoint = Checkpoint(run.path, fitted, {"recorder": recorder, **ends}, settings.fit)
         recorder.checkpoint = checkpoint
         followers = [recorder, *ends.values(), *callbacks]
-        if settings.fit["tensorboard"]:
+        if settings.fit["tensorboard"] and chief:
             followers.append(tensorboard(run.path / "tensorboard"))
         with contextlib.redirect_stdout(sys.stderr):
             run_epochs(
@@ -261,19 +283,30 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
                 checkpoint,
                 interrupts,
                 followers,
+                devices,
                 after_step=recorder.after_step,
                 after_epoch=recorder.after_epoch,
                 progress_bar=not (quiet or recorder.line),
             )
     except KeyboardInterrupt:
-        _stopped(model, run, quiet)
+        if chief:
+            _stopped(model, run, quiet)
         raise
     except BaseException:
-        if not any((run.path / name).exists() for name in ("last.keras", NAME)):
+        if chief and not any((run.path / name).exists() for name in ("last.keras", NAME)):
             shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
         raise
-    task_of(data.task).finish(run, data)
-    draw_history(run)
+    if chief:
+        task_of(data.task).finish(run, data)
+        draw_history(run)
+
+
+def _evaluate_once(run, data, devices):
+    """Have the chief evaluate while the others wait."""
+    if devices.worker.chief:
+        evaluate(run, data)
+    with contextlib.suppress(InputError), devices.guarded():
+        devices.any(False)
 
 
 def evaluate(run: str | os.PathLike, data=None) -> dict:
@@ -338,6 +371,8 @@ def load_data(run: str | os.PathLike):
                 f"the data of {run} {where} and cannot be read again",
                 fix="give evaluate the data, or train on a file",
             )
+        if options.get("start_from"):  # whose tokens the run has now
+            options = options | {"start_from": run.path}
         data = task_of(run.task).load(*sources, **options)
     except (KeyError, TypeError) as error:
         raise InputError(
@@ -376,30 +411,6 @@ def draw_history(run: Run) -> list[Path]:
         plotting.save_curves(run.path / f"{metric}.png", {"": history}, [metric])
         for metric in plotting.metrics_in(history)
     ]
-
-
-def _compile(task, model, settings, data, steps):
-    """The model to fit, compiled, with all its variables made.
-
-    ``fit`` would trace its graph once more for variables that it makes itself.
-    """
-    scaled = settings.model["precision"] == "mixed_float16"
-    optimizer = make_optimizer(settings.fit, steps, scaled=scaled)
-    loss, metrics = task.loss(settings, data), task.metrics(data)
-    _compile_one(model, optimizer, loss, metrics)
-    fitted = task.training_model(model, settings)
-    if fitted is not model:
-        _compile_one(fitted, optimizer, loss, metrics)
-    return fitted
-
-
-def _compile_one(model, optimizer, loss, metrics):
-    model.compile(optimizer, loss, weighted_metrics=metrics)
-    model.optimizer.build(model.trainable_variables)
-    if metrics:
-        shape = (1,) * (len(model.output_shape) - 1)
-        model.compute_metrics(None, np.zeros(shape), np.zeros((*shape, model.output_shape[-1])))
-        model.reset_metrics()
 
 
 def _stopped(model, run, quiet):

@@ -14,7 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
-_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel")  # options for that
+_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel", "strategy")
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}
@@ -66,6 +66,7 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
         ("--checkpoint-every", "N|Nm", "Steps or minutes between checkpoints  [epochs]"),
+        ("--strategy", options.STRATEGIES, "Devices and machines: {}"),
         ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
         ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
@@ -194,6 +195,9 @@ def train(data, resume, as_json, **given):
         run, uses = _resume(data, resume, given), []
     else:
         run, uses = _train(data or ("digits",), **given)
+    if _follows(given):
+        talk(f"trained; the chief has the run, {run}")
+        return
     metrics = run.metrics()
     if as_json:
         print_json({"run": str(run), **metrics})
@@ -237,12 +241,23 @@ def _resume(data, path, given):
     if strange:
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in _GOES_ON)
         raise InputError("--resume with more", found=" ".join(strange), expected=allowed)
-    run = open_run(path) if path else latest_run(finished=False)
-    talk(f"run {run}")
+    if _follows(given):
+        run = path or ""  # the chief says which
+    else:
+        run = open_run(path) if path else latest_run(finished=False)
+        talk(f"run {run}")
     import_tensorflow()
     from kerasrnn.ensembles import resume
 
     return resume(run, quiet=is_quiet(), **given)
+
+
+def _follows(given):
+    """Whether this process is one of several workers, and another one has the run."""
+    from kerasrnn.fitting.workers import this_worker
+
+    worker = this_worker(given.get("strategy") or "auto")
+    return worker is not None and not worker.chief
 
 
 def _check_repetition(seeds, folds, parallel, ensemble):

@@ -130,3 +130,24 @@ def input_dropout(cell, step) -> tf.Tensor:
 def mask_of(x: keras.KerasTensor) -> keras.KerasTensor | None:
     """The mask that Keras hands on with a tensor; None too where it no longer does so."""
     return getattr(x, "_keras_mask", None)
+
+
+def take_sums(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Have an optimizer take gradients that are summed over the replicas of ``tf.distribute``.
+
+    Returns:
+        False where this Keras's sums them once more.
+    """
+    if not hasattr(optimizer, "_all_reduce_sum_gradients"):
+        return False
+    optimizer._all_reduce_sum_gradients = list
+    return True
+
+
+def take_moments(layer: keras.layers.BatchNormalization, moments: Callable):
+    """Have a layer normalize by ``moments(inputs, mask)``, which gives mean and variance.
+
+    Where a Keras calls them by another name, each replica of ``tf.distribute`` has its own; with
+    ``synchronized`` they are of all replicas where there is no mask.
+    """
+    layer._moments, layer.synchronized = moments, not hasattr(layer, "_moments")

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import keras
 import numpy as np
@@ -72,6 +72,11 @@ class Checkpoint:
         """
         if (self.folder / NAME).exists():
             _link(self.folder / NAME, before)
+        with state.open("wb") as file:
+            self.save(file)
+
+    def save(self, file: BinaryIO):
+        """Write to a file where the training is."""
         progress = {
             "epoch": self.epoch,
             "step": self.step,
@@ -85,8 +90,7 @@ class Checkpoint:
                 f"weights that are no numbers in epoch {self.epoch + bool(self.step)}",
                 fix="lower --learning-rate or set --clip-norm; the checkpoint before is kept",
             )
-        with state.open("wb") as file:
-            np.savez(file, **{_PROGRESS: words}, **values)
+        np.savez(file, **{_PROGRESS: words}, **values)
 
     def restore(self):
         """Be where the training was when the last file was written that is whole.
@@ -128,18 +132,22 @@ class Checkpoint:
     def _read(self, path):
         check_sum(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                progress = _progress(file)
-                values = [file[f"{n}"] for n in range(len(self._variables))]
-            shapes = [tuple(variable.shape) for variable in self._variables]
-            if [value.shape for value in values] != shapes:
-                raise ValueError("variables of other shapes")
-            self.epoch, self.step = progress["epoch"], progress["step"]
-            self.stopped = progress["stopped"] == self.budget
-            for name, keeper in self.keepers.items():
-                keeper.restore(progress["keepers"][name])
+            self.load(path)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"not a checkpoint of this run: {error}", where=path) from error
+
+    def load(self, file: Path | BinaryIO):
+        """Be where the training was when a file was saved."""
+        with np.load(file, allow_pickle=False) as found:
+            progress = _progress(found)
+            values = [found[f"{n}"] for n in range(len(self._variables))]
+        shapes = [tuple(variable.shape) for variable in self._variables]
+        if [value.shape for value in values] != shapes:
+            raise ValueError("variables of other shapes")
+        self.epoch, self.step = progress["epoch"], progress["step"]
+        self.stopped = progress["stopped"] == self.budget
+        for name, keeper in self.keepers.items():
+            keeper.restore(progress["keepers"][name])
         self._values = values
         self.apply()
 

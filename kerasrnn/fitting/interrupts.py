@@ -12,10 +12,14 @@ _RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
 
 class Interrupts:
-    """What was pressed while a training runs: ``pressed`` is the exception for it, or None."""
+    """What was pressed while a training runs: ``pressed`` is the exception for it, or None.
 
-    def __init__(self):
-        self.pressed, self._in_step = None, False
+    together: with other processes, so that the first one is but ``noted`` until all know of it.
+    """
+
+    def __init__(self, together: bool = False):
+        self.pressed = self.noted = None
+        self._in_step, self._together = False, together
 
     def check(self):
         """Raise an interrupt again: Python drops one that it raises within a callback from C."""
@@ -33,19 +37,22 @@ class Interrupts:
 
     def press(self, number, frame):
         """Handle a signal."""
-        waits = self._in_step and not self.pressed
-        self.pressed = _RAISED[number]
+        waits = (self._in_step or self._together) and not self.noted
+        self.noted = _RAISED[number]
+        if not self._together:
+            self.pressed = self.noted
         if not waits:
-            raise self.pressed
+            raise self.noted
 
 
 @contextlib.contextmanager
-def obeying_interrupts():
+def obeying_interrupts(together: bool = False):
     """Note each Ctrl-C and SIGTERM; raises it at the end of the block at the latest."""
-    interrupts = Interrupts()
+    interrupts = Interrupts(together)
     with _handling(interrupts.press):
         yield interrupts
-        interrupts.check()
+        if interrupts.noted:
+            raise interrupts.noted
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 from kerasrnn.data.batches import Batches
 from kerasrnn.errors import InputError
 from kerasrnn.fitting.checkpoints import Checkpoint
+from kerasrnn.fitting.devices import Devices
 from kerasrnn.fitting.interrupts import Interrupts
 
 
@@ -21,6 +23,7 @@ def run_epochs(
     checkpoint: Checkpoint,
     interrupts: Interrupts,
     callbacks: Sequence[keras.callbacks.Callback],
+    devices: Devices,
     *,
     after_step: Callable[[bool], None],
     after_epoch: Callable[[], None],
@@ -31,7 +34,11 @@ def run_epochs(
     after_step, after_epoch: called after all callbacks, the checkpoint being up to date; the first
     with whether the training is to end here. Raises ``InputError`` where the loss is no number.
     """
-    spec = _spec(batches)
+    data = devices.dataset(
+        lambda: (batches[index] for index in range(checkpoint.step, len(batches))),
+        _spec(batches),
+        model,
+    )
     followers = keras.callbacks.CallbackList(
         callbacks,
         add_history=True,
@@ -42,30 +49,41 @@ def run_epochs(
         model=model,
     )
     model.stop_training = False
-    model.make_train_function()
+    train_step = devices.stepper(model, interrupts)
     followers.on_train_begin()
-    checkpoint.restore()
+    _restore(checkpoint, devices)
     while checkpoint.epoch < epochs and not checkpoint.stopped:
         model.reset_metrics()
         followers.on_epoch_begin(checkpoint.epoch)
         if checkpoint.step:
             checkpoint.apply()  # metrics and carried states, which begin anew with an epoch
         batches.begin(checkpoint.epoch + 1)  # the order 0 was looked at
-        read = iter(_dataset(batches, spec, checkpoint.step))
-        while checkpoint.step < len(batches) and not model.stop_training:
+        read, ending = iter(data), model.stop_training
+        while checkpoint.step < len(batches) and not ending:
             with interrupts.step():
                 followers.on_train_batch_begin(checkpoint.step)
-                logs = model.train_function(read)
+                logs = train_step(read)
                 _check_loss(logs, checkpoint)
                 followers.on_train_batch_end(checkpoint.step, logs)
                 checkpoint.step += 1
             after_step(interrupts.pressed is not None)
             interrupts.check()
+            ending = devices.ends(model.stop_training)
         followers.on_epoch_end(checkpoint.epoch, dict(model.get_metrics_result()))
         checkpoint.epoch, checkpoint.step = checkpoint.epoch + 1, 0
-        checkpoint.stopped = model.stop_training
+        checkpoint.stopped = devices.any(model.stop_training)
         after_epoch()
     followers.on_train_end()
+
+
+def _restore(checkpoint, devices):
+    """Have every worker where the chief finds that the training was."""
+    if devices.worker.chief:
+        checkpoint.restore()
+    if devices.together:
+        file = io.BytesIO()
+        checkpoint.save(file)
+        checkpoint.load(io.BytesIO(devices.send(file.getvalue())))
 
 
 def _check_loss(logs, checkpoint):
@@ -91,11 +109,3 @@ def _spec(batches):
         return tf.TensorSpec((None, *sizes[1:]), arrays[0].dtype)
 
     return keras.tree.map_structure(common, *some)
-
-
-def _dataset(batches, spec, first):
-    """The batches of an epoch from the first on, some read ahead."""
-    read = (batches[index] for index in range(first, len(batches)))
-    return tf.data.Dataset.from_generator(lambda: read, output_signature=spec).prefetch(
-        tf.data.AUTOTUNE
-    )

@@ -117,7 +117,7 @@ class TimeLimit(keras.callbacks.Callback):
         self.made += 1
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-        done = int(optimizer.iterations)
+        done = int(keras.ops.convert_to_numpy(optimizer.iterations))
         affordable = left / ((now - self.first) / self.made)
         self.owed += max((self.steps - done) / max(affordable, 1) - 1, 0)
         skipped = min(int(self.owed), max(self.steps - done, 0))

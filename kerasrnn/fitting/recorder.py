@@ -30,11 +30,13 @@ class Recorder(keras.callbacks.Callback):
     The best model is the one that its task judges best by the validation part; without one the
     last. Of many epochs only every few are written, with the rows of those between, and said by a
     line, not a bar. After ``patience`` epochs without a better one the training ends. With the
-    models, and every so many steps or minutes, the checkpoint is written.
+    models, and every so many steps or minutes, the checkpoint is written. Of several workers the
+    chief alone validates and writes.
     """
 
-    def __init__(self, run, trained, data, settings, tokens, quiet):
+    def __init__(self, run, trained, data, settings, tokens, quiet, devices):
         super().__init__()
+        self.devices = devices
         self.run, self.trained, self.data, self.tokens = run, trained, data, tokens
         self.task = task_of(data.task)
         self.validate = self.task.validator(trained, data, settings)
@@ -55,7 +57,8 @@ class Recorder(keras.callbacks.Callback):
         self.best_epoch = state["best_epoch"]
 
     def on_train_begin(self, logs=None):
-        if self.task.keeps_start and self.validate and not self.checkpoint:
+        chief = self.devices.worker.chief  # the others are told
+        if chief and self.task.keeps_start and self.validate and not self.checkpoint:
             save_model(self.trained, self.run, "best.keras")
             self.best = self.validate()["loss"]
 
@@ -69,9 +72,10 @@ class Recorder(keras.callbacks.Callback):
         logs.update(self.task.add_metrics(self.data, logs))  # for the callbacks that follow too
         if self.validate is not None:
             measured = {*logs, *self.task.validated}
-            logs.update((f"val_{k}", v) for k, v in self.validate().items() if k in measured)
+            found = self.devices.tell(self.validate)
+            logs.update((f"val_{k}", v) for k, v in found.items() if k in measured)
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(time.perf_counter() - self.start, 3)
         if self.tokens:
             row["tokens_per_second"] = round(self.tokens / trained)
@@ -82,12 +86,14 @@ class Recorder(keras.callbacks.Callback):
 
     def after_step(self, ending: bool):
         """Write the checkpoint, if it is time to or if the training is to end here."""
-        if ending or self.due():
+        if self.devices.worker.chief and (ending or self.due()):
             with no_interrupt(), writing_together(self.run.path, *_STATES) as paths:
                 self.checkpoint.write(*paths)
 
     def after_epoch(self):
         """Write the files, if it is time to."""
+        if not self.devices.worker.chief:
+            return
         epoch = self.checkpoint.epoch
         last = epoch == self.params["epochs"] or self.checkpoint.stopped
         best = self.best_epoch == epoch
