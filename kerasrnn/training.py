@@ -184,22 +184,6 @@ def resume(
 
     >>> resume("runs/digits-classifier-1", epochs=40)  # doctest: +SKIP
     """
-<<<<<<< HEAD
-    run = open_run(run)
-    _check_budget(run, budget)
-    task = task_of(run.task)
-    data = load_data(run) if data is None else _same_data(run, data)
-    settings, reasons = task.completed(data, _settings_of(run, data, budget))
-    _check_fit(settings.fit)
-    prepared = _prepare(data, settings, run.info["seed"], run.info)
-    with obeying_interrupts() as interrupts, locked(run.path):
-        if budget:
-            (run.path / "metrics.json").unlink(missing_ok=True)
-            run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-        run.write_json(task.artifacts(data) | {"run.json": run.info})
-        _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
-    evaluate(run, data)
-=======
     strategy = budget["strategy"] if "strategy" in budget else _strategy_of(run)
     devices = open_devices(strategy, quiet=quiet)
 
@@ -216,13 +200,15 @@ def resume(
         _check_fit(settings.fit)
         prepared = prepare(data, settings, run.info["seed"], devices, run.info)
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
-            if budget and devices.worker.chief:
-                (run.path / "metrics.json").unlink(missing_ok=True)
-                run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-                run.write_json({"run.json": run.info})
+            if devices.worker.chief:
+                files = task.artifacts(data)  # which may be damaged
+                if budget:
+                    (run.path / "metrics.json").unlink(missing_ok=True)
+                    run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+                    files["run.json"] = run.info
+                run.write_json(files)
             _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     _evaluate_once(run, data, devices)
->>>>>>> main
     return run
 
 
