@@ -59,9 +59,9 @@ def writing_together(folder: str | os.PathLike, *names: str) -> Iterator[list[Pa
         yield temporary
         noted = _checksums(folder)
         moves = [move for move in zip(temporary, places, strict=True) if move[0].exists()]
-        noted |= {
-            place.name: [digest(new), *_known(place, noted.get(place.name))] for new, place in moves
-        }
+        for new, place in moves:
+            sums = [digest(new), *_known(place, noted.get(place.name))]
+            noted[place.name] = [*dict.fromkeys(sums)]
         write_json(folder / CHECKSUMS, noted)
         for new, place in moves:
             os.replace(new, place)

@@ -74,6 +74,7 @@ _TEXT = {
     "min_frequency": 1,
     "max_vocabulary": None,
     "encoding": None,
+    "start_from": None,
 }
 _POOLED = (
     _STACK | dict.fromkeys(("stem", "stem_stride", "pooling", "dropout")) | {"stem_filters": 64}
@@ -91,6 +92,7 @@ DATA = {
         "min_frequency": 2,
         "max_vocabulary": None,
         "encoding": None,
+        "start_from": None,
     },
     "generator": _TEXT | {"lines": False},
     "infiller": _TEXT,
@@ -119,6 +121,7 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "min_frequency": 2,
             "max_length": None,
             "multi_label": None,
+            "start_from": None,
         },
         _PLAIN | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
         _FIT

@@ -200,12 +200,19 @@ def resume(
         _check_fit(settings.fit)
         prepared = prepare(data, settings, run.info["seed"], devices, run.info)
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
-            if budget and devices.worker.chief:
-                (run.path / "metrics.json").unlink(missing_ok=True)
-                run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-                run.write_json({"run.json": run.info})
+            if devices.worker.chief:
+                run = _begun_again(run, data, settings, budget)
             _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     _evaluate_once(run, data, devices)
+    return run
+
+
+def _begun_again(run, data, settings, budget):
+    """The run with files that say what is trained, whole and up to date."""
+    if budget:
+        (run.path / "metrics.json").unlink(missing_ok=True)
+        run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+    run.write_json(task_of(run.task).artifacts(data) | {"run.json": run.info})
     return run
 
 
@@ -354,6 +361,8 @@ def load_data(run: str | os.PathLike):
                 f"the data of {run} {where} and cannot be read again",
                 fix="give evaluate the data, or train on a file",
             )
+        if options.get("start_from"):  # whose tokens the run has now
+            options = options | {"start_from": run.path}
         data = task_of(run.task).load(*sources, **options)
     except (KeyError, TypeError) as error:
         raise InputError(

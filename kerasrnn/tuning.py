@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,6 +79,7 @@ def tune(
     trials: int = 20,
     max_minutes: float | None = None,
     parallel: int = 1,
+    process: Callable = Process,
     seed: int = 0,
     quiet: bool = False,
     **options,
@@ -104,6 +105,7 @@ def tune(
         trials: of the whole study, with those that were made before.
         max_minutes: of this call; a trial ends then after the epoch it is in.
         parallel: processes that work on the study; each loads the data again.
+        process: what makes them, as ``processes.Process`` does (``scripts/ray_tune.py``).
         seed: fixes the search, and what it fixes in ``train``.
         quiet: nothing on stderr.
         **options: of ``train``; these are not searched. ``layers`` repeats one ``units``.
@@ -139,7 +141,7 @@ def tune(
         said = "  ".join(f"{name} {show_range(found)}" for name, found in space.items())
         print(f"{data}\nstudy {work.path}  {said}", file=sys.stderr)
     try:
-        work.go() if parallel == 1 else work.share(parallel)
+        work.go() if parallel == 1 and process is Process else work.share(parallel, process)
     except InputError:
         if not studies.count(work.open()):  # not one trial could be made
             shutil.rmtree(work.path)
@@ -246,7 +248,7 @@ class _Search:
                 run.write_json({"run.json": run.info | {"trial": mark}})
         return Trial(trial.number, word, judge.score, said["epochs"], values, path)
 
-    def share(self, workers):
+    def share(self, workers, process):
         """Let several processes make the trials; says what each of all is."""
         sources = self.data.sources_again
         load = (self.data.task, sources, self.data.options) if sources else None
@@ -257,7 +259,7 @@ class _Search:
         try:
             for worker in range(workers):
                 one = replace(job, worker=worker, quiet=True)
-                running.append(Process(_work, one, load, share=workers))
+                running.append(process(_work, one, load, share=workers))
             while running:
                 time.sleep(_PAUSE)
                 running = [one for one in running if not one.ended()]

@@ -1,7 +1,7 @@
 """Short trainings of each task for faults.py: their data, the words of their commands, their runs.
 
-As a program it is one ``kerasrnn`` command that ends itself where FAULT says, such as
-``SIGKILL replace 3``: a signal at the third move of a file. Places are those of ``PLACES``.
+``Child`` is a process that runs one of them and may end itself: a copy of this process, made after
+TensorFlow is imported and before it is used, since to import it takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import random
 import re
 import signal
 import sys
+import tempfile
+import time
+import traceback
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -25,6 +28,7 @@ import numpy as np
 
 _ADDRESS = re.compile(rb'"shared_object_id": \d+')  # of a configuration, other ones in each process
 PLACES = ("step", "open", "replace", "link", "half checkpoint", "half model", "model", "unlink")
+_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 TIMES = {"seconds", "tokens_per_second"}  # of a history: no two trainings have the same
 _SMALL = ["--cell", "simple", "--unidirectional", "--units", "4"]
 _TEXT = ["--units", "6", "--sequence-length", "12", "--batch-size", "8", "--sample-every", "0"]
@@ -229,26 +233,73 @@ class Faults:
         return watched
 
 
-def main():
-    """Run a command of kerasrnn; at the end say on stdout what was counted."""
-    from kerasrnn import training  # noqa: F401 (TensorFlow, before the clock starts)
-    from kerasrnn.cli import main as kerasrnn
+class Child:
+    """A process that runs a command of kerasrnn.
 
-    name, place, number, seed = os.environ.get("FAULT", "- none 0 0").rsplit(" ", 3)
-    random.seed(int(seed))
-    faults = Faults(
-        os.environ["FAULT_RUN"],
-        place,
-        int(number),
-        lambda _: os.kill(os.getpid(), signal.Signals[name]),
-    )
-    faults.install()
-    print("ready", flush=True)
-    try:
-        kerasrnn(sys.argv[1:], standalone_mode=True)
-    finally:
-        print(json.dumps(faults.counts), flush=True)
+    Args:
+        words: of the command.
+        run: the folder in which ``place`` is looked for.
+        place: of ``PLACES``, at whose n-th time ``strike(place)`` is called in it; None for never.
+        number: n.
+        strike: by default sends itself ``name``, a signal.
+        seed: of what is cut where.
+        user: number of the one whose process it is; None for the one who asks.
+    """
+
+    def __init__(
+        self, words, run, place=None, number=0, name="SIGKILL", strike=None, seed=0, user=None
+    ):
+        self.output = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115
+        self.begun = time.monotonic()
+        sys.stdout.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self.pid = os.fork()
+        if not self.pid:
+            random.seed(seed)
+            if user is not None:
+                os.setuid(user)
+            strike = strike or (lambda _: os.kill(os.getpid(), signal.Signals[name]))
+            os._exit(self._run(words, Faults(str(run), place, number, strike)))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _run(self, words, faults):
+        """What the process does; its exit code."""
+        for number, file in enumerate(self.output, 1):
+            os.dup2(file.fileno(), number)
+        code = 0
+        try:
+            faults.install()
+            from kerasrnn.cli import main as kerasrnn
+
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            kerasrnn(words)
+        except SystemExit as error:
+            code = error.code
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        if code != 2:
+            print(json.dumps(faults.counts), flush=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return code
+
+    def wait(self) -> tuple[int, str, str]:
+        """Exit code, below 0 the number of a signal, stdout and stderr."""
+        _, status = os.waitpid(self.pid, 0)
+        self.seconds = time.monotonic() - self.begun
+        said = []
+        for file in self.output:
+            file.seek(0)
+            said.append(file.read())
+            file.close()
+        return os.waitstatus_to_exitcode(status), *said
 
 
-if __name__ == "__main__":
-    main()
+def run_task(task: str, run: Path) -> tuple[dict[str, int], float]:
+    """Train a task from its beginning to its end: how often each place was met, and seconds."""
+    process = Child(start_or_resume(task, str(run)), run)
+    code, out, err = process.wait()
+    if code:
+        raise RuntimeError(f"{task}: {err[-2000:]}")
+    return json.loads(out.splitlines()[-1]), process.seconds

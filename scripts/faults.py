@@ -9,30 +9,31 @@ where there was something. The trainings are those of fault_tasks.py, in a tempo
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import click
-from fault_tasks import PLACES, TASKS, content, differences, make_data, start_or_resume
+import fault_corruptions
+import fault_limits
+from fault_tasks import (
+    PLACES,
+    TASKS,
+    Child,
+    content,
+    differences,
+    make_data,
+    run_task,
+    start_or_resume,
+)
 
-CHILD = Path(__file__).with_name("fault_tasks.py")
-CODES = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
+CODES = {"SIGKILL": [-9], "SIGTERM": [143, -15], "SIGINT": [130]}  # -15: before it trains
 _MOST_KILLS = 4  # of one training
-
-
-def child(words, run, fault="- none 0 0", **settings):
-    """A process that runs a command of kerasrnn and may end itself."""
-    environment = os.environ | {"FAULT": fault, "FAULT_RUN": str(run)}
-    command = [sys.executable, "-W", "ignore", str(CHILD), *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=environment, **pipes, **settings)
 
 
 def report(title, counts, wrong):
@@ -54,16 +55,9 @@ class Whole:
     """The uninterrupted training of a task, how often each place was met, and its seconds."""
 
     def __init__(self, task):
-        self.run = Path("whole") / task
-        process = child(start_or_resume(task, str(self.run)), self.run)
-        process.stdout.readline()
-        begun = time.monotonic()
-        out, err = process.communicate()
-        self.seconds = time.monotonic() - begun
-        if process.returncode:
-            raise click.ClickException(f"{task}: {err[-2000:]}")
-        self.counts = json.loads(out.splitlines()[-1])
-        self.content = content(self.run)
+        run = Path("whole") / task
+        self.counts, self.seconds = run_task(task, run)
+        self.content = content(run)
 
 
 def kill(task, run, whole, rng):
@@ -71,18 +65,15 @@ def kill(task, run, whole, rng):
     name = rng.choice([*CODES])
     place = rng.choice(["time", *(place for place in PLACES if whole.counts.get(place))])
     number = rng.randint(1, max(1, whole.counts.get(place, 1) // 2))
-    process = child(
-        start_or_resume(task, run), run, f"{name} {place} {number} {rng.randrange(1 << 30)}"
-    )
+    seed = rng.randrange(1 << 30)
+    process = Child(start_or_resume(task, run), run, place, number, name, seed=seed)
     if place == "time":
-        process.stdout.readline()
         time.sleep(rng.uniform(0, whole.seconds))
-        process.send_signal(getattr(__import__("signal"), name))
-    _, err = process.communicate()
-    code = process.returncode
+        os.kill(process.pid, signal.Signals[name])
+    code, _, err = process.wait()
     lines = [line for line in err.strip().splitlines() if line]
     wrong = []
-    if code not in (0, CODES[name]):
+    if code not in (0, *CODES[name]):
         wrong.append(f"exit code {code}: {lines[-1:]}")
     if "Traceback" in err:
         wrong.append(f"a traceback: {lines[-1:]}")
@@ -113,9 +104,8 @@ def kills(number, seed, tasks):
                 break
             places.append(struck)
         if not os.path.exists(f"{run}/metrics.json"):
-            process = child(start_or_resume(task, run), run)
-            _, err = process.communicate()
-            if process.returncode:
+            code, _, err = Child(start_or_resume(task, run), run).wait()
+            if code:
                 wrong.append(f"{run} after {places}: {err[-300:]}")
                 continue
         different = differences(whole.content, content(Path(run)))
@@ -131,14 +121,26 @@ def kills(number, seed, tasks):
     return report("kills", done | counts, wrong)
 
 
+@click.command()
+@click.option("--number", default=1000)
+@click.option("--seed", default=0)
+@click.option("--tasks", default=",".join(fault_corruptions.BROKEN))
+def corruptions(number, seed, tasks):
+    """Break files of runs and of exports, and ask the verbs."""
+    return report("corruptions", *fault_corruptions.corruptions(number, seed, tasks.split(",")))
+
+
 @click.group()
 @click.option("--folder", type=Path, help="Where to work  [a temporary folder]")
 def main(folder):
     """Faults of a training, and what is left."""
     import tempfile
 
+    from kerasrnn import training  # noqa: F401 (TensorFlow, which children have then)
+
     folder = folder or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(exist_ok=True, parents=True)
+    folder.chmod(0o755)  # for other users too
     os.chdir(folder)
     if not Path("tale.txt").exists():
         make_data(Path("."))
@@ -149,8 +151,38 @@ def leave(fine, **_):
     sys.exit(0 if fine else 1)
 
 
-for command in (kills,):
+def limit(name: str) -> click.Command:
+    """The command of a fault of fault_limits.py."""
+    fault = fault_limits.FAULTS[name]
+
+    def run(number, seed, tasks):
+        rng, counts, wrong = random.Random(seed), Counter(), []
+        trials = [fault_limits.Trials(task) for task in tasks.split(",")]
+        for trial in range(number):
+            fault(trials[trial % len(trials)], rng)
+        for one in trials:
+            counts.update(one.counts)
+            wrong += one.wrong
+        return report(name, counts, wrong)
+
+    options = [
+        click.Option(["--number"], default=10, help="Trials"),
+        click.Option(["--seed"], default=0),
+        click.Option(["--tasks"], default="digits,carried"),
+    ]
+    return click.Command(name, params=options, callback=run, help=fault.__doc__)
+
+
+for command in (kills, corruptions, *map(limit, fault_limits.FAULTS)):
     main.add_command(command)
+
+
+@main.command("all")
+@click.pass_context
+def run_all(ctx):
+    """All of them, each with its usual number."""
+    return all([ctx.invoke(one) for name, one in main.commands.items() if name != "all"])
+
 
 if __name__ == "__main__":
     main()

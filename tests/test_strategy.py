@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from kerasrnn import Corpus, Dataset, InputError, train
+from kerasrnn import Dataset, InputError, train
 from kerasrnn.engine import compat
 from kerasrnn.fitting.interrupts import Interrupts
 from kerasrnn.fitting.replicas import shards

@@ -28,21 +28,22 @@ def words(size, *more, seed=0):
     return [str(word) for word in np.random.default_rng(seed).choice([*WORDS, *more], size)]
 
 
-def texts(*more, labels=("no", "yes"), level=None):
-    """Labelled texts; the label is told by their first word."""
+def texts(*more, **options):
+    """Labelled texts."""
     found = [" ".join(words(7, *more, seed=seed)) for seed in range(60)]
-    return Texts.from_lists(found, [labels[len(t) % len(labels)] for t in found], level=level)
+    return Texts.from_lists(found, [("no", "yes")[len(text) % 2] for text in found], **options)
 
 
-def sentences(*more, labels=("NOUN", "VERB")):
+def sentences(*more, **options):
     """Labelled sentences."""
     rows = [words(6, *more, seed=seed) for seed in range(40)]
-    return Sentences.from_lists([[(w, labels[len(w) % len(labels)]) for w in r] for r in rows])
+    pairs = [[(word, ("NOUN", "VERB")[len(word) % 2]) for word in row] for row in rows]
+    return Sentences.from_lists(pairs, **options)
 
 
-def corpus(*more, task="generator", level="word"):
+def corpus(*more, **options):
     """A text."""
-    return Corpus.from_text(" ".join(words(600, *more)), task=task, level=level)
+    return Corpus.from_text(" ".join(words(600, *more)), **{"level": "word"} | options)
 
 
 def numbers(features=2, labels=("down", "up"), scale=1.0, targets=None):
@@ -163,6 +164,22 @@ def test_kept_tokens_keep_their_vectors_and_their_outputs(made, tied):
             expected = old[before.vocabulary.encode(token)] if known else fresh[place]
             assert np.array_equal(new[place], expected), token
     assert what["embedding"] == "14 of 16 tokens as in the run; new: 'yak', 'whale'"
+
+
+@pytest.mark.parametrize("data", [corpus, texts, sentences])
+def test_data_that_is_read_for_a_run_has_all_its_tokens(made, data):
+    run = made(corpus("zebra", "whale", task="infiller"), **SMALL)
+    own, wide = data("yak"), data("yak", start_from=run)
+    number = len(own.vocabulary)
+    assert wide.vocabulary.tokens[:number] == own.vocabulary.tokens
+    assert sorted(wide.vocabulary.tokens[number:]) == ["whale", "zebra"]
+    model, what = begun(wide, run)
+    assert what["embedding"].startswith(f"{number + 1} of {number + 2} tokens")
+    old, new = (layer(m, "embedding").embeddings for m in (load_model(run), model))
+    places = wide.vocabulary.encode("whale"), run.vocabulary().encode("whale")
+    assert np.array_equal(new[places[0]], old[places[1]])
+    most = data("yak", start_from=run, max_vocabulary=number + 1).vocabulary.tokens
+    assert most == wide.vocabulary.tokens[: number + 1]
 
 
 def test_one_hot_tokens_keep_their_rows_of_the_first_kernel(made):
@@ -314,9 +331,14 @@ def test_the_command_line_says_what_came_of_each_layer(made, workplace):
 def test_what_does_not_fit_is_refused_in_one_line(made, workplace):
     run, text_run = made(numbers(), units=4), made(corpus(), **SMALL)
     for data, start, options, said in (
-        (numbers(3), run, {}, "found it has 2 features; expected 3 as arrays"),
-        (texts(), run, {}, "found it reads numbers in each sequence; expected tokens"),
-        (texts(level="char"), text_run, {}, "found it has tokens of the level word; expected char"),
+        (numbers(3), run, {}, "found 2 features; expected 3 features, as in arrays"),
+        (texts(), run, {}, "found numbers; expected tokens, as in texts"),
+        (
+            texts(level="char"),
+            text_run,
+            {},
+            "found tokens of level word; expected tokens of level char",
+        ),
         (sentences(), text_run, {"units": 7}, "nothing of the run fits"),
         (sentences(), text_run, {"freeze": "stack"}, "leaves nothing to freeze"),
         (

@@ -41,7 +41,9 @@ _search = partial(option, group="Search")
 @_search("--parallel", type=int, default=1, metavar="N", help="Processes to work on it  [1]")
 @_search("--seed", type=int, default=0, metavar="N", help="Seed of search and training  [0]")
 @_fixed
+@click.pass_obj
 def tune(
+    process,
     data,
     task,
     output,
@@ -93,6 +95,7 @@ def tune(
         trials=trials,
         max_minutes=max_minutes,
         parallel=parallel,
+        **({"process": process} if process else {}),  # of scripts/ray_tune.py
         seed=seed,
         quiet=is_quiet(),
         **fixed,

@@ -17,7 +17,7 @@ import numpy as np
 
 from kerasrnn.data import downloads
 from kerasrnn.data.kinds import NAMES, check_exists
-from kerasrnn.data.parts import ThreeParts
+from kerasrnn.data.parts import ThreeParts, with_tokens_of
 from kerasrnn.data.readers.text_files import read_text
 from kerasrnn.errors import InputError, check_choice, check_positive, check_range, check_split
 from kerasrnn.options import LEVELS
@@ -66,6 +66,7 @@ class Corpus(ThreeParts):
         validation_split: float = 0.1,
         min_frequency: int = 1,
         max_vocabulary: int | None = None,
+        start_from: str | os.PathLike | None = None,
         name: str = "text",
     ) -> Corpus:
         """A corpus of a text in memory; arguments and errors as of ``load_corpus``.
@@ -83,6 +84,7 @@ class Corpus(ThreeParts):
             "max_vocabulary": max_vocabulary,
             "validation_split": validation_split,
         }
+        options |= {"start_from": os.path.abspath(start_from)} if start_from else {}
         _check_options(task, options)
         return _encode(lambda: iter([text]), name, (), name, task, options)
 
@@ -134,6 +136,7 @@ def load_corpus(
     min_frequency: int = 1,
     max_vocabulary: int | None = None,
     encoding: str | None = None,
+    start_from: str | os.PathLike | None = None,
 ) -> Corpus:
     """Load text for a generator or an infiller: by name, files, folders of .txt, or ``-``.
 
@@ -156,6 +159,7 @@ def load_corpus(
         min_frequency: tokens that occur less often are unknown.
         max_vocabulary: largest number of tokens in the vocabulary.
         encoding: of the files, by default UTF-8.
+        start_from: a run whose tokens the vocabulary has too, to train on from it.
 
     Raises:
         InputError: unknown name, not UTF-8, binary, empty, or of one distinct token only.
@@ -176,6 +180,7 @@ def load_corpus(
         "validation_split": validation_split,
     }
     options |= {"encoding": encoding} if encoding else {}
+    options |= {"start_from": os.path.abspath(start_from)} if start_from else {}
     _check_options(task, options)
     readers = [reader for name in source for reader in _readers(name, encoding)]
     return _encode(
@@ -288,6 +293,7 @@ def encode_corpus(
         total += len(sequence)
     fewest, most = options["min_frequency"], options["max_vocabulary"]
     known = Vocabulary(counts, min_frequency=fewest, max_size=most, reserved=reserved)
+    known = with_tokens_of(known, options.get("start_from"), max_size=most)
     dtype = np.min_scalar_type(len(known) - 1)
     if total * dtype.itemsize < LARGE:
         ids = np.empty(total, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from typing import ClassVar
 import numpy as np
 
 from kerasrnn.errors import InputError
+from kerasrnn.runs import open_run
+from kerasrnn.text import MASK, Vocabulary
 
 TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the same way
 VALIDATION_SPLIT = 0.1  # cut from a training part of so many sequences or more, unless it is said
@@ -201,6 +204,24 @@ def warn_of_no_validation(where: str, what: str = "sequences"):
         f"{where}: too few {what} for a validation part; the best epoch is chosen without one",
         stacklevel=4,
     )
+
+
+def with_tokens_of(
+    vocabulary: Vocabulary,
+    run: str | os.PathLike | None,
+    file: str = "vocabulary.json",
+    max_size: int | None = None,
+) -> Vocabulary:
+    """A vocabulary and, after its own tokens, those of a run that a model starts from.
+
+    The model then knows words that its own texts lack. run: None for none. file: of its tokens.
+    max_size: the largest number of tokens. Raises ``InputError``.
+    """
+    if run is None or not ((run := open_run(run)).path / file).exists():
+        return vocabulary
+    known = [token for token in run.vocabulary(file).tokens if token not in vocabulary]
+    tokens = [*vocabulary.tokens, *(token for token in known if token != MASK)]
+    return Vocabulary(reserved=tokens[1:max_size], padded=vocabulary.padded)
 
 
 def real_steps(lengths: Sequence[int] | np.ndarray, time: int | None = None) -> np.ndarray:

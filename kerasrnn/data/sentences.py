@@ -21,6 +21,7 @@ from kerasrnn.data.parts import (
     real_steps,
     warn_of_no_validation,
     warn_of_unseen_labels,
+    with_tokens_of,
 )
 from kerasrnn.data.python_source import read_python
 from kerasrnn.data.readers.conll import read_conll, read_conllu
@@ -108,6 +109,7 @@ class Sentences(ThreeParts):
         validation_split: float = 0.1,
         min_frequency: int = 2,
         max_vocabulary: int | None = None,
+        start_from: str | os.PathLike | None = None,
     ) -> Sentences:
         """Labelled sentences in memory: each a list of (token, label).
 
@@ -116,7 +118,7 @@ class Sentences(ThreeParts):
             validation, test: those of other parts, which are otherwise cut off its end.
             level: tokens are ``"word"`` or ``"char"``.
             name: used in run names.
-            validation_split, min_frequency, max_vocabulary: as of ``load_sentences``.
+            validation_split, min_frequency, max_vocabulary, start_from: as of ``load_sentences``.
 
         Raises:
             InputError: what ``load_sentences`` raises.
@@ -131,7 +133,7 @@ class Sentences(ThreeParts):
             for part, p in parts.items()
             if p is not None
         }
-        options = _options(validation_split, min_frequency, max_vocabulary)
+        options = _options(validation_split, min_frequency, max_vocabulary, start_from)
         remake = partial(_cut_in_parts, parts, level, name, (), name)
         return replace(remake(options), remake=remake)
 
@@ -178,6 +180,7 @@ def load_sentences(
     max_vocabulary: int | None = None,
     encoding: str | None = None,
     fold: tuple[int, int] | None = None,
+    start_from: str | os.PathLike | None = None,
 ) -> Sentences:
     """Load labelled sentences for a tagger, by name, or from files or a folder.
 
@@ -202,6 +205,7 @@ def load_sentences(
         encoding: of the files, UTF-8 where it is None.
         fold: the number of a fold, from 1, and how many there are: that fold, sentences that
             follow each other, is the validation part.
+        start_from: a run whose tokens the vocabulary has too, to train on from it.
 
     Raises:
         InputError: no such data, a defective file, fewer than two labels, or too few sentences.
@@ -209,7 +213,7 @@ def load_sentences(
     >>> load_sentences("python").labels[:3]
     ('comment', 'keyword', 'name')
     """
-    options = _options(validation_split, min_frequency, max_vocabulary)
+    options = _options(validation_split, min_frequency, max_vocabulary, start_from)
     options |= {"label": label, "encoding": encoding} | ({"fold": fold} if fold else {})
     source = tuple(map(os.fspath, source))
     where = " ".join(source)
@@ -269,7 +273,7 @@ def pad_character_ids(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary
     return ids
 
 
-def _options(validation_split, min_frequency, max_vocabulary):
+def _options(validation_split, min_frequency, max_vocabulary, start_from):
     check_split(validation_split)
     check_positive(min_frequency=min_frequency)
     if max_vocabulary is not None:
@@ -278,7 +282,7 @@ def _options(validation_split, min_frequency, max_vocabulary):
         "validation_split": validation_split,
         "min_frequency": min_frequency,
         "max_vocabulary": max_vocabulary,
-    }
+    } | ({"start_from": os.path.abspath(start_from)} if start_from else {})
 
 
 def _unzip(sentence, where):
@@ -381,14 +385,17 @@ def _encode(parts, level, name, source, where, options):
     counts = Counter(map(lower_case, tokens) if tokens_of(level).composed else tokens)
     letters = Counter(chain.from_iterable(chain.from_iterable(encoded["training"].tokens)))
     fewest, most = options["min_frequency"], options["max_vocabulary"]
+    words = Vocabulary(counts, min_frequency=fewest, max_size=most, padded=True)
+    characters = Vocabulary(letters, min_frequency=fewest, padded=True)
+    start = options.get("start_from")
     data = Sentences(
         name=name,
         source=source,
         options=options,
         level=level,
         labels=labels,
-        vocabulary=Vocabulary(counts, min_frequency=fewest, max_size=most, padded=True),
-        characters=Vocabulary(letters, min_frequency=fewest, padded=True),
+        vocabulary=with_tokens_of(words, start, max_size=most),
+        characters=with_tokens_of(characters, start, "characters.json"),
         train=encoded["training"],
         validation=encoded.get("validation"),
         test=encoded["test"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from array import array
 from collections import Counter
@@ -13,7 +14,13 @@ from functools import partial
 import numpy as np
 
 from kerasrnn.data.checks import encode_labels
-from kerasrnn.data.parts import ThreeParts, cut_missing, real_steps, warn_of_unseen_labels
+from kerasrnn.data.parts import (
+    ThreeParts,
+    cut_missing,
+    real_steps,
+    warn_of_unseen_labels,
+    with_tokens_of,
+)
 from kerasrnn.data.readers import LabelledTexts, TextParts
 from kerasrnn.data.storage import FileArray, GrowingArray, chunks
 from kerasrnn.errors import InputError, check_positive, check_seed, check_split
@@ -101,6 +108,7 @@ class Texts(ThreeParts):
         max_length: int | None = None,
         validation_split: float | None = None,
         seed: int = 0,
+        start_from: str | os.PathLike | None = None,
         name: str = "texts",
     ) -> Texts:
         """Texts in memory, each with a label, or with a list of labels.
@@ -118,6 +126,7 @@ class Texts(ThreeParts):
                 [0, 1), the same of each class; 0 for none. By default 0.1, and none of fewer
                 than 1,000.
             seed: fixes that cut.
+            start_from: a run whose tokens the vocabulary has too, to train on from it.
             name: used in run names.
 
         Raises:
@@ -137,6 +146,7 @@ class Texts(ThreeParts):
             "validation_split": validation_split,
             "seed": seed,
         }
+        options |= {"start_from": os.path.abspath(start_from)} if start_from else {}
         remake = partial(cls.from_parts, TextParts(name, parts), "", name)
         return replace(remake(options), remake=remake)
 
@@ -171,12 +181,14 @@ class Texts(ThreeParts):
         for _, some in chunks(parts["training"].x):
             counts += np.bincount(some, minlength=len(known))
         counts = counts.tolist()
+        most = options["max_vocabulary"]
         vocabulary = Vocabulary(
             Counter(dict(zip(known, counts, strict=True))),
             min_frequency=options["min_frequency"],
-            max_size=options["max_vocabulary"],
+            max_size=most,
             padded=True,
         )
+        vocabulary = with_tokens_of(vocabulary, options.get("start_from"), max_size=most)
         ids = np.array(vocabulary.encode(list(known)), "int32")
         parts = {name: _renumbered(part, ids) for name, part in parts.items()}
         separator = (options["multi_label"] or SEPARATOR) if several else None

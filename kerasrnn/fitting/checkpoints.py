@@ -8,6 +8,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -110,9 +111,18 @@ class Checkpoint:
             if broken:
                 warnings.warn(f"{broken}; going on from the checkpoint before it", stacklevel=2)
                 (self.folder / NAME).unlink()  # which would be the one before the next
+            self._look_at_best()
             return
         if broken:
             raise broken
+
+    def _look_at_best(self):
+        """Warn where the best model so far is damaged: a better one will put that right."""
+        with suppress(FileNotFoundError):
+            try:
+                check_sum(self.folder / "best.keras")
+            except InputError as error:
+                warnings.warn(f"{error}; going on, as a later epoch may be better", stacklevel=2)
 
     def apply(self):
         """Give the variables the values that were found, if some were."""

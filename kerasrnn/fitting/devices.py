@@ -60,9 +60,9 @@ class Devices:
         model.make_train_function()
         return model.train_function
 
-    def dataset(self, read: Iterator, spec, model: keras.Model) -> tf.data.Dataset:
-        """Batches for that function to read, some read ahead."""
-        return tf.data.Dataset.from_generator(lambda: read, output_signature=spec).prefetch(
+    def dataset(self, read: Callable[[], Iterator], spec, model: keras.Model) -> tf.data.Dataset:
+        """The batches of an epoch for that function to read, some read ahead."""
+        return tf.data.Dataset.from_generator(read, output_signature=spec).prefetch(
             tf.data.AUTOTUNE
         )
 
@@ -133,7 +133,7 @@ class Replicas(Devices):
         by_weight = model.loss.reduction == "mean_with_sample_weight"
         number = tf.TensorSpec((), "float32")
         return super().dataset(
-            (shards(batch, own, self.replicas, by_weight) for batch in read),
+            lambda: (shards(batch, own, self.replicas, by_weight) for batch in read()),
             ((((spec, number, number),) * self.local), number),
             model,
         )

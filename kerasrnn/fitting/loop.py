@@ -34,7 +34,11 @@ def run_epochs(
     after_step, after_epoch: called after all callbacks, the checkpoint being up to date; the first
     with whether the training is to end here. Raises ``InputError`` where the loss is no number.
     """
-    spec = _spec(batches)
+    data = devices.dataset(
+        lambda: (batches[index] for index in range(checkpoint.step, len(batches))),
+        _spec(batches),
+        model,
+    )
     followers = keras.callbacks.CallbackList(
         callbacks,
         add_history=True,
@@ -54,8 +58,7 @@ def run_epochs(
         if checkpoint.step:
             checkpoint.apply()  # metrics and carried states, which begin anew with an epoch
         batches.begin(checkpoint.epoch + 1)  # the order 0 was looked at
-        left = (batches[index] for index in range(checkpoint.step, len(batches)))
-        read, ending = iter(devices.dataset(left, spec, model)), model.stop_training
+        read, ending = iter(data), model.stop_training
         while checkpoint.step < len(batches) and not ending:
             with interrupts.step():
                 followers.on_train_batch_begin(checkpoint.step)

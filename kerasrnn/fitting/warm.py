@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from keras import ops
 
 from kerasrnn.errors import InputError, check_choice
 from kerasrnn.files import digest, read_json
@@ -177,16 +178,16 @@ def _check(run, old, new, data):
     levels = [run.info["data"].get("level"), getattr(data, "level", None)]
     features = [side.model.inputs[0].shape[-1] for side in (old, new)]
     for what, (before, now), fix in (
-        ("reads {} in each sequence", kinds, "start from a run of such data"),
-        ("has tokens of the level {}", levels, f"read the data with --level {levels[0]}"),
-        ("has {} features", features, "start from a run of such data"),
+        ("{}", kinds, None),
+        ("tokens of level {}", levels, f"read the data with --level {levels[0]}"),
+        ("{} features", features, None),
     ):
         if before != now:
             raise InputError(
                 "a run of other data to start from",
                 where=run,
-                found=f"it {what.format(before)}",
-                expected=f"{now} as {data.name}",
+                found=what.format(before),
+                expected=f"{what.format(now)}, as in {data.name}",
                 fix=fix,
             )
     if kinds[0] == "tokens":
@@ -233,8 +234,9 @@ def _scaling(old, new):
         same = alike and before is not None and before.mean.shape == layer.mean.shape
         far = _distance(before, layer) if same else None
         if same and far <= _FAR:
-            for name in ("input_mean", "input_variance", "mean", "variance"):
-                setattr(layer, name, getattr(before, name))
+            layer.input_mean, layer.input_variance = before.input_mean, before.input_variance
+            layer.mean = ops.cast(before.mean, layer.mean.dtype)
+            layer.variance = ops.cast(before.variance, layer.variance.dtype)
             parts[layer.name] = Part("as in the run, whose weights expect it", True)
         else:
             reason = f"{far:.3g} deviations from the run's" if same else "other columns"

@@ -168,16 +168,21 @@ def is_trainable(given: dict) -> bool:
 
 
 def input_of(given: dict, shape: list | None = None) -> keras.KerasTensor:
-    """An input, of the options of an InputLayer or of a model's first layer."""
-    shape = given.get("batch_input_shape", shape)
-    sizes = shape[1:] if isinstance(shape, list) else [0]
-    dtype = given.get("dtype") or "float32"
-    if isinstance(dtype, dict):
+    """An input, of the options of an InputLayer, or those of a model's first layer."""
+    shape, dtype = given.get("batch_input_shape", shape), given.get("dtype") or "float32"
+    if isinstance(dtype, dict):  # a policy, of a first layer
         dtype = "float32"
-    known = all(size is None or (type(size) is int and size > 0) for size in [*shape[:1], *sizes])
-    if not known or dtype not in (*_FLOATS[:4], *_INTEGERS):
-        raise _unknown(given, "batch_input_shape")
+    if dtype not in (*_FLOATS[:4], *_INTEGERS):
+        raise _unknown(given, "dtype")
+    if given.get("sparse") or given.get("ragged"):
+        raise _unknown(given, "sparse" if given.get("sparse") else "ragged")
+    if not isinstance(shape, (list, tuple)) or not shape or not all(map(_is_size, shape)):
+        raise _unknown({**given, "batch_input_shape": shape}, "batch_input_shape")
     return keras.Input(batch_shape=shape, dtype=dtype, name=plain_name(given))
+
+
+def _is_size(size):
+    return size is None or (type(size) is int and size > 0)
 
 
 def _value(kind, given, key):

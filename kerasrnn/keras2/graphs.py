@@ -70,7 +70,8 @@ def _sequential(options, weights, masks, shape):
     if parts(first)[0] == "InputLayer":
         x = input_of(parts(first)[1])
     else:
-        x = input_of(_told(first), options.get("build_input_shape", shape))
+        told = {**_told(first), "name": f"{name_of(parts(first)[1])}_input"}
+        x = input_of(told, options.get("build_input_shape", shape))
         others = [first, *others]
     layers = [x]
     for config in others:

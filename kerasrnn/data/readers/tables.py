@@ -45,6 +45,13 @@ class Table:
     def __repr__(self):
         return f"Table({str(self.path)!r}: {self.description}, {len(self.columns)} columns)"
 
+    def __fspath__(self):
+        return str(self.path)
+
+    def part(self, first: int, rows: pa.RecordBatch) -> Table:
+        """Some of its rows as a table; first: the number of the first of them."""
+        return Table(_Part(self._source, first, rows), self.name)
+
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows in the order of the file, some thousands at once.
 
@@ -146,17 +153,34 @@ class Table:
         raise InputError(what, where=where, found=found, expected=expected, fix=fix)
 
 
+class _Part:
+    """Rows that were read from a source before."""
+
+    def __init__(self, source, first, rows):
+        self._line, self._first, self._rows = source.line, first, rows
+        self.path, self.columns, self.header = source.path, source.columns, source.header
+        self.notation, self.description = source.notation, source.description
+
+    def batches(self, columns):
+        yield self._rows.select(columns)
+
+    def line(self, row):
+        return self._line(self._first + row)
+
+
 def open_table(
-    path: str | os.PathLike, *, encoding: str | None = None, header: bool | None = None
+    path: str | os.PathLike | Table, *, encoding: str | None = None, header: bool | None = None
 ) -> Table:
     """The table in a file: CSV, TSV, JSON Lines or a list of JSON objects, each perhaps gzipped,
-    or Parquet; by suffix, and by content where that says nothing.
+    or Parquet; by suffix, and by content where that says nothing. One that is open as it is.
 
     encoding: of text, a codec of Python; by default UTF-8. header: whether the first row of a
     CSV names the columns; by default found.
 
     Raises ``InputError`` where the file is no table, with its line.
     """
+    if isinstance(path, Table):
+        return path
     path = Path(path)
     suffix = _suffix(path)
     if suffix == ".parquet" or _begins(path) == b"PAR1":
