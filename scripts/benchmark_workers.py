@@ -28,7 +28,8 @@ import numpy as np
 from kerasrnn import Dataset, train
 said = json.loads(sys.argv[1])
 x = np.random.default_rng(0).normal(size=said["shape"]).astype("float32")
-data = Dataset.from_arrays(x, np.arange(len(x)) % 10, validation_split=0, test=(x[:10], np.arange(10)))
+y = np.arange(len(x)) % 10
+data = Dataset.from_arrays(x, y, validation_split=0, test=(x[:10], y[:10]))
 train(data, said["output"], quiet=True, **said["options"])
 """
 
@@ -75,7 +76,9 @@ def main(workers, turns, epochs, sequences, steps, units, batch_size):
     print(f"{cores()} cores, {turns * (epochs - 1)} epochs of {sequences} × {steps} × 16 each")
     print(f"{'workers':>7} {'seq./s':>9} {'slowest':>9} {'fastest':>9}")
     for number, seconds in found.items():
-        rates = [sequences / one for one in (statistics.median(seconds), max(seconds), min(seconds))]
+        rates = [
+            sequences / one for one in (statistics.median(seconds), max(seconds), min(seconds))
+        ]
         print(f"{number:7}" + "".join(f" {rate:9,.0f}" for rate in rates))
 
 
