@@ -247,8 +247,13 @@ def open_devices(strategy: str, *, quiet: bool = False) -> Devices:
     if len(devices) < 2:
         warnings.warn("--strategy mirrored with one device, which trains alone", stacklevel=3)
         return Devices()
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    return Replicas(strategy, Worker(), quiet)
+    return Replicas(_mirrored(tuple(device.name for device in devices)), Worker(), quiet)
+
+
+@functools.cache
+def _mirrored(names):
+    """The strategy over devices of this machine; two would take each other's messages."""
+    return tf.distribute.MirroredStrategy(names)
 
 
 @functools.cache
