@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -256,8 +257,11 @@ def test_interrupts_wait_until_all_workers_know():
         interrupts.press(signal.SIGINT, None)
 
 
-def test_an_optimizer_that_sums_by_another_name_is_seen(monkeypatch):
+def test_a_keras_with_other_names_is_seen():
     optimizer = keras.optimizers.SGD()
     assert compat.take_sums(optimizer)
     assert optimizer._all_reduce_sum_gradients([1]) == [1]
     assert not compat.take_sums(object())
+    for layer, own in ((keras.layers.BatchNormalization(), False), (SimpleNamespace(), True)):
+        compat.take_moments(layer, sum)
+        assert layer.synchronized is own
