@@ -27,6 +27,8 @@ def ended(result, wanted=(2,), says="") -> str:
     lines = err.strip().splitlines()
     if code not in wanted:
         return f"exit code {code}: {err[-300:]}"
+    if not code:
+        return ""
     if "Traceback" in err or not lines or not lines[-1].startswith("kerasrnn: "):
         return f"not one line: {err[-300:]}"
     return "" if says in lines[-1] else lines[-1]
@@ -164,8 +166,8 @@ def memory(trials: Trials, rng: random.Random):
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
     result = Child(start_or_resume(trials.task, str(run)), run, "step", step, strike=limited).wait()
-    if result[0] in (-signal.SIGABRT, -signal.SIGSEGV):  # a library has not asked Python
-        trials.note(f"out of memory: aborted by a library, {result[0]}", "")
+    if result[0] in (-signal.SIGABRT, -signal.SIGSEGV) or "OpenBLAS error" in result[2]:
+        trials.note("out of memory: ended by a library, not by Python", "")
     else:
         trials.note(
             f"out of memory: {_ENDED}, or to the end", ended(result, (2,)) * bool(result[0])
