@@ -201,14 +201,18 @@ def resume(
         prepared = prepare(data, settings, run.info["seed"], devices, run.info)
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
             if devices.worker.chief:
-                files = task.artifacts(data)  # which may be damaged
-                if budget:
-                    (run.path / "metrics.json").unlink(missing_ok=True)
-                    run = Run(run.path, run.info | {"options": settings.fit | settings.model})
-                    files["run.json"] = run.info
-                run.write_json(files)
+                run = _begun_again(run, data, settings, budget)
             _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     _evaluate_once(run, data, devices)
+    return run
+
+
+def _begun_again(run, data, settings, budget):
+    """The run with files that say what is trained, whole and up to date."""
+    if budget:
+        (run.path / "metrics.json").unlink(missing_ok=True)
+        run = Run(run.path, run.info | {"options": settings.fit | settings.model})
+    run.write_json(task_of(run.task).artifacts(data) | {"run.json": run.info})
     return run
 
 

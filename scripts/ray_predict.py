@@ -103,9 +103,12 @@ def begin(place, file, **said) -> set[int] | None:
         click.echo(f"{file} has changed: all of it is predicted again", err=True)
         before = None
     if before is None:
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write {place}", found=error.strerror) from error
         write_json(state, {**said, **version, "parts": None})
-    elif before["parts"] is not None:
+    elif before.get("parts") is not None:
         return None
     return {int(path.stem.removeprefix("part-")) for path in place.glob("part-*.parquet")}
 
@@ -182,6 +185,7 @@ class Worker:
     """Predicts parts with an export, which it loads once, and writes them."""
 
     def __init__(self, export, output, files, encoding, cpus):
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # a GPU may be shared
         import tensorflow as tf
 
         from kerasrnn.data.readers.tables import open_table
@@ -324,7 +328,7 @@ def predict(export, inputs, output, *, rows, encoding, quiet=False, **engine) ->
             if sums[name] + len(done[name]) == parts.get(name):
                 place = output / name / STATE
                 write_json(place, read_json(place, dict) | {"parts": parts[name]})
-            if not quiet and time.monotonic() - shown > _PAUSE:
+            if told and not quiet and time.monotonic() - shown > _PAUSE:
                 shown = time.monotonic()
                 click.echo(_said(told), err=True)
     if not quiet:

@@ -106,6 +106,8 @@ def work(given):
             stderr=file,
             preexec_fn=_end_with_parent,
         )
+    if process.returncode < 0:
+        raise RuntimeError(f"a worker was killed by signal {-process.returncode}")
     if process.returncode:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         line = said[-1] if said else f"exit code {process.returncode}"

@@ -62,6 +62,7 @@ def _work(call, arguments, folder, threads):
     if not os.path.isdir(folder):
         raise InputError("a machine that does not see the folder of the command", found=folder)
     os.chdir(folder)
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # a GPU may be shared
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -109,6 +109,12 @@ def test_the_dropout_mask_of_a_cell_with_and_without_its_method():
     assert set(np.unique(mask)) == {0.0, 2.0} and mask.shape == (50, 8)
 
 
+def test_the_mask_of_a_tensor_with_and_without_the_private_name():
+    masked = keras.layers.Masking()(keras.Input((3, 2)))
+    assert compat.mask_of(masked).shape == (None, 3)
+    assert compat.mask_of(np.ones(3)) is None
+
+
 def test_a_newer_keras_is_warned_of(monkeypatch, recwarn):
     for version in ("3.15.1", "3.15.9", "3.9.0", "3.15.0rc1"):
         monkeypatch.setattr(keras, "__version__", version)

@@ -214,7 +214,7 @@ def test_masked_steps_do_not_count_in_either_direction(tmp_path):
         one = outputs("LSTM", row, forward, mask=counts)[0]
         other = outputs("LSTM", row, backward, mask=counts, backwards=True)[0][::-1]
         assert_close(found[counts], (one + other)[counts])
-        assert not found[~counts].any()  # as since Keras 2.4
+        assert not found[~counts].any()  # as in tf.keras 2
 
 
 @pytest.mark.parametrize("merge", ["Concatenate", "Add"])
@@ -287,9 +287,14 @@ REFUSED = [
     (layer("Lambda", "double", function=["4wEAAAA=", None, None]), "'double': .* found Lambda;"),
     (layer("TFOpLambda", "times", function="math.multiply"), "found TFOpLambda math.multiply"),
     (layer("Mine", "own", units=3), "layer 'own': a layer that cannot be converted: found Mine"),
-    (rnn("LSTM", time_major=True), "'rnn': an option that Keras 3 has not: found time_major=True"),
+    (
+        rnn("LSTM", time_major=True),
+        "'rnn': an option that cannot be conv.*time_major=True",
+    ),
     (rnn("LSTM", novel=1), "found novel=1"),
     (rnn("LSTM", activation="hard_sigmoid"), "'rnn': hard_sigmoid, which is another function"),
+    (layer("LSTM", "rnn", units=4, activation="tanh"), "is missing: found recurrent_activation"),
+    (layer("SeparableConv1D", "c", activation="relu", groups=2), "found groups=2"),
     (rnn("LSTM", activation="my_tanh"), "'rnn': unknown activation: found 'my_tanh'"),
     (rnn("LSTM", activation={"class_name": "Lambda"}), "unknown activation"),
     (rnn("LSTM", units=10**9), "that do not fit its options: found shape .2, 16."),

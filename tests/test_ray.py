@@ -183,6 +183,8 @@ def test_a_file_that_changed_is_predicted_again_and_another_export_refused(tmp_p
     state = ray_predict.read_json(place / ray_predict.STATE, dict)
     ray_predict.write_json(place / ray_predict.STATE, state | {"parts": 0})
     assert ray_predict.begin(*given, **made_with) is None
+    with pytest.raises(InputError, match="cannot write"):
+        ray_predict.begin(tmp_path / "a.csv" / "b", tmp_path / "a.csv", **made_with)
 
 
 @needs_ray
@@ -196,3 +198,25 @@ def test_a_study_of_ray_is_one_that_tune_goes_on_with(tmp_path):
     assert "3 trials: 3 complete" in invoke("tune", *words, "--trials", 3).stdout
     out, said = finished("ray_tune.py", "--workers", 2, *words, "--seed", 1, code=2)
     assert out == "" and "this study has other seed" in said and "Traceback" not in said
+
+
+@needs_ray
+def test_a_training_whose_worker_is_killed_goes_on(tmp_path):
+    data, run = write_waves(tmp_path / "waves.csv", 200), tmp_path / "runs" / "waves"
+    words = ["--workers", 2, data, "--label", "label", "--units", 4, "--epochs", 6, "-o", run]
+    process = command("ray_train.py", *words)
+    while not (run / "history.csv").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+    found = subprocess.run(
+        ["pgrep", "-f", f"kerasrnn train .*{run}"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(found.stdout.split()[-1]), signal.SIGKILL)
+    out, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "3 retries are left" in said and "Traceback" not in said
+    epochs = [row.split(",")[0] for row in (run / "history.csv").read_text().split()]
+    assert epochs == ["epoch", *"123456"]
+    assert "test" in out and not [*run.parent.glob(".*")]
+    out, said = finished("ray_train.py", *words, code=2)
+    assert f"{run} is finished" in said and "Traceback" not in said

@@ -7,7 +7,16 @@ import keras
 import numpy as np
 import pytest
 
-from kerasrnn import Classifier, InputError, evaluate, load_dataset, load_model, open_run, train
+from kerasrnn import (
+    Classifier,
+    InputError,
+    evaluate,
+    load_dataset,
+    load_model,
+    open_run,
+    resume,
+    train,
+)
 from kerasrnn.fitting.optimizers import OPTIMIZERS, make_optimizer
 from kerasrnn.options import FIT
 from kerasrnn.tasks import task_of
@@ -351,3 +360,23 @@ def test_an_interrupt_while_the_run_is_made_is_obeyed(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train(load_dataset("digits"), tmp_path / "r", epochs=4, **SMALL)
     assert open_run(tmp_path / "r").history() == {}
+
+
+def test_checkpoints_between_the_ends_of_epochs(tmp_path, at_batch):
+    class Killed(BaseException):
+        pass
+
+    def kill(_):
+        raise Killed
+
+    options = SMALL | {"epochs": 2, "checkpoint_every": "4"}
+    whole = train(load_dataset("digits"), tmp_path / "whole", **options)
+    at_batch(1, 6, kill)
+    with pytest.raises(Killed):
+        train(load_dataset("digits"), tmp_path / "r", **options)
+    with np.load(tmp_path / "r" / "state.npz") as state:
+        progress = json.loads(state["progress"].tobytes())
+    assert (progress["epoch"], progress["step"]) == (1, 3)  # step 44, of epochs of 41
+    at_batch(None, None, kill)
+    run = resume(tmp_path / "r", quiet=True)
+    assert run.history()["val_loss"] == whole.history()["val_loss"]

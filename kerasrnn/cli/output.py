@@ -135,6 +135,7 @@ def run_row(run: Run) -> dict:
         "part": part,
         "metric": metric,
         "value": metrics.get(part, {}).get(metric),
+        "finished": run.finished,
     }
 
 
@@ -143,11 +144,12 @@ def print_runs(rows: list[dict]):
     width = max(len(row["run"]) for row in rows)
     click.echo(f"{'run':<{width}}  {'task':<10}  {'made (UTC)':<16}  epochs  val_loss  evaluated")
     for row in rows:
+        missing = "-" if row["finished"] else "unfinished"
         said = f"{row['part']} {row['metric']} {show_number(row['value'])}"
         click.echo(
             f"{row['run']:<{width}}  {row['task']:<10}  {row['made'][:16].replace('T', ' ')}"
             f"  {_length(row):>6}  {show_number(row['val_loss']):>8}"
-            f"  {said if row['metric'] else '-'}"
+            f"  {said if row['metric'] else missing}"
         )
 
 

@@ -98,10 +98,11 @@ class Replicas(Devices):
     Args:
         strategy: over them.
         worker: which process this is of those that train together.
+        quiet: whether it says nothing on stderr.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy, worker: Worker):
-        self.strategy, self.worker = strategy, worker
+    def __init__(self, strategy: tf.distribute.Strategy, worker: Worker, quiet: bool):
+        self.strategy, self.worker, self.quiet = strategy, worker, quiet
         self.replicas = strategy.num_replicas_in_sync
         self.local = self.replicas // worker.number  # of this process
         self._wish = self._ending = False
@@ -184,15 +185,21 @@ class Replicas(Devices):
     def guarded(self):
         try:
             yield
+        except KeyboardInterrupt:
+            if not self.worker.chief and not self.quiet:  # which has said it
+                print(f"stopped; {self._again()}", file=sys.stderr)
+            raise
         except _LOST as error:
             if not self.together:
                 raise
-            kept = self.run and (self.run.path.exists() or not self.worker.chief)
-            again = f" with: kerasrnn train --resume {shlex.quote(str(self.run))}" if kept else ""
-            raise InputError(
-                "another worker has ended or cannot be reached",
-                fix=f"start all of them again{again}",
-            ) from error
+            what = "another worker has ended or cannot be reached"
+            raise InputError(what, fix=self._again()) from error
+
+    def _again(self):
+        """How to go on: without the run where the chief has removed it, there was nothing in it."""
+        kept = self.run and (self.run.path.exists() or not self.worker.chief)
+        words = f" with: kerasrnn train --resume {shlex.quote(str(self.run))}" if kept else ""
+        return f"start all of them again{words}"
 
 
 def shared_run(devices: Devices, make: Callable[[], Run], expected: dict | None = None) -> Run:
@@ -232,7 +239,7 @@ def open_devices(strategy: str, *, quiet: bool = False) -> Devices:
     if worker is not None:
         if not quiet and worker.number > 1:
             print(f"worker {worker.index} of {worker.number} at {worker.address}", file=sys.stderr)
-        return Replicas(_multiworker(os.environ["TF_CONFIG"]), worker)
+        return Replicas(_multiworker(os.environ["TF_CONFIG"]), worker, quiet)
     several = len(tf.config.list_physical_devices("GPU")) > 1
     if strategy == "none" or (strategy == "auto" and not several):
         return Devices()
@@ -240,7 +247,8 @@ def open_devices(strategy: str, *, quiet: bool = False) -> Devices:
     if len(devices) < 2:
         warnings.warn("--strategy mirrored with one device, which trains alone", stacklevel=3)
         return Devices()
-    return Replicas(tf.distribute.MirroredStrategy([device.name for device in devices]), Worker())
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    return Replicas(strategy, Worker(), quiet)
 
 
 @functools.cache

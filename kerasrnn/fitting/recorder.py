@@ -44,6 +44,7 @@ class Recorder(keras.callbacks.Callback):
         self.sample_every = settings.fit.get("sample_every", 0)
         self.every = max(1, settings.fit["epochs"] // _WRITES)
         self.line = not quiet and (self.every > 1 or not sys.stderr.isatty())
+        self.greet = not quiet
         self.patience = settings.fit["patience"]
         self.due = timer(settings.fit["checkpoint_every"])
         self.checkpoint = None  # until its model is compiled
@@ -65,6 +66,10 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if isinstance(self.model, CarriedState):
             self.model.reset()
+        if self.greet and self.checkpoint:
+            steps = f" and {self.checkpoint.step} steps" if self.checkpoint.step else ""
+            print(f"going on after {epoch} epochs{steps}", file=sys.stderr)
+        self.greet = False
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -50,7 +50,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise InputError(
             "not a .keras model file",
             where=path,
-            fix="HDF5 and pickled models are refused; save it again with Keras 3",
+            fix="'kerasrnn convert' makes one of an HDF5 file of Keras 2; pickles are refused",
         )
     try:
         with zipfile.ZipFile(path) as archive:

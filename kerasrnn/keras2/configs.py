@@ -20,7 +20,7 @@ _ALIASES = {  # names that a layer had for a while, or where it needed a GPU
 _RNN = """activation use_bias return_sequences return_state go_backwards stateful dropout
 recurrent_dropout zero_output_for_mask"""
 _GATED = f"{_RNN} recurrent_activation"
-_CONV = """filters kernel_size strides padding data_format dilation_rate groups activation use_bias
+_CONV = """filters kernel_size strides padding data_format dilation_rate activation use_bias
 output_padding depth_multiplier"""
 _KNOWN = {  # options that count, by layer
     "LSTM": f"units {_GATED} unit_forget_bias",
@@ -50,7 +50,8 @@ _KNOWN = {  # options that count, by layer
     "Add Subtract Multiply Average Maximum Minimum": "",
     "Concatenate": "axis",
     "Dot": "axes normalize",
-    "Conv1D SeparableConv1D Conv1DTranspose Conv2D SeparableConv2D": _CONV,
+    "Conv1D Conv2D": f"{_CONV} groups",
+    "SeparableConv1D SeparableConv2D Conv1DTranspose": _CONV,
     "MaxPooling1D AveragePooling1D MaxPooling2D": "pool_size strides padding data_format",
     "GlobalMaxPooling1D GlobalAveragePooling1D": "data_format keepdims",
     "GlobalMaxPooling2D GlobalAveragePooling2D": "data_format keepdims",
@@ -63,6 +64,7 @@ _WITHOUT_EFFECT = {  # on what a trained model answers
     *("batch_input_shape", "input_shape", "input_dtype", "input_length", "implementation"),
     *("unroll", "fused", "renorm_clipping", "renorm_momentum", "virtual_batch_size"),
 }
+_NEEDED = {"activation", "recurrent_activation"}  # whose defaults have changed
 _NEW_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
 _ACTIVATIONS = {
     *("linear", "tanh", "sigmoid", "hard_sigmoid", "relu", "relu6", "leaky_relu", "elu", "selu"),
@@ -119,11 +121,11 @@ def options_of(kind: str, config: dict) -> dict:
     Initial values of weights are left out, as are choices of how to compute.
 
     Raises:
-        InputError: an option that Keras 3 has not, or a value that is none.
+        InputError: an option that cannot be converted, or a value that is none.
 
-    >>> config = {"name": "lstm", "units": 4, "time_major": False, "implementation": 2}
-    >>> options_of("LSTM", {"class_name": "LSTM", "config": config})
-    {'name': 'lstm', 'dtype': None, 'units': 4}
+    >>> config = {"name": "rnn", "units": 4, "activation": "tanh", "time_major": False}
+    >>> options_of("SimpleRNN", {"class_name": "SimpleRNN", "config": config})
+    {'name': 'rnn', 'dtype': None, 'units': 4, 'activation': 'tanh'}
     """
     original, given = parts(config)
     options = common(kind, given)
@@ -131,12 +133,15 @@ def options_of(kind: str, config: dict) -> dict:
         end = key.rsplit("_")[-1]
         if key in ("trainable", *options, *_WITHOUT_EFFECT) or end == "initializer":
             continue
-        if key in LAYERS[kind] and (key, value) != ("groups", 1):
+        if key in LAYERS[kind]:
             options[_NEW_NAMES.get((kind, key), key)] = _value(kind, given, key)
         elif end in _PENALTIES and value is not None:
             options[key] = _penalty(given, key, *_PENALTIES[end])
-        elif not (value is None or value is False or key == "groups"):  # it is not off
+        elif not (value is None or value is False or (key, value) == ("groups", 1)):  # not off
             raise _unknown(given, key)
+    missing = LAYERS[kind] & _NEEDED - given.keys()
+    if missing and not original.startswith("CuDNN"):
+        raise InputError(f"layer {given['name']!r}: an option is missing", found=min(missing))
     if kind == "GRU":
         options.setdefault("reset_after", original == "CuDNNGRU")  # Keras 3 has another default
     return options
@@ -224,6 +229,6 @@ def _penalty(given, key, module, known):
 
 def _unknown(given, key):
     return InputError(
-        f"layer {given.get('name')!r}: an option that Keras 3 has not",
+        f"layer {given.get('name')!r}: an option that cannot be converted",
         found=f"{key}={given.get(key)!r}"[:200],
     )

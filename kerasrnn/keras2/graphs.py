@@ -34,7 +34,7 @@ def build_model(saved: Saved) -> keras.Model:
     Raises:
         InputError: a layer or an option that is not known, or weights that do not fit.
     """
-    if saved.backend not in ("", "tensorflow") and "Conv" in str(saved.config):
+    if saved.backend not in ("", "tensorflow") and "'class_name': 'Conv" in str(saved.config):
         raise InputError(
             "convolutions whose kernels are the other way round",
             found=f"a model of Keras on {saved.backend}",

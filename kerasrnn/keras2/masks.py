@@ -20,14 +20,15 @@ _HIDDEN = object()  # in place of a mask that a model in the model makes
 
 
 class Masks:
-    """The masks of a graph's tensors that differ from those that Keras 3 takes by itself."""
+    """The masks of a graph's tensors, where Keras 3 takes others by itself or may not be asked."""
 
     def __init__(self):
-        self._known = {}
+        self._known = {}  # by the id of the tensor, which is kept beside its mask
+        self._by_hand = set()
 
     def of(self, x: keras.KerasTensor) -> keras.KerasTensor | None:
         """The mask of a tensor in Keras 2. Raises ``InputError`` for one out of a nested model."""
-        mask = self._known.get(id(x), mask_of(x))
+        mask = self._known[id(x)][1] if id(x) in self._known else mask_of(x)
         if mask is _HIDDEN:
             raise InputError(
                 "a mask that comes out of a model in the model and meets others",
@@ -37,7 +38,7 @@ class Masks:
 
     def hide(self, output):
         """Remember that tensors have a mask that this graph does not make."""
-        self._known |= {id(x): _HIDDEN for x in keras.tree.flatten(output)}
+        self._known |= {id(x): (x, _HIDDEN) for x in keras.tree.flatten(output)}
 
     def to_give(self, kind: str, inputs: list[keras.KerasTensor]) -> dict:
         """What a layer must be called with besides: masks, or nothing.
@@ -45,38 +46,43 @@ class Masks:
         Raises:
             InputError: a mask would go into a model in the model.
         """
+        by_hand = any(id(x) in self._by_hand for x in inputs)
         if kind in MODELS and any(self.of(x) is not None for x in inputs):
             raise InputError("a mask that goes into a model in the model")
-        if kind == "TimeDistributed" and self.of(inputs[0]) is not None and inputs[0].ndim > 3:
+        if kind == "TimeDistributed" and inputs[0].ndim > 3 and self.of(inputs[0]) is not None:
             raise InputError("a mask of sequences of sequences, which Keras 3 takes otherwise")
-        if kind in _ATTENTIONS and any(id(x) in self._known for x in inputs):
+        if kind in _ATTENTIONS and by_hand:
             return {"mask": [self.of(x) for x in inputs]}
-        visible = self._known.get(id(inputs[0])) not in (None, _HIDDEN) or len(inputs) > 1
-        mask = self.of(inputs[0]) if kind in _TAKERS and visible else None
+        if kind not in _TAKERS or not (by_hand or len(inputs) > 1):
+            return {}
+        mask = self.of(inputs[0])
         return {} if mask is None else {"mask": mask}
 
     def follow(self, kind: str, layer, inputs: list[keras.KerasTensor], output):
         """Remember the mask of a layer's output where Keras 3 would take another."""
-        known = self._known.get(id(inputs[0]))
+        _, known = self._known.get(id(inputs[0]), (None, None))
         if kind in _MERGES:
             self._meet(layer, inputs, output)
         elif known is _HIDDEN and layer.supports_masking:
             self.hide([x for x in keras.tree.flatten(output) if x.ndim > 2])
         elif known is not None and layer.supports_masking and kind not in (*_TAKERS, *_ATTENTIONS):
-            self._known[id(output)] = known
+            self._set(output, known, id(inputs[0]) in self._by_hand)
 
     def _meet(self, layer, inputs, output):
         """Masks where tensors are merged: a step counts where it does in all that have one."""
         masks = [self.of(x) for x in inputs]
-        of_time = getattr(layer, "axis", -1) not in (-1, output.ndim - 1)
-        by_hand = any(id(x) in self._known for x in inputs)
-        different = {id(mask): mask for mask in masks if mask is not None}.values()
-        if not by_hand and (of_time or (None not in masks and len(different) < 2)):
-            return  # as in Keras 3
-        if by_hand and of_time:
-            raise InputError("sequences with masks that are joined in time")
-        for mask in different:
-            before = self._known.get(id(output))
-            self._known[id(output)] = (
-                mask if before is None else keras.ops.logical_and(before, mask)
-            )
+        different = list({id(mask): mask for mask in masks if mask is not None}.values())
+        by_hand = any(id(x) in self._by_hand for x in inputs)
+        if getattr(layer, "axis", -1) not in (-1, output.ndim - 1):  # joined in time
+            if by_hand:
+                raise InputError("sequences with masks that are joined in time")
+        elif different:
+            mask = different[0]
+            for other in different[1:]:
+                mask = keras.ops.logical_and(mask, other)
+            self._set(output, mask, by_hand or None in masks or len(different) > 1)
+
+    def _set(self, x, mask, by_hand):
+        self._known[id(x)] = x, mask
+        if by_hand:
+            self._by_hand.add(id(x))
