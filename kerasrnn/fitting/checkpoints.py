@@ -153,7 +153,7 @@ class Checkpoint:
 
 
 def is_unfinished(run: Run) -> bool:
-    """Whether the training of a run is to go on: no epoch is done, or its checkpoint not the last."""
+    """Whether a training is to go on: no epoch is done, or its checkpoint is not the last."""
     path = run.path / NAME
     if run.finished or "members" in run.info:
         return False
