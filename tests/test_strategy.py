@@ -178,6 +178,21 @@ def test_an_interrupted_worker_ends_all_in_order(signal_, pressed, sequences, tm
     assert all(f"--resume {run}" in line for line in last_lines(tmp_path, 2))
 
 
+@several
+def test_workers_with_other_data_are_refused(tmp_path):
+    for index in range(2):
+        (tmp_path / f"worker-{index}").mkdir()
+        rows = "".join(f"{i % 9},{i + index},{'ab'[i % 2]}\n" for i in range(90))
+        (tmp_path / f"worker-{index}" / "some.csv").write_text(f"id,x,label\n{rows}")
+    words = ["train", "some.csv", "--label", "label", "--features", "id,x"]
+    begun = start(2, tmp_path, "-m", "kerasrnn", *words, "-o", "run")
+    assert [process.wait() for process in begun] == [2, 2]
+    chief, other = last_lines(tmp_path, 2)
+    assert other.endswith("differs from the chief: found other data")
+    assert chief.endswith("cannot be reached; start all of them again")
+    assert not (tmp_path / "worker-0" / "run").exists()  # nothing to keep
+
+
 def test_the_rows_of_a_batch_are_shared_without_overlap_or_loss():
     for rows in (1, 3, 4, 13):
         batch = (np.arange(rows), np.arange(rows), np.linspace(1, 2, rows, dtype="float32"))
