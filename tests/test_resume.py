@@ -11,9 +11,11 @@ import signal
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import invoke, load_script, refused
 
 from kerasrnn import InputError, evaluate, list_runs, open_run
+from kerasrnn.cli import main
 from kerasrnn.files import CHECKSUMS, check_sum, locked, read_json, writing_together
 from kerasrnn.training import resume
 
@@ -202,6 +204,14 @@ def test_an_unfinished_run_is_evaluated_and_stays_unfinished(half):
     assert not open_run(half).finished
 
 
+def test_a_run_without_an_epoch_stays_unfinished_too(half):
+    for name in ("state.npz", "previous.npz", "history.csv"):
+        (half / name).unlink()
+    with pytest.warns(UserWarning, match="is not trained to its end"):
+        evaluate(half)
+    assert not open_run(half).finished
+
+
 def test_one_process_at_a_time(half):
     with locked(half):
         assert f"another process is at work in {half}" in refused("train", "--resume", half)
@@ -273,3 +283,39 @@ def test_a_tagger_is_finished_once(here, tmp_path, monkeypatch):
     after = faults.saved_weights(run / "best.keras")
     assert faults.differences(before, after) == [] and b"LabelPairs" in after["config"]
     assert np.isfinite(open_run(run).metrics()["test"]["loss"])
+
+
+FILES = ["run.json", "labels.json", "history.csv", "metrics.json", "best.keras", CHECKSUMS]
+
+
+@slow
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_file_is_named_or_not_needed(file, digit_run, workplace):
+    """Each verb gives the answer that it gave, or one line and exit code 2."""
+    words = [["predict", "run", "digits"], ["plot", "run", "--json"], ["evaluate", "run", "--json"]]
+    shutil.copytree(digit_run.path, workplace / "run")
+    answers = [invoke(*verb).stdout for verb in words]
+    damage(workplace / "run" / file)
+    for verb, answer in zip(words, answers, strict=True):
+        result = CliRunner().invoke(main, verb)
+        assert "Traceback" not in result.stderr
+        if result.exit_code:
+            assert result.exit_code == 2 and result.stderr.startswith("kerasrnn: ")
+            assert file in result.stderr or CHECKSUMS in result.stderr
+        else:
+            assert result.stdout == answer
+
+
+@slow
+def test_a_damaged_file_of_an_export_is_named(tiny_exports, workplace):
+    shutil.copytree(tiny_exports / "tagger", workplace / "export")
+    answer = invoke("predict", "export", "good day").stdout
+    for path in sorted(path for path in (workplace / "export").rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        damage(path)
+        if path.name == "model_card.md":  # which nothing reads
+            assert invoke("predict", "export", "good day").stdout == answer
+        else:
+            said = refused("predict", "export", "good day")
+            assert path.name in said or "signature.json" in said
+        path.write_bytes(whole)

@@ -153,10 +153,12 @@ class Checkpoint:
 
 
 def is_unfinished(run: Run) -> bool:
-    """Whether the training of a run is to go on: it has a checkpoint, and that not its last."""
+    """Whether a training is to go on: no epoch is done, or its checkpoint is not the last."""
     path = run.path / NAME
-    if run.finished or not path.exists():
+    if run.finished or "members" in run.info:
         return False
+    if not path.exists():  # which older runs do not have
+        return not (run.path / "history.csv").exists()
     try:
         with np.load(path, allow_pickle=False) as file:
             progress = _progress(file)
