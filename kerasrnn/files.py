@@ -112,18 +112,26 @@ def locked(folder: str | os.PathLike):
     folder = Path(folder)
     held = os.open(folder, os.O_RDONLY)
     try:
-        if fcntl is not None:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(held, folder)
         for path in folder.iterdir():
             if _TEMPORARY.match(path.name):
                 path.unlink(missing_ok=True)
         yield
+    finally:
+        os.close(held)
+
+
+def _lock(held, folder):
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InputError(
             f"another process is at work in {folder}", fix="wait until it has ended, or end it"
         ) from error
-    finally:
-        os.close(held)
+    except OSError:  # a file system without locks, where nothing keeps two apart either
+        return
 
 
 @contextmanager
