@@ -69,7 +69,13 @@ def run_epochs(
             after_step(interrupts.pressed is not None)
             interrupts.check()
             ending = devices.ends(model.stop_training)
-        followers.on_epoch_end(checkpoint.epoch, dict(model.get_metrics_result()))
+        progress = checkpoint.progress()
+        try:
+            followers.on_epoch_end(checkpoint.epoch, dict(model.get_metrics_result()))
+        except KeyboardInterrupt:
+            if checkpoint.progress() == progress:  # within validation, after all steps
+                after_step(True)
+            raise
         checkpoint.epoch, checkpoint.step = checkpoint.epoch + 1, 0
         checkpoint.stopped = devices.any(model.stop_training)
         after_epoch()
