@@ -4,6 +4,7 @@ scripts/faults.py kills trainings in processes of their own, and breaks their fi
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -128,6 +129,35 @@ def test_a_training_that_ended_while_it_wrote_goes_on_too(
     run = tmp_path / "run"
     words = ["train", *DIGITS, "--epochs", 4, "-o", run]
     train_until(monkeypatch, words, run, place, number, strike)
+    afresh("train", "--resume", run, "-q")
+    assert_equal(run, whole)
+
+
+def test_the_steps_of_an_epoch_are_kept_where_it_is_stopped_in_validation(
+    whole, tmp_path, monkeypatch
+):
+    from kerasrnn.tasks.classifier import ClassifierTask
+
+    made = ClassifierTask.validator
+
+    def validator(*arguments):
+        validate, calls = made(*arguments), []
+
+        def pressed():
+            calls.append(1)
+            if len(calls) == 2:
+                press("validation")
+            return validate()
+
+        return pressed
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patches:
+        patches.setattr(ClassifierTask, "validator", validator)
+        afresh("train", *DIGITS, "--epochs", 4, "-o", run, code=130)
+    with np.load(run / _LAST) as file:
+        state = json.loads(file["progress"].tobytes())
+    assert (state["epoch"], state["step"]) == (1, 6)
     afresh("train", "--resume", run, "-q")
     assert_equal(run, whole)
 
