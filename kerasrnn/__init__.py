@@ -53,6 +53,7 @@ _HOMES = {
     "Tuning": "tuning",
     "tune": "tuning",
     "export": "exporting.saving",
+    "convert": "keras2.converting",
 }
 
 __all__ = sorted(_HOMES)

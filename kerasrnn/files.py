@@ -9,7 +9,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kerasrnn.errors import InputError
@@ -110,20 +110,26 @@ def locked(folder: str | os.PathLike):
     where another process has the folder.
     """
     folder = Path(folder)
-    held = os.open(folder, os.O_RDONLY)
-    try:
+    with ExitStack() as held:
         if fcntl is not None:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            number = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, number)
+            _lock(number, folder)
         for path in folder.iterdir():
             if _TEMPORARY.match(path.name):
                 path.unlink(missing_ok=True)
         yield
+
+
+def _lock(number, folder):
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InputError(
             f"another process is at work in {folder}", fix="wait until it has ended, or end it"
         ) from error
-    finally:
-        os.close(held)
+    except OSError:  # a file system without locks, where nothing keeps two apart either
+        return
 
 
 @contextmanager

@@ -20,6 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import click
 
 WORK = """
@@ -43,7 +45,7 @@ def train_on(number, folder, said):
     processes = []
     for index in range(number):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = os.environ | {"TF_CONFIG": json.dumps(config), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = os.environ | {"TF_CONFIG": json.dumps(config)}
         words = [sys.executable, "-c", WORK, json.dumps(said | {"output": str(folder)})]
         processes.append(subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL))
     if any([process.wait() for process in processes]):

@@ -19,7 +19,6 @@ INPUTS = {  # of predict
     "digits": "digits",
     "texts": "a great day",
     "tagger": "Ann saw Rome again",
-    "random": "the cat",
     "infiller": "the c_t sat",
     "series": "series.csv",
 }
@@ -47,7 +46,8 @@ def ask(words) -> tuple[int, str, str]:
 def verbs_of_run(task, run, unfinished):
     """The commands that are tried on a run, by name; how often is their weight."""
     yield "evaluate", 3, ["evaluate", run, "--json"]
-    yield "predict", 4, ["predict", run, INPUTS[task]]
+    if task != "random":  # whose prediction is another every time
+        yield "predict", 4, ["predict", run, INPUTS[task]]
     yield "plot", 2, ["plot", run, "-o", "out.png"]
     yield "runs", 2, ["runs", "--json"]
     yield "export", 1, ["export", run, "--no-check", "-o", "out"]
@@ -58,7 +58,8 @@ def verbs_of_run(task, run, unfinished):
 
 
 def verbs_of_export(task, export):
-    yield "predict", 4, ["predict", export, INPUTS[task]]
+    if task != "random":
+        yield "predict", 4, ["predict", export, INPUTS[task]]
     if task in DATA:
         yield "evaluate", 2, ["evaluate", export, DATA[task], "--json"]
     if task == "random":
@@ -80,6 +81,7 @@ class Place:
                 raise RuntimeError(f"{words}: {self.answers[name]}")
             self.mend()
         self.files = [path for path in self.copy.rglob("*") if path.suffix != ".png"]
+        self.unread = Counter()  # how often a file was damaged that a verb does not read
         self.files = [path.relative_to(self.copy) for path in self.files if path.is_file()]
 
     def mend(self):
@@ -90,10 +92,13 @@ class Place:
         """Break a file and ask: the file, the damage, the verb, what came of it, what is wrong."""
         file = rng.choice(self.files)
         damage = break_file(self.path / file, rng)
-        weights = [weight for weight, _ in self.verbs.values()]
+        weights = [
+            weight / (1 + 20 * self.unread[file, name]) for name, (weight, _) in self.verbs.items()
+        ]
         (name,) = rng.choices([*self.verbs], weights)
         code, found, said = ask(self.verbs[name][1])
         outcome, wrong = self.judge(name, str(file), code, found, said)
+        self.unread[file, name] += code == 0
         self.mend()
         return str(file), damage, name, outcome, wrong
 
@@ -165,7 +170,11 @@ def make_places(tasks) -> list[Place]:
     return [make() for make in places]
 
 
-def corruptions(number: int, seed: int, tasks=BROKEN, say=print) -> tuple[Counter, list[str]]:
+def _say(line):
+    print(line, flush=True)
+
+
+def corruptions(number: int, seed: int, tasks=BROKEN, say=_say) -> tuple[Counter, list[str]]:
     """Break so many files; gives counts of what was done, and what was wrong."""
     rng, counts, wrong = random.Random(seed), Counter(), []
     places = make_places(tasks)
@@ -176,6 +185,6 @@ def corruptions(number: int, seed: int, tasks=BROKEN, say=print) -> tuple[Counte
         if bad:
             wrong.append(f"{place.path}/{file} {damage}, {verb}: {bad}")
             say(wrong[-1])
-        elif trial % 50 == 49:
-            say(f"{trial + 1} corruptions, {len(wrong)} wrong")
+        if trial % 50 == 49:
+            say(f"{trial + 1} corruptions, {len(wrong)} wrong, {dict(counts)}")
     return counts, wrong

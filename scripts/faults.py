@@ -138,6 +138,8 @@ def main(folder):
 
     from kerasrnn import training  # noqa: F401 (TensorFlow, which children have then)
 
+    "".encode("utf-32-le")  # loads it for the children that may not read Python's files
+
     folder = folder or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(exist_ok=True, parents=True)
     folder.chmod(0o755)  # for other users too

@@ -4,6 +4,7 @@ scripts/faults.py kills trainings in processes of their own, and breaks their fi
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,9 +12,11 @@ import signal
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import invoke, load_script, refused
 
 from kerasrnn import InputError, evaluate, list_runs, open_run
+from kerasrnn.cli import main
 from kerasrnn.files import CHECKSUMS, check_sum, locked, read_json, writing_together
 from kerasrnn.training import resume
 
@@ -130,6 +133,35 @@ def test_a_training_that_ended_while_it_wrote_goes_on_too(
     assert_equal(run, whole)
 
 
+def test_the_steps_of_an_epoch_are_kept_where_it_is_stopped_in_validation(
+    whole, tmp_path, monkeypatch
+):
+    from kerasrnn.tasks.classifier import ClassifierTask
+
+    made = ClassifierTask.validator
+
+    def validator(*arguments):
+        validate, calls = made(*arguments), []
+
+        def pressed():
+            calls.append(1)
+            if len(calls) == 2:
+                press("validation")
+            return validate()
+
+        return pressed
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patches:
+        patches.setattr(ClassifierTask, "validator", validator)
+        afresh("train", *DIGITS, "--epochs", 4, "-o", run, code=130)
+    with np.load(run / _LAST) as file:
+        state = json.loads(file["progress"].tobytes())
+    assert (state["epoch"], state["step"]) == (1, 6)
+    afresh("train", "--resume", run, "-q")
+    assert_equal(run, whole)
+
+
 def test_the_checkpoint_before_is_taken_where_the_last_is_damaged(half, whole):
     damage(half / _LAST)
     said = afresh("train", "--resume", half).stderr
@@ -199,6 +231,14 @@ def test_changed_data_is_refused(here, monkeypatch, tmp_path):
 def test_an_unfinished_run_is_evaluated_and_stays_unfinished(half):
     with pytest.warns(UserWarning, match="is not trained to its end"):
         assert evaluate(half)["test"]["accuracy"] > 0
+    assert not open_run(half).finished
+
+
+def test_a_run_without_an_epoch_stays_unfinished_too(half):
+    for name in ("state.npz", "previous.npz", "history.csv"):
+        (half / name).unlink()
+    with pytest.warns(UserWarning, match="is not trained to its end"):
+        evaluate(half)
     assert not open_run(half).finished
 
 
@@ -273,3 +313,39 @@ def test_a_tagger_is_finished_once(here, tmp_path, monkeypatch):
     after = faults.saved_weights(run / "best.keras")
     assert faults.differences(before, after) == [] and b"LabelPairs" in after["config"]
     assert np.isfinite(open_run(run).metrics()["test"]["loss"])
+
+
+FILES = ["run.json", "labels.json", "history.csv", "metrics.json", "best.keras", CHECKSUMS]
+
+
+@slow
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_file_is_named_or_not_needed(file, digit_run, workplace):
+    """Each verb gives the answer that it gave, or one line and exit code 2."""
+    words = [["predict", "run", "digits"], ["plot", "run", "--json"], ["evaluate", "run", "--json"]]
+    shutil.copytree(digit_run.path, workplace / "run")
+    answers = [invoke(*verb).stdout for verb in words]
+    damage(workplace / "run" / file)
+    for verb, answer in zip(words, answers, strict=True):
+        result = CliRunner().invoke(main, verb)
+        assert "Traceback" not in result.stderr
+        if result.exit_code:
+            assert result.exit_code == 2 and result.stderr.startswith("kerasrnn: ")
+            assert file in result.stderr or CHECKSUMS in result.stderr
+        else:
+            assert result.stdout == answer
+
+
+@slow
+def test_a_damaged_file_of_an_export_is_named(tiny_exports, workplace):
+    shutil.copytree(tiny_exports / "tagger", workplace / "export")
+    answer = invoke("predict", "export", "good day").stdout
+    for path in sorted(path for path in (workplace / "export").rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        damage(path)
+        if path.name == "model_card.md":  # which nothing reads
+            assert invoke("predict", "export", "good day").stdout == answer
+        else:
+            said = refused("predict", "export", "good day")
+            assert path.name in said or "signature.json" in said
+        path.write_bytes(whole)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -178,6 +179,21 @@ def test_an_interrupted_worker_ends_all_in_order(signal_, pressed, sequences, tm
     assert all(f"--resume {run}" in line for line in last_lines(tmp_path, 2))
 
 
+@several
+def test_workers_with_other_data_are_refused(tmp_path):
+    for index in range(2):
+        (tmp_path / f"worker-{index}").mkdir()
+        rows = "".join(f"{i % 9},{i + index},{'ab'[i % 2]}\n" for i in range(90))
+        (tmp_path / f"worker-{index}" / "some.csv").write_text(f"id,x,label\n{rows}")
+    words = ["train", "some.csv", "--label", "label", "--features", "id,x"]
+    begun = start(2, tmp_path, "-m", "kerasrnn", *words, "-o", "run")
+    assert [process.wait() for process in begun] == [2, 2]
+    chief, other = last_lines(tmp_path, 2)
+    assert other.endswith("differs from the chief: found other data")
+    assert chief.endswith("cannot be reached; start all of them again")
+    assert not (tmp_path / "worker-0" / "run").exists()  # nothing to keep
+
+
 def test_the_rows_of_a_batch_are_shared_without_overlap_or_loss():
     for rows in (1, 3, 4, 13):
         batch = (np.arange(rows), np.arange(rows), np.linspace(1, 2, rows, dtype="float32"))
@@ -241,8 +257,11 @@ def test_interrupts_wait_until_all_workers_know():
         interrupts.press(signal.SIGINT, None)
 
 
-def test_an_optimizer_that_sums_by_another_name_is_seen(monkeypatch):
+def test_a_keras_with_other_names_is_seen():
     optimizer = keras.optimizers.SGD()
     assert compat.take_sums(optimizer)
     assert optimizer._all_reduce_sum_gradients([1]) == [1]
     assert not compat.take_sums(object())
+    for layer, own in ((keras.layers.BatchNormalization(), False), (SimpleNamespace(), True)):
+        compat.take_moments(layer, sum)
+        assert layer.synchronized is own

@@ -75,15 +75,16 @@ class Checkpoint:
         with state.open("wb") as file:
             self.save(file)
 
+    def progress(self) -> str:
+        """The position and what the keepers keep, as JSON."""
+        kept = {name: keeper.state() for name, keeper in self.keepers.items()}
+        stopped = self.budget if self.stopped else None
+        position = {"epoch": self.epoch, "step": self.step, "stopped": stopped}
+        return json.dumps({**position, "keepers": kept})
+
     def save(self, file: BinaryIO):
         """Write to a file where the training is."""
-        progress = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "stopped": self.budget if self.stopped else None,
-            "keepers": {name: keeper.state() for name, keeper in self.keepers.items()},
-        }
-        words = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+        words = np.frombuffer(self.progress().encode(), np.uint8)
         values = {f"{n}": variable.numpy() for n, variable in enumerate(self._variables)}
         if not all(np.isfinite(x).all() for x in values.values() if x.dtype.kind == "f"):
             raise InputError(
@@ -153,10 +154,12 @@ class Checkpoint:
 
 
 def is_unfinished(run: Run) -> bool:
-    """Whether the training of a run is to go on: it has a checkpoint, and that not its last."""
+    """Whether a training is to go on: no epoch is done, or its checkpoint is not the last."""
     path = run.path / NAME
-    if run.finished or not path.exists():
+    if run.finished or "members" in run.info:
         return False
+    if not path.exists():  # which older runs do not have
+        return not (run.path / "history.csv").exists()
     try:
         with np.load(path, allow_pickle=False) as file:
             progress = _progress(file)

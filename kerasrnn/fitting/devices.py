@@ -33,6 +33,7 @@ _LOST = (
     tf.errors.InternalError,
     tf.errors.UnknownError,
 )
+_PIECES = 1 << 16  # how many values two bytes have
 
 
 class Devices:
@@ -147,7 +148,7 @@ class Replicas(Devices):
 
     def any(self, wish):
         self._wish = self._ending = False
-        return bool(self._sum(np.array([wish], "int32"))[0]) if self.together else wish
+        return bool(self._sum([wish])[0]) if self.together else wish
 
     def tell(self, make):
         if not self.together:
@@ -159,27 +160,28 @@ class Replicas(Devices):
         if not self.together:
             return content
         content = content if self.worker.chief else b""
-        size = int(self._sum(np.array([len(content)], "int32"))[0])
-        padded = np.zeros(-size // 4 * -4, "uint8")
+        high, low = self._sum(divmod(len(content), _PIECES))
+        size = int(high) * _PIECES + int(low)
+        padded = np.zeros(size + size % 2, "uint8")
         padded[: len(content)] = np.frombuffer(content, "uint8")
-        return self._sum(padded.view("int32")).tobytes()[:size]
+        return self._sum(padded.view("uint16")).astype("uint16").tobytes()[:size]
 
-    def _sum(self, vector):
-        """The sum of a vector of each worker, int32 (n,)."""
-        return self._total(tf.constant(vector)).numpy()
+    def _sum(self, numbers):
+        """The sums over the workers of small whole numbers of each, as floats: as gradients go."""
+        return self._total(np.asarray(numbers, "float32")).numpy()
 
     @functools.cached_property
     def _total(self):
         def replica(vector):
             context = tf.distribute.get_replica_context()
             first = tf.get_static_value(context.replica_id_in_sync_group) % self.local == 0
-            return context.all_reduce("SUM", vector * int(first))
+            return context.all_reduce("SUM", vector * float(first))
 
         def total(vector):
             found = self.strategy.run(replica, args=(vector,))
             return self.strategy.experimental_local_results(found)[0]
 
-        return tf.function(total, input_signature=[tf.TensorSpec((None,), "int32")])
+        return tf.function(total, input_signature=[tf.TensorSpec((None,), "float32")])
 
     @contextlib.contextmanager
     def guarded(self):
@@ -217,16 +219,19 @@ def shared_run(devices: Devices, make: Callable[[], Run], expected: dict | None 
 
     told = devices.tell(made)
     run = devices.run = Run(Path(told["path"]), told["info"])
-    here = json.loads(json.dumps(expected or run.info))
-    for name, of in (
-        ("data", lambda i: i["data"]["fingerprint"]),
-        ("options", lambda i: i["options"]),
-    ):
-        if of(here) != of(run.info):
-            raise InputError(
-                f"other {name} than the chief's", found=of(here), expected=of(run.info)
-            )
+    _check_same(json.loads(json.dumps(expected or run.info)), run.info)
     return run
+
+
+def _check_same(here, chief):
+    """Raise ``InputError`` where a worker would train another model than the chief."""
+    other = []
+    if here["data"]["fingerprint"] != chief["data"]["fingerprint"]:
+        other.append("data")
+    names = {*here["options"], *chief["options"]}
+    other += sorted(n for n in names if here["options"].get(n) != chief["options"].get(n))
+    if other:
+        raise InputError("a worker differs from the chief", found=f"other {', '.join(other)}")
 
 
 def open_devices(strategy: str, *, quiet: bool = False) -> Devices:
@@ -247,8 +252,13 @@ def open_devices(strategy: str, *, quiet: bool = False) -> Devices:
     if len(devices) < 2:
         warnings.warn("--strategy mirrored with one device, which trains alone", stacklevel=3)
         return Devices()
-    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    return Replicas(strategy, Worker(), quiet)
+    return Replicas(_mirrored(tuple(device.name for device in devices)), Worker(), quiet)
+
+
+@functools.cache
+def _mirrored(names):
+    """The strategy over devices of this machine; two would take each other's messages."""
+    return tf.distribute.MirroredStrategy(names)
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -69,11 +70,24 @@ def run_epochs(
             after_step(interrupts.pressed is not None)
             interrupts.check()
             ending = devices.ends(model.stop_training)
-        followers.on_epoch_end(checkpoint.epoch, dict(model.get_metrics_result()))
+        with _kept(checkpoint, after_step):
+            followers.on_epoch_end(checkpoint.epoch, dict(model.get_metrics_result()))
         checkpoint.epoch, checkpoint.step = checkpoint.epoch + 1, 0
         checkpoint.stopped = devices.any(model.stop_training)
         after_epoch()
     followers.on_train_end()
+
+
+@contextmanager
+def _kept(checkpoint, after_step):
+    """Keep the steps of an epoch where its validation is interrupted."""
+    progress = checkpoint.progress()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint.progress() == progress:
+            after_step(True)
+        raise
 
 
 def _restore(checkpoint, devices):

@@ -285,7 +285,7 @@ def _split(node):
         raise InputError("a call of a layer that cannot be converted", found=str(node)[:200])
     arguments = node[0][3] if len(node[0]) > 3 else {}
     known = ("initial_state", "mask", "training")
-    other = [key for key, value in arguments.items() if key not in known and value is not None]
+    other = [key for key in arguments if key not in known and arguments[key] not in (None, False)]
     if other:
         found = f"{other[0]}={arguments[other[0]]!r}"[:200]
         raise InputError("an argument of a call that cannot be converted", found=found)

@@ -26,6 +26,7 @@ from kerasrnn.files import check_regular
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _PLAIN = (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS)
 _WORK = "from kerasrnn.keras2.hdf5 import _work; _work()"
+_TOP = "top_level_model_weights"
 _SECONDS = 30  # to read a small file, and another one for each
 _BYTES = 5 << 20  # of a large file
 _MEMORY = 4 << 30  # bytes that reading may take beside a few times the file
@@ -69,15 +70,15 @@ def read_model(path: str | os.PathLike) -> Saved:
             done = subprocess.run(
                 [sys.executable, "-c", _WORK, os.path.abspath(path), found],
                 capture_output=True,
-                env=os.environ | {"PYTHONPATH": paths},
+                env=os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
                 timeout=limit,
             )
         except subprocess.TimeoutExpired as error:
             raise _damaged(f"the HDF5 library reads it for {limit} seconds", path) from error
-        if done.stdout:
-            raise InputError(json.loads(done.stdout), where=path)
         if done.returncode:
             raise _damaged(f"the HDF5 library ends with code {done.returncode}", path)
+        if done.stdout:
+            raise InputError(json.loads(done.stdout), where=path)
         return _unpacked(found)
 
 
@@ -138,9 +139,8 @@ def _model(file, size):
     config = json.loads(config, parse_constant=_refuse_constant)
     group = _member(file, "model_weights", h5py.Group)
     reader = _Numbers(size)
-    names = [*_texts(group, "layer_names"), "top_level_model_weights"]
-    weights = {name: reader.layer(group, name) for name in names if name in group}
-    if weights.pop("top_level_model_weights", None):
+    weights = {name: reader.layer(group, name) for name in _texts(group, "layer_names")}
+    if _has(group, _TOP) and reader.layer(group, _TOP):
         raise InputError("weights of the model itself, outside of its layers")
     return Saved(config, {name: of for name, of in weights.items() if of}, version, backend)
 
@@ -176,19 +176,24 @@ class _Numbers:
                 found=f"{bad:,} of {values.size:,}",
                 fix="the training diverged or the file is damaged",
             )
-        return np.asarray(values)
+        return np.asarray(values, data.dtype.newbyteorder("="))
 
 
 def _member(group, name, kind):
     """A group or dataset in a group, by its path; no link to another place is followed."""
     for part in name.split("/"):
-        link = isinstance(group, h5py.Group) and group.get(part, getlink=True)
-        if not isinstance(link, h5py.HardLink):
+        if not isinstance(group, h5py.Group) or not _has(group, part):
             raise _damaged(f"no {name} in {group.name}")
         group = group[part]
     if not isinstance(group, kind):
         raise _damaged(f"{name} is no {kind.__name__.lower()}")
     return group
+
+
+def _has(group, name):
+    """Whether a group holds something itself; a link is not followed to see that."""
+    links, name = group.id.links, name.encode()
+    return links.exists(name) and links.get_info(name).type == h5py.h5l.TYPE_HARD
 
 
 def _texts(group, name):
