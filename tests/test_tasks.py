@@ -104,7 +104,10 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
         "history.csv",
         "last.keras",
         "best.keras",
+        "state.npz",
+        "previous.npz",
         "metrics.json",
+        "checksums.json",
         "loss.png",
         "perplexity.png",
     }

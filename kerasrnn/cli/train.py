@@ -184,12 +184,13 @@ def train(data, resume, as_json, **given):
 
     \b
     Examples:
+      kerasrnn train --stacked
       kerasrnn train mnist --units 128,64 --cell gru --epochs 5 -o runs/mnist
       kerasrnn train reviews.csv --text review --label sentiment
       kerasrnn train passengers.csv --horizon 12
       kerasrnn train time-machine --task infiller
       kerasrnn train shapes.csv --seeds 5 --ensemble
-      kerasrnn train --resume
+      kerasrnn train --resume runs/digits-classifier-1
     """
     if resume is not None:
         run, uses = _resume(data, resume, given), []
