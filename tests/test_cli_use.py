@@ -66,7 +66,7 @@ def test_runs_lists_their_task_and_what_was_measured(trained, writing):
     assert by_name[digits["run"]].endswith(f"  test accuracy {digits['value']:.4f}")
     assert (text["part"], text["metric"]) == ("validation", "perplexity")
     assert by_name[text["run"]].endswith(f"  validation perplexity {text['value']:.4f}")
-    assert rows["runs/bare"]["value"] is None and by_name["runs/bare"].endswith("  -")
+    assert rows["runs/bare"]["value"] is None and by_name["runs/bare"].endswith("  unfinished")
 
 
 def test_a_broken_run_does_not_hide_the_others(trained):

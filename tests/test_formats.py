@@ -623,6 +623,7 @@ def test_sentences_of_another_encoding(tmp_path):
 
 def test_the_label_column_of_a_run_of_format_2(workplace):
     run = create_run("a", "tagger", {"data": {}, "options": {}, "seed": 0}, {})
+    (run.path / "checksums.json").unlink()
     for column, options in (("upos", {}), ("xpos", {"label": "xpos"})):
         info = run.info | {"format": 2, "data": {"options": {"column": column}}}
         (run.path / "run.json").write_text(json.dumps(info))

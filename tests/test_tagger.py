@@ -61,7 +61,10 @@ def test_the_run_of_a_tagger_holds_everything(tagged):
         "history.csv",
         "last.keras",
         "best.keras",
+        "state.npz",
+        "previous.npz",
         "metrics.json",
+        "checksums.json",
         "loss.png",
         "accuracy.png",
         "confusion.png",
@@ -95,8 +98,8 @@ def test_training_loss_ignores_padding(tagged):
     """Keras's own evaluation of padded batches with weights gives the metrics of real steps."""
     from kerasrnn import load_model
     from kerasrnn.fitting.optimizers import make_optimizer
+    from kerasrnn.fitting.preparing import _compile_one
     from kerasrnn.tasks import task_of
-    from kerasrnn.training import _compile_one
 
     data, model = load_data(tagged), load_model(tagged.path)
     task, settings = task_of("tagger"), None  # on which neither loss nor metrics depend
@@ -262,9 +265,8 @@ def test_a_tagger_of_entities_finds_whole_ones(tmp_path):
 
 
 def test_labels_of_another_model_are_refused(tagged):
-    labels = tagged.path / "labels.json"
-    before = labels.read_text()
-    labels.write_text('["a", "b"]')
+    before = list(tagged.labels())
+    tagged.write_json({"labels.json": ["a", "b"]})
     with pytest.raises(InputError, match="found 2 labels; expected 5"):
         Tagger.load(tagged)
-    labels.write_text(before)
+    tagged.write_json({"labels.json": before})
