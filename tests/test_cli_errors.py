@@ -241,3 +241,13 @@ def test_ctrl_c_while_tensorflow_is_imported(trained):
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait() == 130 and rest == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_sigterm_while_tensorflow_is_imported(trained):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kerasrnn", "evaluate"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr.readline() == "run runs/digits-classifier-1\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr.read() == "" and process.wait() == 143

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ import click
 from kerasrnn.errors import InputError, Terminated
 
 _WIDTH = 100  # columns of a help text at most
-_INTERRUPTED, _TERMINATED = 130, 143  # exit codes after Ctrl-C and SIGTERM, as a shell gives them
+_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # exit codes, as a shell gives them
 _QUIET = "kerasrnn.quiet"
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
@@ -47,12 +48,15 @@ class Group(click.Group):
 
     def invoke(self, ctx):
         warnings.showwarning = _show_warning
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
         if sys.stderr.isatty():
             _show_progress()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            ctx.exit(_TERMINATED if isinstance(error, Terminated) else _INTERRUPTED)
+            terminated = isinstance(error, Terminated)
+            ctx.exit(_CODES[signal.SIGTERM if terminated else signal.SIGINT])
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
@@ -72,6 +76,13 @@ class Refusal(click.ClickException):
 
     def show(self, file=None):
         click.echo(f"kerasrnn: {self.message}", err=True)
+
+
+def _terminate(*_):
+    raise Terminated
+
+
+_RAISING = (signal.default_int_handler, _terminate)
 
 
 def _refusal(error):
@@ -272,7 +283,7 @@ def import_tensorflow():
     """Import TensorFlow, and Keras with it, without TensorFlow's start-up lines.
 
     Some of them come before any of its settings counts, hence the closed file descriptor. Ctrl-C
-    ends the process at once: raised within an import from C, it could be lost.
+    and SIGTERM end the process at once: raised within an import from C, they could be lost.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -280,14 +291,15 @@ def import_tensorflow():
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
-    obeyed = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if obeyed:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    before = {number: signal.getsignal(number) for number in _CODES}
+    raising = [number for number, old in before.items() if old in _RAISING]
+    for number in raising:
+        signal.signal(number, lambda number, _: os._exit(_CODES[number]))
     try:
         import tensorflow  # noqa: F401
     finally:
-        if obeyed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in raising:
+            signal.signal(number, before[number])
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)
