@@ -205,6 +205,8 @@ class Faults:
                 file.write(whole.getvalue()[: random.randrange(whole.tell())])
                 file.flush()
                 self.strike("half checkpoint")
+                file.seek(0)  # the signal waits until the files are written
+                file.truncate()
             return function(file, **arrays)
 
         return watched
@@ -213,8 +215,10 @@ class Faults:
         def watched(model, path, *arguments, **options):
             function(model, path, *arguments, **options)
             if self.now("half model"):
-                os.truncate(path, random.randrange(os.path.getsize(path)))
+                whole = Path(path).read_bytes()
+                os.truncate(path, random.randrange(len(whole)))
                 self.strike("half model")
+                Path(path).write_bytes(whole)  # the signal waits until the files are written
             self.happen("model")
 
         return watched
