@@ -17,7 +17,7 @@ import keras
 from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.fitting import warm
-from kerasrnn.fitting.checkpoints import BUDGET, NAME, Checkpoint, is_unfinished
+from kerasrnn.fitting.checkpoints import NAME, Checkpoint, is_unfinished
 from kerasrnn.fitting.devices import open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
@@ -25,11 +25,10 @@ from kerasrnn.fitting.optimizers import limits, tensorboard
 from kerasrnn.fitting.preparing import prepare
 from kerasrnn.fitting.recorder import Recorder, timer
 from kerasrnn.inference.loading import load_model, save_model
+from kerasrnn.options import BUDGET, GOES_ON
 from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
-
-_CHANGED = {*BUDGET, "checkpoint_every", "strategy"}  # with what a training may go on
 
 
 def train(
@@ -225,12 +224,12 @@ def _strategy_of(run):
 
 
 def _check_budget(run, budget):
-    strange = [name for name in budget if name not in _CHANGED]
+    strange = [name for name in budget if name not in GOES_ON]
     if strange:
         raise InputError(
             "options that a training cannot go on with",
             found=", ".join(strange),
-            expected=", ".join(sorted(_CHANGED)),
+            expected=", ".join(sorted(GOES_ON)),
         )
     if run.finished and not {*budget} & {*BUDGET}:
         raise InputError(f"{run} is finished", fix="train on with more --epochs, or make a new run")

@@ -233,21 +233,12 @@ def test_ctrl_c_ends_training_with_a_usable_run(workplace):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_while_tensorflow_is_imported(trained):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_tensorflow_is_imported(trained, number, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "kerasrnn", "evaluate"], stderr=subprocess.PIPE, text=True
     )
     assert process.stderr.readline() == "run runs/digits-classifier-1\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     rest = process.stderr.read()
-    assert process.wait() == 130 and rest == ""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_sigterm_while_tensorflow_is_imported(trained):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kerasrnn", "evaluate"], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr.readline() == "run runs/digits-classifier-1\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.stderr.read() == "" and process.wait() == 143
+    assert process.wait() == code and rest == ""

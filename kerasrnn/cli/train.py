@@ -14,7 +14,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
-_GOES_ON = ("epochs", "max_minutes", "patience", "checkpoint_every", "parallel", "strategy")
+_GOES_ON = (*options.GOES_ON, "parallel")
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
 _METAVARS = {int: "N", float: "X", str: "TEXT", bool: None}

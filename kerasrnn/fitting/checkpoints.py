@@ -17,11 +17,12 @@ import numpy as np
 
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_sum
+from kerasrnn.options import BUDGET
 from kerasrnn.runs import Run
 
 NAME, BEFORE = "state.npz", "previous.npz"
-BUDGET = ("epochs", "max_minutes", "patience")  # the options that end a training
 _PROGRESS = "progress"
+_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)  # of a file
 
 
 class Keeper(Protocol):
@@ -134,7 +135,7 @@ class Checkpoint:
         check_sum(path)
         try:
             self.load(path)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             raise InputError(f"not a checkpoint of this run: {error}", where=path) from error
 
     def load(self, file: Path | BinaryIO):
@@ -165,7 +166,7 @@ def is_unfinished(run: Run) -> bool:
             progress = _progress(file)
         given = run.info["options"]
         return progress["epoch"] < given["epochs"] and progress["stopped"] != _budget(given)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except _BROKEN:
         return True  # a broken one: nobody knows
 
 

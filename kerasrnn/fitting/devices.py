@@ -21,6 +21,7 @@ import tensorflow as tf
 from kerasrnn.errors import InputError, Terminated
 from kerasrnn.files import locked
 from kerasrnn.fitting.interrupts import Interrupts
+from kerasrnn.fitting.optimizers import inner_optimizer
 from kerasrnn.fitting.replicas import shards, train_function
 from kerasrnn.fitting.workers import Worker, this_worker
 from kerasrnn.runs import Run
@@ -113,7 +114,7 @@ class Replicas(Devices):
 
     def stepper(self, model, interrupts):
         run = train_function(model, self.strategy, self.local)
-        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        optimizer = inner_optimizer(model.optimizer)
 
         def step(read):
             noted = interrupts.noted

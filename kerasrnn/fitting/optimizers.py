@@ -47,6 +47,11 @@ def make_optimizer(fit: dict, steps: int, *, scaled: bool = False) -> keras.opti
     return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
 
 
+def inner_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer that counts the steps: the one within one that scales the loss, else itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
 def tensorboard(folder: Path) -> keras.callbacks.Callback:
     """Keras's callback for TensorBoard. Raises ``InputError`` where that is not installed."""
     try:
@@ -115,8 +120,7 @@ class TimeLimit(keras.callbacks.Callback):
             self.first = now
             return
         self.made += 1
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        optimizer = inner_optimizer(self.model.optimizer)
         done = int(keras.ops.convert_to_numpy(optimizer.iterations))
         affordable = left / ((now - self.first) / self.made)
         self.owed += max((self.steps - done) / max(affordable, 1) - 1, 0)

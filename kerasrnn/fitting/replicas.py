@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kerasrnn import layers
 from kerasrnn.engine import compat
+from kerasrnn.fitting.optimizers import inner_optimizer
 
 _SEED = "seed_generator_state"  # the variable from which Keras draws dropout
 _APART = 1_000_003  # between the seeds of two replicas
@@ -61,7 +62,9 @@ def train_function(
             those of its metrics without.
         local: the number of replicas of this process.
     """
-    times = 1 if compat.take_sums(_inner(model.optimizer)) else strategy.num_replicas_in_sync
+    times = (
+        1 if compat.take_sums(inner_optimizer(model.optimizer)) else strategy.num_replicas_in_sync
+    )
     counting = {}  # 1, or 0 for a replica without rows, by its number
     for layer in layers.layers_in(model):
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -124,7 +127,7 @@ def _step(model, index, part, words, times):
     gradients, (loss,), metrics, others, (words,) = _sums(
         gradients, [loss], metrics, others, [words]
     )
-    inner = _inner(optimizer)
+    inner = inner_optimizer(optimizer)
     inner.iterations.assign(tf.cast(words[-1], inner.iterations.dtype))
     optimizer.apply(gradients, trained)
     return loss, metrics, others, words
@@ -149,11 +152,6 @@ def _number():
     """Which replica is being traced."""
     index = tf.distribute.get_replica_context().replica_id_in_sync_group
     return int(tf.get_static_value(index))
-
-
-def _inner(optimizer):
-    """The optimizer in one that scales the loss."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _moments(inputs, mask, counts):
