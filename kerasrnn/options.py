@@ -100,7 +100,7 @@ DATA = {
     "infiller": _TEXT,
 }
 MODEL = {
-    "classifier": _POOLED,
+    "classifier": _POOLED | {"members": None},
     "regressor": _POOLED | {"quantiles": None},
     "tagger": _STACK
     | {"units": 128, "stem": "none", "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
@@ -125,7 +125,8 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "multi_label": None,
             "start_from": None,
         },
-        _PLAIN | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max"},
+        _PLAIN
+        | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max", "members": 1},
         _FIT
         | {"epochs": None, "batch_size": None}
         | {"learning_rate": 0.004, "schedule": "cosine"},

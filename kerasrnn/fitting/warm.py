@@ -7,6 +7,7 @@ a kernel. Where both models have a name its weights go over; the others stay as 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import cycle
 from typing import NamedTuple
 
 import keras
@@ -21,6 +22,7 @@ from kerasrnn.options import FREEZES
 from kerasrnn.runs import Run, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings, Task
+from kerasrnn.tasks.members import members_of
 from kerasrnn.text import LINE_END, MASK, UNKNOWN
 
 _FAR = 3.0  # deviations from the old mean, or times the old deviation: other units
@@ -112,15 +114,16 @@ def start(
             fix=f"name one of them, such as {first}",
         )
     try:
-        old = Side(task_of(run.task), load_model(run.model_path), _said(run), run.info["options"])
-        new = Side(task, model, task.artifacts(data), settings.model)
-        _check(run, old, new, data)
-        parts = take_over(old, new)
+        trained, said = load_model(run.model_path), _said(run)
+        for member, source in zip(members_of(model), cycle(members_of(trained)), strict=False):
+            old = Side(task_of(run.task), source, said, run.info["options"])
+            new = Side(task, member, task.artifacts(data), settings.model)
+            _check(run, old, new, data)
+            parts = take_over(old, new)
+            frozen = {} if freeze is None else {"frozen": _freeze(new, freeze, parts)}
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError("the files of a run do not fit its model", where=run) from error
-    what = {name: part.said for name, part in parts.items()}
-    if freeze is not None:
-        what["frozen"] = _freeze(new, freeze, parts)
+    what = {name: part.said for name, part in parts.items()} | frozen
     started = {"run": str(run), "sha256": digest(run.model_path), "what": what}
     if before is not None and before != started:
         raise InputError("the run that the training started from has changed", where=run)

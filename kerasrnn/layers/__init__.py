@@ -6,6 +6,7 @@ them known to Keras before a saved model is loaded.
 
 from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.entities import LabelPairs
+from kerasrnn.layers.members import GeometricMean
 from kerasrnn.layers.ngrams import NgramClassifier
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
@@ -40,6 +41,7 @@ __all__ = [
     "CharacterEncoder",
     "FillMissing",
     "FlipTime",
+    "GeometricMean",
     "Implementation",
     "LabelPairs",
     "LengthMask",

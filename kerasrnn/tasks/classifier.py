@@ -40,6 +40,7 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.members import members_apart, with_members
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scores import label_scores
@@ -206,19 +207,22 @@ class ClassifierTask(base.Task):
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
         """Input, classes and scaling follow from the data; beside texts stands a regression."""
-        model = build_classifier(
-            num_classes=len(data.labels),
-            activation="sigmoid" if data.several else "softmax",
-            **_input(data),
-            **settings.model,
+        options = dict(settings.model)
+        members = options.pop("members")
+        options["activation"] = "sigmoid" if data.several else "softmax"
+        model = with_members(
+            members,
+            lambda: build_classifier(num_classes=len(data.labels), **_input(data), **options),
         )
         if data.vocabulary is None:
             return model
+        if members > 1:
+            raise InputError("members of a classifier of texts", fix="average --seeds --ensemble")
         weights = _weights(data, settings.fit["class_weight"])
         return with_ngrams(model, data.train, len(data.labels), data.level, weights)
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
-        return without_ngrams(model)
+        return members_apart(model) if settings.model["members"] > 1 else without_ngrams(model)
 
     def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
         if data.several:

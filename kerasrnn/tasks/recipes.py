@@ -17,6 +17,7 @@ _EPOCHS = (5, 30)  # of many sequences, at least and at most
 _EPOCHS_OF_IMAGES = 10  # at least: their stack is cheap
 _READ = 20_000_000  # steps of sequences that a stem reads in all, some minutes on two cores
 _LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: about, and at most
+_MEMBERS = 3  # of few sequences, whose trainings differ most
 _STRIDE = 4  # half of a kernel, so that each step counts more than once
 
 
@@ -43,6 +44,7 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     read = math.ceil(steps / recipe["stem_stride"].value)
     low = _EPOCHS_OF_IMAGES if data.one_scale else _EPOCHS[0]
     recipe["epochs"] = _epochs(number, size, read, low)
+    recipe["members"] = _members(data, settings.fit["start_from"])
     epochs = settings.fit["epochs"] or recipe["epochs"].value
     return recipe | {"patience": _patience(data, epochs)}
 
@@ -87,6 +89,13 @@ def _epochs(number, size, read, low):
     most = max(fewest, min(most, _READ // (size * read)))
     epochs = max(math.ceil(fewest / batches), min(_EPOCHS[1], max(low, most // batches)))
     return Choice(epochs, f"{epochs * batches:,} steps")
+
+
+def _members(data, start):
+    number = len(data.train)
+    if data.one_scale or start or number >= _FEW:
+        return Choice(1, "the weights of a run" if start else f"{number:,} sequences")
+    return Choice(_MEMBERS, "few sequences: a mean errs less")
 
 
 def _dropout(data, stem):
