@@ -8,7 +8,7 @@ from conftest import ROOT
 import kerasrnn
 
 FLOORS = """
-cli > ensembles tuning > exporting keras2 training > fitting > tasks > inference data > models
+cli > ensembles tuning reports > exporting keras2 training > fitting > tasks > inference data > models
 > layers processes > engine > runs plotting evaluation regression ranges studies > text > files
 > options errors
 """
