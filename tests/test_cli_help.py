@@ -25,7 +25,7 @@ def help_of(verb=None):
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_help_fits_two_screens(verb):
     lines = help_of(verb)
-    assert len(lines) <= (116 if verb == "train" else 60) and max(map(len, lines)) <= 100
+    assert len(lines) <= (117 if verb == "train" else 60) and max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -134,13 +134,14 @@ LIGHT = {"cli", "errors", "files", "options", "ranges", "runs", "text"}
         (["--version"], set()),
         (["runs"], set()),
         (["plot", "runs/digits-classifier-1"], {"matplotlib", "numpy"}),
+        (["report", "runs/digits-classifier-1"], {"numpy"}),
     ],
 )
 def test_what_needs_no_network_imports_no_tensorflow(trained, words, heavy):
     modules = modules_of(*words)
     libraries = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"}
     assert modules & libraries == heavy
-    assert rooms(modules) <= LIGHT | ({"plotting"} if heavy else set())
+    assert rooms(modules) <= LIGHT | ({"plotting", "reports"} if heavy else set())
 
 
 @pytest.mark.slow

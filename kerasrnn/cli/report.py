@@ -20,7 +20,7 @@ from kerasrnn.runs import Run
 )
 @click.argument("runs", type=RUN, nargs=-1, metavar="[RUN]...")
 def report(runs, output, as_json):
-    """Write one HTML page about one or several runs.
+    """Write an HTML page of one or several runs.
 
     RUN is by default the newest. The page is one file that asks nothing of the network: curves to
     zoom and read, metrics beside baselines, mistakes, the model, options, data, and the command
