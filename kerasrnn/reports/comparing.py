@@ -76,9 +76,8 @@ def _metrics(names, runs):
         {row.name: row.values for row in facts.table_of(run.metrics()) if row.kind not in _PLAIN}
         for run in runs
     ]
-    metric = next(
-        (found[0] for run in runs if (found := facts.headline(facts.table_of(run.metrics())))), None
-    )
+    heads = [facts.headline(facts.table_of(run.metrics())) for run in runs]
+    metric = next((head[0] for head in heads if head), None)
     rows = [
         (name, [facts.number(table.get(name, {}).get(metric)) for table in baselines], None)
         for name in dict.fromkeys(name for table in baselines for name in table)

@@ -106,8 +106,8 @@ def verdict(rows: list[Row], summary: dict, members: int) -> str:
         if metric:
             found = summary[part][metric]
             return (
-                f"{_capital(title_of(metric))} of {number(found['mean'])} "
-                f"± {number(found['deviation'])} on the {part} part, over {members} runs."
+                f"{_capital(title_of(metric))} of {score(found['mean'])} "
+                f"± {score(found['deviation'])} on the {part} part, over {members} runs."
             )
     if not (found := headline(rows)):
         return ""
@@ -225,6 +225,17 @@ def number(value) -> str:
     if abs(value) >= 10000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def score(value) -> str:
+    """A metric as it stands in a column: with four decimals where it is small.
+
+    >>> score(0.5), score(123.456), score(0.00001)
+    ('0.5000', '123.5', '1e-05')
+    """
+    if isinstance(value, float) and (value == 0 or 0.0001 <= abs(value) < 10):
+        return f"{value:.4f}"
+    return number(value)
 
 
 def bytes_of(size: int) -> str:

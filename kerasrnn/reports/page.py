@@ -20,7 +20,7 @@ from kerasrnn.reports.sections import run_sections
 from kerasrnn.runs import Run
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_BROKEN = (LookupError, TypeError, ValueError, AttributeError)  # of JSON that is not as it should
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, jinja2.UndefinedError)
 _RELOAD = 3  # seconds between looks at a training that goes on
 
 
@@ -100,6 +100,9 @@ def _several(runs, command):
         "kicker": "comparison",
         "verdict": " ".join(verdicts),
         "mark": None if same else mark,
+        "status": "",
+        "command": "",
+        "reload": 0,
         "sections": compared_sections(runs, [command(run) for run in runs]),
     }
 
@@ -131,7 +134,9 @@ def _environment():
     )
     environment.filters |= {
         "number": facts.number,
-        "spread": _spread,
+        "answer": _answer,
+        "score": facts.score,
+        "metric": _metric,
         "shape": _shape,
         "seen": seen,
         "sha256": _sha256,
@@ -149,10 +154,15 @@ def _sha256(text):
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _spread(value):
-    """A number, a list of them, or a mean and its deviation."""
+def _metric(value):
+    """A metric, or its mean and deviation over several runs."""
     if isinstance(value, dict):
-        return f"{facts.number(value.get('mean'))} ± {facts.number(value.get('deviation'))}"
+        return f"{facts.score(value.get('mean'))} ± {facts.score(value.get('deviation'))}"
+    return facts.score(value)
+
+
+def _answer(value):
+    """A label, a number or a list of them."""
     if isinstance(value, list):
         return ", ".join(map(facts.number, value))
     return facts.number(value)

@@ -163,7 +163,7 @@
         said.className = `c${line.colour}`;
         said.textContent = `${line.name} `;
         said.appendChild(document.createElement("b")).textContent = format(value);
-        this.readout.append(said);
+        this.readout.append(" ", said);
       }
     }
 
