@@ -4,13 +4,14 @@ Each page has a process and an empty folder of its own, in which its blocks run 
 
     ```sh       commands that run whole
     ```bash     commands that train for long: each training has a second or two, and a command
-                whose data or run is not here is only parsed; so is what is not of kerasrnn
-    ```python   programs; the names of one block are known in the next
+                whose data, run or extra is not here is only parsed; so is what is not of kerasrnn
+    ```python   programs; the names of one block are known in the next; one that imports what is not
+                installed is only parsed
     ```console  commands after "$ " and what they print; otherwise as ```bash
     ```output   what the block before it prints
 
-What is printed is compared by its words: numbers and spaces may differ, lines may be left out, and
-"…" stands for anything. Other blocks are not looked at. A notebook runs from top to bottom.
+Each line of it must be printed: numbers, spaces and the order may differ, and "…" stands for
+anything. Other blocks are not looked at. A notebook runs from top to bottom.
 
     python scripts/check_docs.py                     all, two at a time
     python scripts/check_docs.py docs/data.md        some
@@ -19,6 +20,7 @@ What is printed is compared by its words: numbers and spaces may differ, lines m
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import io
 import os
@@ -32,6 +34,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -41,6 +44,7 @@ NOT_HERE = {"devices.md": "several machines", "ray.md": "Ray"}  # these pages ar
 NOT_RUN = ("curl", "docker", "mkdocs", "pip", "pytest")
 BUDGET = ("--max-minutes", "0.02")
 EMBEDDED = ("digits", "english", "python")
+EXTRAS = {"onnx": "tf2onnx", "tune": "optuna"}  # a word of a command: what it needs installed
 DATA = {  # what pages call a set: its place under KERASRNN_DATA
     "airline-passengers.csv": "forecast/airline-passengers.csv",
     "ItalyPowerDemand": "timeseries/ItalyPowerDemand",
@@ -97,8 +101,7 @@ def run_blocks(path, page):
     for language, text, line in blocks(path.read_text(encoding="utf-8")):
         try:
             if language == "python":
-                code = compile("\n" * (line - 1) + text, str(path), "exec")
-                printed = None if path.name in NOT_HERE else run_python(code, names, page)
+                printed = run_python("\n" * (line - 1) + text, names, page)
             elif language in ("sh", "bash", "console"):
                 printed = run_commands(text, language, page)
             elif language == "output" and printed is not None:
@@ -124,8 +127,15 @@ def run_notebook(path, page):
     return ""
 
 
-def run_python(code, names, page):
-    """What a program prints."""
+def run_python(text, names, page):
+    """What a program prints; None where it was only parsed, for want of what it imports."""
+    code, imported = compile(text, str(page.path), "exec"), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            imported |= {name.name.partition(".")[0] for name in node.names}
+    if page.path.name in NOT_HERE or not all(map(find_spec, imported)):
+        page.parsed += 1
+        return None
     page.ran += 1
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(code, names)
@@ -246,20 +256,18 @@ def run_kerasrnn(words, given, short):
 
 
 def compare(expected: str, printed: str):
-    """Raise ``Wrong`` at the first line of a page that is not printed, numbers aside."""
-    left = iter(shape(printed))
+    """Raise ``Wrong`` at the first line of a page that is not printed, numbers and order aside."""
+    lines = shape(printed)
     for line in shape(expected):
         pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
-        if not any(map(pattern.fullmatch, left)):
+        if not any(map(pattern.fullmatch, lines)):
             raise Wrong(f"not printed: {line!r}; what is printed:\n{printed}")
 
 
 def shape(text):
-    """The lines of a text with 0 for each number and one space for several, repeated ones once."""
-    lines = [" ".join(_NUMBER.sub("0", line).split()) for line in text.splitlines()]
-    return [
-        line for before, line in zip(["", *lines], lines, strict=False) if line not in ("", before)
-    ]
+    """The lines of a text that are not empty, with 0 for each number and one space for several."""
+    lines = (" ".join(_NUMBER.sub("0", line).split()) for line in text.splitlines())
+    return [line for line in lines if line not in ("", "…")]
 
 
 def main():
