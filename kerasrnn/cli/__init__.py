@@ -15,7 +15,7 @@ from kerasrnn.cli.common import Group
 __all__ = ["main"]
 
 _FILES = (  # in the order of the help
-    *("train", "tune", "inspect", "evaluate", "plot", "runs"),
+    *("train", "tune", "inspect", "evaluate", "plot", "report", "runs"),
     *("predict", "use", "export", "convert", "info"),
 )
 

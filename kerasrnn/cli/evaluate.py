@@ -72,13 +72,14 @@ def _score(path, data, encoding, output):
     """The model and its metrics on some data; written into a new directory where one is named."""
     source, task, predictor = load_predictor(path)
     if output is None:
-        return source, task.score(predictor, data, None, encoding)
+        return source, task.score(predictor, data, None, encoding).metrics
     if os.path.lexists(output):
         raise InputError(f"{output} exists already", fix="choose another --output")
     with replacing_directory(output) as folder:
         folder.mkdir()
-        metrics = task.score(predictor, data, folder, encoding)
+        metrics, examples = task.score(predictor, data, folder, encoding)
         write_json(folder / "metrics.json", metrics)
+        write_json(folder / "examples.json", examples)
     talk(f"wrote {output}")
     return source, metrics
 

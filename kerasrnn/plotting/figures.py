@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from kerasrnn.plotting.classes import plot_confusion
+from kerasrnn.plotting.classes import (
+    plot_calibration,
+    plot_confusion,
+    plot_f1,
+    plot_label_counts,
+    plot_lengths,
+)
+from kerasrnn.plotting.examples import plot_mistakes
+from kerasrnn.plotting.tokens import plot_blanks, plot_perplexity, plot_probabilities, plot_tagged
 
 
 class Figure(NamedTuple):
@@ -22,14 +31,24 @@ class Figure(NamedTuple):
     draw: Callable
 
 
-def _confusion(found, ax):
+def _confusion(normalize, found, ax):
     import numpy as np
 
-    return plot_confusion(np.array(found["counts"]), found["labels"], ax)
+    return plot_confusion(np.array(found["counts"]), found["labels"], ax, normalize=normalize)
 
 
 FIGURES = {
-    "confusion": Figure("metrics.json", "confusion", _confusion),
+    "confusion": Figure("metrics.json", "confusion", partial(_confusion, False)),
+    "confusion-percent": Figure("metrics.json", "confusion", partial(_confusion, True)),
+    "f1": Figure("metrics.json", "labels", plot_f1),
+    "calibration": Figure("metrics.json", "calibration", plot_calibration),
+    "positions": Figure("metrics.json", "positions", plot_perplexity),
+    "mistakes": Figure("examples.json", "mistakes", plot_mistakes),
+    "sentences": Figure("examples.json", "sentences", plot_tagged),
+    "passages": Figure("examples.json", "passages", plot_probabilities),
+    "blanks": Figure("examples.json", "blanks", plot_blanks),
+    "labels": Figure("run.json", "data.distribution.labels", plot_label_counts),
+    "lengths": Figure("run.json", "data.distribution.lengths", plot_lengths),
 }
 
 

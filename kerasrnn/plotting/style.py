@@ -15,6 +15,7 @@ from kerasrnn.options import STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 FORMATS = (".png", ".svg", ".pdf")  # those that need no other program
 _COLOURS = {"light": ("#FFFFFF", "#222222"), "dark": ("#22272E", "#E6E6E6")}  # ground and ink
@@ -109,6 +110,13 @@ def ink(ground) -> str:
     'white'
     """
     return max("black", "white", key=lambda colour: contrast(colour, ground))
+
+
+def shades(ax: Axes, colour: str) -> Colormap:
+    """A colour map from the ground of some Axes to a colour."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("shades", [ax.get_facecolor(), colour])
 
 
 def grid(panels: int) -> tuple[int, int]:
