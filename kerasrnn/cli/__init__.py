@@ -22,6 +22,7 @@ _FILES = (  # in the order of the help
         "evaluate",
         "plot",
         "predict",
+        "explain",
         "use",
         "export",
         "convert",
