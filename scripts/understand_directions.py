@@ -1,6 +1,6 @@
 """Forward and backward states, joined and stacked: the numbers of docs/understanding/directions.md.
 
-    python scripts/understand_directions.py      # some seconds
+python scripts/understand_directions.py      # some seconds
 """
 
 from __future__ import annotations

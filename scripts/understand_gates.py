@@ -1,6 +1,7 @@
 """The gates of trained cells over a sentence: numbers and figures of docs/understanding/gates.md.
 
-    python scripts/understand_gates.py      # about two minutes on two cores
+    python scripts/understand_gates.py           # about a minute on two cores
+    python scripts/understand_gates.py lstm gru
 
 Three small models learn to predict the next character of The Time Machine (of the texts within
 Python where that is not at hand). Then the NumPy equations of tests/reference.py run with their
@@ -17,6 +18,7 @@ import understanding as page
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import click
 import numpy as np
 import reference
 
@@ -30,7 +32,7 @@ NAMES = {
     "gru": ("update gate z", "reset gate r"),
 }
 KINDS = ("letters", "spaces", "other marks")
-UNITS, EPOCHS, READ = 64, 6, 4000
+UNITS, EPOCHS, READ = 64, 8, 4000
 
 
 def code() -> dict[str, str]:
@@ -94,25 +96,17 @@ def kinds(characters):
 
 def chosen_units(gates, where):
     """(title, row (time,)) of single units whose gates tell something."""
-    if "forget gate f" in gates:
-        f = gates["forget gate f"]
-        fall = f[where["letters"]].mean(0) - f[where["spaces"]].mean(0)
-        rise = gates["input gate i"][where["spaces"]].mean(0)
-        rise = rise - gates["input gate i"][where["letters"]].mean(0)
-        longest = np.median(f, 0).argmax()
-        return [
-            (f"f of unit {fall.argmax()}", f[:, fall.argmax()]),
-            (f"i of unit {rise.argmax()}", gates["input gate i"][:, rise.argmax()]),
-            (f"f of unit {longest}", f[:, longest]),
-        ]
-    z, r = gates["update gate z"], gates["reset gate r"]
-    fall = z[where["letters"]].mean(0) - z[where["spaces"]].mean(0)
-    change = r[where["letters"]].mean(0) - r[where["spaces"]].mean(0)
-    longest = np.median(z, 0).argmax()
+    names = [*gates]
+    keeps, other = names[1] if len(names) == 3 else names[0], names[0 if len(names) == 3 else 1]
+    falls, other_falls = (
+        gates[name][where["letters"]].mean(0) - gates[name][where["spaces"]].mean(0)
+        for name in (keeps, other)
+    )
+    longest = np.median(gates[keeps], 0).argmax()
+    chosen = [(keeps, falls.argmax(), "shuts at spaces")]
+    chosen += [(other, other_falls.argmin(), "opens at spaces"), (keeps, longest, "longest memory")]
     return [
-        (f"z of unit {fall.argmax()}", z[:, fall.argmax()]),
-        (f"r of unit {change.argmax()}", r[:, change.argmax()]),
-        (f"z of unit {longest}", z[:, longest]),
+        (f"{name[-1]} of unit {unit}, {why}", gates[name][:, unit]) for name, unit, why in chosen
     ]
 
 
@@ -121,13 +115,11 @@ def heat_map(name, characters, rows):
 
     def paint(figure):
         axes = figure.subplots()
-        image = axes.imshow(
-            [row for _, row in rows], cmap="cividis", vmin=0, vmax=1, aspect="auto"
-        )
+        image = axes.imshow([row for _, row in rows], cmap="cividis", vmin=0, vmax=1, aspect="auto")
         axes.set_yticks(range(len(rows)), [title for title, _ in rows])
         shown = [{" ": "␣", "\n": "↵"}.get(character, character) for character in characters]
         axes.set_xticks(range(len(shown)), shown, family="DejaVu Sans Mono")
-        axes.tick_params(length=0)
+        axes.tick_params(which="both", length=0)
         axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
         axes.grid(which="minor", axis="y", color="white", linewidth=2)
         axes.spines[:].set_visible(False)
@@ -137,44 +129,46 @@ def heat_map(name, characters, rows):
     page.draw(name, (11, 0.9 + 0.32 * len(rows)), paint)
 
 
-def main():
-    from kerasrnn import load_corpus
-
-    corpus = load_corpus(page.text_at_hand())
+def study(cell, corpus) -> dict[str, str]:
+    """Train a model, draw its figure; what the page says about it."""
+    model, loss = trained(corpus, cell)
     ids = corpus.validation[:READ].astype("int32")
     characters = corpus.vocabulary.decode(ids)
     where = kinds(characters)
-    text = "".join(characters)
-    start = text.index(". ", 400) + 2  # where a sentence begins, with a past to remember
+    gates, outputs, difference = values(model, cell, ids)
+    facts = {
+        "weights of the recurrent layer": f"{model.layers[1].count_params():,}",
+        "loss on unseen text": f"{loss:.3f} nats a character",
+        "mean change of a unit from step to step": f"{np.abs(np.diff(outputs, axis=0)).mean():.2f}",
+        f"layer − NumPy, largest of {READ:,} steps": f"{difference:.0e}",
+    }
+    found = {f"facts-{cell}": "\n".join(f"{name:<42}{fact}" for name, fact in facts.items())}
+    if not gates:
+        return found
+    whole = [(f"{name}, mean of all", gate.mean(1)) for name, gate in gates.items()]
+    rows = whole + chosen_units(gates, where)
+    start = "".join(characters).index(". ", 400) + 2  # a sentence with a past to remember
     sentence = slice(start, start + 72)
-    losses, means, units, differences = [], [], [], {}
-    for cell in PARTS:
-        model, loss = trained(corpus, cell)
-        gates, outputs, differences[cell] = values(model, cell, ids)
-        move = np.abs(np.diff(outputs, axis=0)).mean()
-        losses.append([cell, f"{model.layers[1].count_params():,}", f"{loss:.3f}", f"{move:.2f}"])
-        for name, gate in gates.items():
-            means.append([cell, name, *(f"{gate[where[kind]].mean():.2f}" for kind in KINDS)])
-        if not gates:
-            continue
-        chosen = chosen_units(gates, where)
-        for title, row in chosen:
-            by_kind = (f"{row[where[kind]].mean():.2f}" for kind in KINDS)
-            units.append([cell, title, *by_kind, f"{np.median(row):.3f}"])
-        rows = [(f"mean {name}", gate.mean(1)) for name, gate in gates.items()] + chosen
-        rows = [(title, row[sentence]) for title, row in rows]
-        heat_map(f"gates-{cell}.svg", characters[sentence], rows)
-    worst = ", ".join(f"{cell} {value:.0e}" for cell, value in differences.items())
-    page.show(
-        "gates.md",
-        code()
-        | {
-            "losses": page.table(["cell", "weights", "nats a character", "mean change"], losses),
-            "means": page.table(["cell", "mean over all units", *KINDS], means),
-            "units": page.table(["cell", "one unit", *KINDS, "median"], units),
-            "differences": f"largest difference, layer − NumPy, {READ:,} steps: {worst}",
-        },
+    heat_map(
+        f"gates-{cell}.svg", characters[sentence], [(title, row[sentence]) for title, row in rows]
     )
+    cells = [
+        [title, *(f"{row[where[kind]].mean():.2f}" for kind in KINDS), f"{np.median(row):.3f}"]
+        for title, row in rows
+    ]
+    return found | {f"values-{cell}": page.table(["gate", *KINDS, "median"], cells)}
+
+
+@click.command()
+@click.argument("cells", nargs=-1, type=click.Choice([*PARTS]))
+def main(cells):
+    """Study some cells, by default all."""
+    from kerasrnn import load_corpus
+
+    corpus, outputs = load_corpus(page.text_at_hand()), code()
+    for cell in cells or PARTS:
+        outputs |= study(cell, corpus)
+    page.show("gates.md", outputs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """From a text to the batches a network reads, step by step: docs/understanding/text.md.
 
-    python scripts/understand_text.py      # some seconds
+python scripts/understand_text.py      # some seconds
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def cleaned() -> str:
 
     sizes = [len(Vocabulary(text)) for text in (TEXT, clean(TEXT))]
     lines = [f"text         {TEXT}", f"clean(text)  {clean(TEXT)}", ""]
-    return "\n".join([*lines, f"characters in the vocabulary: {sizes[0]}, of letters only {sizes[1]}"])
+    return "\n".join(
+        [*lines, f"characters in the vocabulary: {sizes[0]}, of letters only {sizes[1]}"]
+    )
 
 
 def smaller() -> str:
@@ -119,7 +121,11 @@ def vectors() -> str:
         f"{json.dumps(letter):<5}{index:>3}   " + " ".join(f"{one:.0f}" for one in row)
         for letter, index, row in zip(letters, x[0], one_hot[0], strict=True)
     ]
-    lines += ["", f"ids {x.shape} → one-hot {one_hot.shape}", f"ids {x.shape} → Embedding({number}, 4)"]
+    lines += [
+        "",
+        f"ids {x.shape} → one-hot {one_hot.shape}",
+        f"ids {x.shape} → Embedding({number}, 4)",
+    ]
     lines[-1] += f" {tuple(embedded.shape)}"
     return "\n".join(lines)
 
