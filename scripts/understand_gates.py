@@ -103,10 +103,10 @@ def chosen_units(gates, where):
         for name in (keeps, other)
     )
     longest = np.median(gates[keeps], 0).argmax()
-    chosen = [(keeps, falls.argmax(), "shuts at spaces")]
-    chosen += [(other, other_falls.argmin(), "opens at spaces"), (keeps, longest, "longest memory")]
+    found = [(keeps, falls.argmax(), "shuts at spaces")]
+    found += [(other, other_falls.argmin(), "opens at spaces"), (keeps, longest, "longest memory")]
     return [
-        (f"{name[-1]} of unit {unit}, {why}", gates[name][:, unit]) for name, unit, why in chosen
+        (f"{name[-1]} of unit {unit}, {why}", gates[name][:, unit]) for name, unit, why in found
     ]
 
 

@@ -44,11 +44,10 @@ def cleaned() -> str:
     """The text of letters only, and how many characters are in each vocabulary."""
     from kerasrnn.text import Vocabulary, clean
 
-    sizes = [len(Vocabulary(text)) for text in (TEXT, clean(TEXT))]
+    whole, letters = (len(Vocabulary(text)) for text in (TEXT, clean(TEXT)))
     lines = [f"text         {TEXT}", f"clean(text)  {clean(TEXT)}", ""]
-    return "\n".join(
-        [*lines, f"characters in the vocabulary: {sizes[0]}, of letters only {sizes[1]}"]
-    )
+    lines.append(f"characters in the vocabulary: {whole}, of letters only {letters}")
+    return "\n".join(lines)
 
 
 def smaller() -> str:

@@ -40,7 +40,7 @@ def gru_gates(x, h, kernel, recurrent, bias):
 
 def gru_step(x, state, *weights):
     (h,) = state
-    z, r, candidate = gru_gates(x, h, *weights)
+    z, _, candidate = gru_gates(x, h, *weights)
     return (z * h + (1 - z) * candidate,)
 
 
