@@ -27,7 +27,8 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.models import build_infiller
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
-from kerasrnn.tasks.generator import TextTask, beginning, ngram_baseline
+from kerasrnn.tasks.generator import TextTask
+from kerasrnn.tasks.text_report import beginning, blanks, ngram_baseline
 from kerasrnn.text import MASK, Vocabulary, clean, tokens_of
 
 _BATCH = 64
@@ -167,18 +168,16 @@ class InfillerTask(TextTask):
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
             return None
-        call, names = compiled(model), ("sequence_length", "mask_rate", "mask_span")
-        how = [settings.fit[name] for name in names]
-        mask_id = data.vocabulary.mask_id
+        call = compiled(model)
+        return lambda: _validation(call, data, settings)
 
-        def validate():
-            loss = masked_loss(call, data.validation, mask_id, *how)
-            return evaluation.language_metrics(loss, data.tokens.bits)
-
-        return validate
-
-    def evaluate(self, model, data: Corpus, folder) -> dict:
-        return ngram_baseline(data, max_order=1)  # more would need tokens that are masked
+    def evaluate(self, model, data: Corpus, settings: base.Settings, folder) -> base.Evaluation:
+        if not len(data.validation):
+            return base.Evaluation({}, {})
+        call = compiled(model)
+        metrics = {"validation": _validation(call, data, settings)}
+        metrics |= ngram_baseline(data, max_order=1)  # more would need tokens that are masked
+        return base.Evaluation(metrics, {"blanks": blanks(call, data, *_masking(settings))})
 
     def next_command(self, data: Corpus, run: Run) -> list[str]:
         tokens = data.tokens.split(beginning(data, 60))[:40]
@@ -222,6 +221,16 @@ class InfillerTask(TextTask):
 
 
 TASK = InfillerTask()
+
+
+def _masking(settings):
+    return [settings.fit[name] for name in ("sequence_length", "mask_rate", "mask_span")]
+
+
+def _validation(call, data, settings):
+    """The metrics of masked tokens of the validation text."""
+    loss = masked_loss(call, data.validation, data.vocabulary.mask_id, *_masking(settings))
+    return evaluation.language_metrics(loss, data.tokens.bits)
 
 
 def masked_loss(call, ids: np.ndarray, mask_id: int, length: int, rate: float, span: int) -> float:

@@ -31,7 +31,6 @@ from kerasrnn.models import build_regressor
 from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
-from kerasrnn.tasks.classifier import scaling
 from kerasrnn.tasks.linear_forecast import fit_linear
 from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
 from kerasrnn.tasks.regression_report import (
@@ -41,6 +40,7 @@ from kerasrnn.tasks.regression_report import (
     score,
     unit_of,
 )
+from kerasrnn.tasks.scaling import scaling
 
 _FILE = "targets.json"
 _SAID = ("targets", "quantiles", "format")  # of the numbers, in the reading of an export
@@ -266,9 +266,10 @@ class RegressorTask(base.Task):
         regressor = _regressor(model, data)
         return lambda: measure(regressor, data, data.validation)
 
-    def evaluate(self, model, data: Dataset | Series, folder) -> dict:
+    def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers
-        return report(_regressor(model, data), data, folder)
+        metrics, found = report(_regressor(model, data), data, folder)
+        return base.Evaluation(self.validation(model, data, settings) | metrics, found)
 
     def next_command(self, data: Dataset | Series, run: Run) -> list[str]:
         return ["predict", str(run), data.source]
@@ -295,7 +296,7 @@ class RegressorTask(base.Task):
 
     def score(
         self, predictor: Regressor, source: str, folder: Path | None, encoding: str | None
-    ) -> dict:
+    ) -> base.Evaluation:
         parts = read_inputs(source, _columns(predictor), encoding)
         return score(predictor, parts, source, folder)
 
