@@ -13,6 +13,7 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 640, 280  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 58, 628, 14, 242  # of the area within its axes
 COLOURS = 8  # of the palette in report.css
+MARKERS = 4  # shapes that tell lines apart, too
 _MOST_POINTS = 1000  # of a line; of more every k-th is kept
 _TICKS = 5
 _MARKS = 8  # markers on a line
@@ -77,7 +78,7 @@ def line_chart(
     def up(value):
         return round(BOTTOM - (value - bottom) / (top - bottom) * (BOTTOM - TOP), 1)
 
-    drawn = [_drawn(line, number, across, up) for number, line in enumerate(lines)]
+    drawn = [_drawn(line, across, up) for line in lines]
     said = [
         {
             "name": line.name,
@@ -171,7 +172,7 @@ def _span(values, margin):
     return low - margin * (high - low), high + margin * (high - low)
 
 
-def _drawn(line, number, across, up):
+def _drawn(line, across, up):
     """What the template draws of a line."""
     points = [
         (across(x), up(y)) if finite(x) and finite(y) else None
@@ -191,7 +192,7 @@ def _drawn(line, number, across, up):
         "colour": line.colour % COLOURS,
         "dashed": line.dashed,
         "path": path(points),
-        "marker": number % 4,
+        "marker": line.colour % MARKERS,
         "marks": there[::every] if len(there) == 1 or line.keys else [],
         "band": band,
     }

@@ -56,7 +56,7 @@ def _differing(title, names, tables):
             same.append((key, values[0]))
         else:
             rows.append((key, values, None))
-    return title, names, rows, same
+    return title, title.lower(), names, rows, same
 
 
 def _metrics(names, runs):
@@ -71,7 +71,7 @@ def _metrics(names, runs):
         values = [table.get(part, {}) for table in tables]
         rows = _ranked(values)
         if rows:
-            found.append((f"{part.capitalize()} part", names, rows, []))
+            found.append((f"{part.capitalize()} part", "metric", names, rows, []))
     baselines = [
         {row.name: row.values for row in facts.table_of(run.metrics()) if row.kind not in _PLAIN}
         for run in runs
@@ -79,11 +79,13 @@ def _metrics(names, runs):
     heads = [facts.headline(facts.table_of(run.metrics())) for run in runs]
     metric = next((head[0] for head in heads if head), None)
     rows = [
-        (name, [facts.number(table.get(name, {}).get(metric)) for table in baselines], None)
+        (name, [facts.score(table.get(name, {}).get(metric)) for table in baselines], None)
         for name in dict.fromkeys(name for table in baselines for name in table)
     ]
     if rows and metric:
-        found.append((f"{facts.title_of(metric).capitalize()} of baselines", names, rows, []))
+        found.append(
+            (f"{facts.title_of(metric).capitalize()} of baselines", "baseline", names, rows, [])
+        )
     return found
 
 
@@ -99,7 +101,7 @@ def _ranked(tables):
         best = facts.best_of(metric, values)
         tie = best is not None and sum(value == values[best] for value in values.values()) > 1
         rows.append(
-            (facts.title_of(metric), [*map(facts.number, values.values())], None if tie else best)
+            (facts.title_of(metric), [*map(facts.score, values.values())], None if tie else best)
         )
     return rows
 
@@ -109,7 +111,7 @@ def _labels(names, runs):
     tables = [
         {label: row["f1"] for label, row in run.metrics().get("labels", {}).items()} for run in runs
     ]
-    if not all(tables):
+    if sum(map(bool, tables)) < 2:
         return []
     keys = dict.fromkeys(label for table in tables for label in table)
     rows = []
@@ -117,8 +119,8 @@ def _labels(names, runs):
         values = dict(enumerate(table.get(label) for table in tables))
         best = facts.best_of("f1", values)
         tie = best is not None and sum(value == values[best] for value in values.values()) > 1
-        rows.append((label, [*map(facts.number, values.values())], None if tie else best))
-    return [("Label", names, rows, [])]
+        rows.append((label, [*map(facts.score, values.values())], None if tie else best))
+    return [("F1", "label", names, rows, [])]
 
 
 def _data(runs):

@@ -13,6 +13,7 @@ from kerasrnn.reports.charts import Chart, Line, finite, line_chart
 _LEVELS = 10  # of a probability's colour
 _IMAGE = 6  # values across from which a square of numbers is looked at as an image
 _MOST_LINES = 4  # of a sequence that are drawn as such; more are a picture
+FORECAST = (("history", 4, False, 0), ("truth", 0, True, 0), ("forecast", 1, False, 1))  # legend
 _WORDS = {"\n": "↵\n", "\t": "→", " ": "␣", "": "∅"}  # tokens that one would not see
 
 
@@ -73,14 +74,14 @@ def png(rows: Sequence[Sequence[float]]) -> str:
 def level_of(probability) -> int:
     """The place of a probability in the scale of colours, 0 for what was hardly expected.
 
-    By its logarithm: half of the scale is for what is below 0.1, as most guesses among many are.
+    By its logarithm, down to 0.001: most guesses among many tokens are small.
 
     >>> level_of(1.0), level_of(0.1), level_of(0.0001)
-    (9, 4, 0)
+    (9, 6, 0)
     """
     if not finite(probability) or probability <= 0:
         return 0
-    return max(0, min(_LEVELS - 1, math.ceil(_LEVELS * (1 + math.log10(probability) / 2)) - 1))
+    return max(0, min(_LEVELS - 1, math.ceil(_LEVELS * (1 + math.log10(probability) / 3)) - 1))
 
 
 def seen(token) -> str:

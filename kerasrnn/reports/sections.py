@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kerasrnn.reports import facts
-from kerasrnn.reports.charts import Line, finite, histogram, line_chart
+from kerasrnn.reports.charts import COLOURS, MARKERS, Line, finite, histogram, line_chart
 from kerasrnn.reports.examples import (
+    FORECAST,
     blanks_of,
     forecast_of,
     passage_of,
@@ -71,7 +72,9 @@ def curves(histories: dict[str, dict]) -> dict | None:
     if not any(name.startswith("val_") for name in names):
         parts = parts[:1]
     if several:
-        legend = [(name, index % 8, False, index % 4) for index, name in enumerate(histories)]
+        legend = [
+            (name, index % COLOURS, False, index % MARKERS) for index, name in enumerate(histories)
+        ]
         legend += [(part, 4, dashed, None) for part, dashed in parts if len(parts) > 1]
     else:
         legend = [(part, number, number == 1, number) for number, (part, _) in enumerate(parts)]
@@ -248,6 +251,7 @@ def _of_examples(examples, metrics) -> Iterator[Section]:
             "id": "forecast",
             "said": "Forecasts of windows of the part that was evaluated, and what came to pass.",
             "charts": [*map(forecast_of, forecasts)],
+            "legend": FORECAST,
         }
         yield Section("forecasts", "Forecasts", "drawings", value)
     if samples := examples.get("samples"):
@@ -264,6 +268,7 @@ def _of_examples(examples, metrics) -> Iterator[Section]:
             "id": "position",
             "said": "Perplexity by how many tokens were read before: how far back it remembers.",
             "charts": [line_chart([line], "Perplexity", "log₂ of the position")],
+            "legend": [],
         }
         yield Section("positions", "Perplexity by position", "drawings", value)
 

@@ -70,9 +70,7 @@
     }
 
     lines() {
-      return this.data.lines
-        .map((line, number) => ({ ...line, number }))
-        .filter((line) => !line.keys.some((key) => state.hidden.includes(key)));
+      return this.data.lines.filter((line) => !line.keys.some((key) => state.hidden.includes(key)));
     }
 
     draw() {
@@ -139,7 +137,7 @@
       if (there.length === 1 || line.keys.length)
         element("path", {
           class: `mark ${colour}`,
-          d: there.filter((_, index) => index % every === 0).map(([x, y]) => markers[line.number % 4](x, y)).join(""),
+          d: there.filter((_, index) => index % every === 0).map(([x, y]) => markers[line.colour % 4](x, y)).join(""),
         }, plot);
     }
 
