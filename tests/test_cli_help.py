@@ -142,13 +142,8 @@ def test_what_needs_no_network_imports_no_tensorflow(trained, words, heavy):
     modules = modules_of(*words)
     libraries = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"}
     assert modules & libraries == heavy
-<<<<<<< HEAD
-    rooms_of_verb = {"plot": {"plotting"}, "report": {"reports", "plotting"}}
-    assert rooms(modules) <= LIGHT | rooms_of_verb.get(words[0], set())
-=======
     own = {"plot": {"plotting"}, "report": {"reports"}}
     assert rooms(modules) <= LIGHT | own.get(words[0], set())
->>>>>>> h-report
 
 
 @pytest.mark.slow

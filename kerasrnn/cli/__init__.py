@@ -16,11 +16,7 @@ __all__ = ["main"]
 
 _FILES = (  # in the order of the help
     *("train", "tune", "inspect", "evaluate", "plot", "report", "runs"),
-<<<<<<< HEAD
     *("predict", "explain", "use", "export", "convert", "info"),
-=======
-    *("predict", "use", "export", "convert", "info"),
->>>>>>> h-report
 )
 
 
