@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kerasrnn.plotting.style import new_axes, palette, shades
-from kerasrnn.plotting.tokens import Cell, write_cells
+from kerasrnn.plotting.tokens import Cell, gap_of, write_cells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,8 +67,11 @@ def _write_texts(ax, mistakes):
     for one in mistakes:
         said = f"{one['predicted']} {one['probability']:.2f}, true: {one['true']}"
         lines += [[Cell(said, colour=palette(ax)[1])], _words(ax, one["input"])]
-    write_cells(ax, lines, high=1.15)
-    ax.set_title("The surest mistakes", loc="left")
+    tokens = [token for one in mistakes for token in one["input"].get("tokens", ["  "])]
+    write_cells(ax, lines, high=1.15, gap=gap_of(tokens))
+    salient = any("saliency" in one["input"] for one in mistakes)
+    more = "; the bluer a token, the more salient" if salient else ""
+    ax.set_title(f"The surest mistakes{more}", loc="left", fontsize=11)
 
 
 def _words(ax, given):
