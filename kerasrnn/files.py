@@ -157,6 +157,21 @@ def replacing_directory(path: str | os.PathLike) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def remove_directory(path: str | os.PathLike):
+    """Remove a directory with all that is in it; what its links lead to stays.
+
+    It loses its name first, so that nobody finds half of it. Raises ``InputError`` where it
+    cannot be removed.
+    """
+    path = Path(path)
+    nameless = path.with_name(f".{os.getpid()}-removed-{path.name}")
+    try:
+        path.rename(nameless)
+        shutil.rmtree(nameless)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
 def _cannot_write(path, error):
     return InputError(
         f"cannot write {path}",

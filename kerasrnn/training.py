@@ -143,6 +143,7 @@ def _train(data, settings, output, seed, quiet, callbacks):
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
             info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
+            info["parameters"] = prepared.model.count_params()
             run = shared_run(
                 devices,
                 lambda: create_run(data.name, data.task, info, task.artifacts(data), output),

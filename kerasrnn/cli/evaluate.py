@@ -1,4 +1,4 @@
-"""``kerasrnn evaluate`` and ``runs``"""
+"""``kerasrnn evaluate``: the metrics of a run, or of a model on other data"""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from kerasrnn.cli.output import (
     print_details,
     print_json,
     print_metrics,
-    print_runs,
-    run_row,
 )
 from kerasrnn.errors import InputError
 from kerasrnn.files import replacing_directory, write_json
@@ -86,27 +84,4 @@ def _score(path, data, encoding, output):
     return source, metrics
 
 
-@verb()
-def runs(as_json):
-    """List the runs in runs/, the oldest first.
-
-    For each the lowest validation loss and its last evaluation, on its test part where it has
-    one. A run that cannot be read is named on stderr.
-    """
-    from kerasrnn.runs import list_runs
-
-    rows = []
-    for run in list_runs():
-        try:
-            rows.append(run_row(run))
-        except InputError as error:  # one broken run must not hide the others
-            talk(f"kerasrnn: {error}")
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_runs(rows)
-    else:
-        talk("no runs here; 'kerasrnn train' makes one")
-
-
-VERBS = [evaluate, runs]
+VERBS = [evaluate]

@@ -25,6 +25,7 @@ _NOT_CURVES = (
 )
 _DECADES = 100  # times the least learning rate, from which on its axis is logarithmic
 _MOST_ENTRIES = 8  # of a legend beside lines; of more each run has one
+_COLUMN = 28  # entries of a legend beside the Axes, at most
 _MARKS = 8  # of a line, about
 _WORDS = ("training", "validation")
 
@@ -149,6 +150,7 @@ def plot_history(
 
     check_range("smoothing", smoothing, 0, 1)
     lines = lines_of(history, metric)
+    smoothing = 0 if metric == "learning_rate" else smoothing  # it has no noise
     ax = ax or new_axes()
     colours, run = palette(ax), len(_looks(ax))
     epochs = history.get("epoch") or range(1, len(history[metric]) + 1)
@@ -160,7 +162,7 @@ def plot_history(
             look["marker"] = MARKERS[run % len(MARKERS)]
         values = history[column]
         if smoothing:
-            ax.plot(epochs, values, color=colour, alpha=0.3, linewidth=1, label="_raw")
+            ax.plot(epochs, values, color=colour, alpha=0.35, linewidth=1, zorder=1.5, label="_raw")
         name = ", ".join(filter(None, (label, word))) or "_"
         every = max(1, len(epochs) // _MARKS)
         look |= {"markevery": (run % every, every), "label": name}
@@ -168,8 +170,8 @@ def plot_history(
         if best is not None and column.startswith("val_"):
             ring = {"facecolors": "none", "edgecolors": colour, "zorder": 3}
             ax.scatter(epochs[best], values[best], s=130, linewidths=2, **ring)
-    name = metric.replace("val_", "validation ").replace("_", " ")
-    ax.set(xlabel="epoch", ylabel=name, title=f"{name.capitalize()} by epoch")
+    name = metric.replace("val_", "validation ").replace("_", " ").replace("f1", "F1")
+    ax.set(xlabel="epoch", ylabel=name, title=f"{name[0].upper()}{name[1:]} by epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _scale(ax, metric, history[metric])
     ax.grid(True)
@@ -196,8 +198,8 @@ def _add_legend(ax, title):
 
     lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
     if len(lines) <= _MOST_ENTRIES:
-        if lines:
-            ax.legend(title=title)
+        if lines or title:
+            ax.legend(handles=lines, title=title, alignment="left")
         return
     entries = {
         re.sub(f", ({'|'.join(_WORDS)})$", "", line.get_label()): {
@@ -213,7 +215,18 @@ def _add_legend(ax, title):
             for word, dashes in zip(_WORDS, ("-", "--"), strict=True)
         }
     handles = [Line2D([], [], label=name, **look) for name, look in entries.items()]
-    ax.legend(handles=handles, title=title, loc="upper left", bbox_to_anchor=(1, 1))
+    size = "small" if len(handles) < _COLUMN / 2 else "x-small"
+    ax.legend(
+        handles=handles,
+        title=title,
+        alignment="left",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        fontsize=size,
+        title_fontsize=size,
+        labelspacing=0.3,
+        ncols=math.ceil(len(handles) / _COLUMN),
+    )
 
 
 def plot_histories(

@@ -36,6 +36,7 @@ _SIZES = {  # points on 6.4 inches; in a column of 3.4 inches a little more than
     "lines.linewidth": 2,
     "lines.markersize": 7,
     "axes.linewidth": 1,
+    "grid.linewidth": 0.6,
 }
 
 
@@ -65,7 +66,7 @@ def styled(style: str = "light") -> AbstractContextManager:
         | colours
         | dict.fromkeys((*inked, "grid.color"), ink)
         | {"axes.prop_cycle": matplotlib.cycler(color=_seen_on(ground))}
-        | {"savefig.facecolor": "auto", "grid.alpha": 0.2, "axes.axisbelow": True}
+        | {"savefig.facecolor": "auto", "grid.alpha": 0.25, "axes.axisbelow": True}
         | {"axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42}
     )
 
