@@ -123,7 +123,7 @@ def test_a_report_says_how_good_a_run_is_and_how_it_was_made(trained):
     page = (trained / "report.html").read_text()
     accuracy = open_run(trained).metrics()["test"]["accuracy"]
     assert f"Accuracy of {accuracy:.4g} on the test part; the best baseline, 1-nearest" in page
-    assert "kerasrnn train digits --units 8,8 --epochs 2" in page
+    assert "kerasrnn train digits --task classifier --units 8,8 --epochs 2" in page
     assert "images, read row by row" in page and "2,858 parameters" in page
     sections = ("curves", "metrics", "labels", "data", "model", "options", "environment", "files")
     assert all(f'<section id="{name}"' in page for name in sections)
