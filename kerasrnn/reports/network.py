@@ -21,7 +21,8 @@ class Layer(NamedTuple):
 
     said: its settings in words. directions: ``"both"``, ``"forward"``, ``"backward"``, or empty of
     what is not recurrent. shape: of its output, None for what is free; None where it is not known.
-    reads: names of the layers before, where it is not the one above alone.
+    reads: names of the layers before, where it is not the one above alone. apart: whether the one
+    above is none of them.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Layer(NamedTuple):
     shape: list | None
     parameters: int
     reads: list[str]
+    apart: bool = False
 
 
 class Network(NamedTuple):
@@ -101,6 +103,8 @@ def _network(config, sizes):
     for index, layer in enumerate(layers):
         if layer.reads == before:
             layers[index] = layer._replace(reads=[])
+        elif layer.reads:
+            layers[index] = layer._replace(apart=before[-1] not in layer.reads)
         before = [layer.name]
     return Network(inputs, layers, sum(sizes.values()))
 

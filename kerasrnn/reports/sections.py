@@ -166,7 +166,7 @@ def metrics_of(metrics: dict) -> dict | None:
 
 def _more(metrics) -> Iterator[tuple]:
     """Further tables of metrics.json: n-grams, quantiles, a backtest."""
-    if ngrams := metrics.get("ngrams"):
+    if len(ngrams := metrics.get("ngrams", {})) > 1:
         rows = [(f"{order}-gram", loss, math.exp(min(loss, 700))) for order, loss in ngrams.items()]
         yield "n-gram models", ("order", "loss", "perplexity"), rows
     if quantiles := metrics.get("quantiles"):
