@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import invoke, refused
 
+from kerasrnn import open_run
+
 
 def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
     result = invoke("evaluate")
@@ -76,8 +78,12 @@ def test_plot_draws_in_the_terminal_and_in_letters_where_it_is_piped(trained):
 def test_plot_draws_what_the_evaluation_left(trained, writing):
     words = ["plot", "runs/digits-classifier-1", "--figure"]
     path = "runs/digits-classifier-1/confusion.png"
+    run = open_run(trained)
+    left = {"confusion": {"labels": ["a", "b"], "counts": [[3, 1], [0, 2]]}}
+    run.write_json({"metrics.json": run.metrics() | left})
     (trained / "confusion.png").unlink()
-    assert invoke(*words, "confusion").stdout == f"{path}\n" and (trained / path[-13:]).exists()
+    assert invoke(*words, "confusion").stdout == f"{path}\n"
+    assert (trained / "confusion.png").exists()
     assert invoke(*words, "confusion", "-o", "a.pdf", "--style", "dark").stdout == "a.pdf\n"
     assert "several pictures for one --output" in refused(
         *words, "confusion", "--figure", "curves", "-o", "a.png"

@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 _FILES = (  # in the order of the help
     *("train", "tune", "inspect", "evaluate", "plot", "report", "runs"),
-    *("predict", "use", "export", "convert", "info"),
+    *("predict", "explain", "use", "export", "convert", "info"),
 )
 
 

@@ -3,7 +3,13 @@
 Matplotlib is imported when something is drawn.
 """
 
-from kerasrnn.plotting.classes import plot_confusion
+from kerasrnn.plotting.classes import (
+    plot_calibration,
+    plot_confusion,
+    plot_f1,
+    plot_label_counts,
+    plot_lengths,
+)
 from kerasrnn.plotting.curves import (
     best_epoch,
     metrics_in,
@@ -14,8 +20,10 @@ from kerasrnn.plotting.curves import (
     smoothed,
     with_speed,
 )
+from kerasrnn.plotting.examples import plot_mistakes
 from kerasrnn.plotting.figures import FIGURES, find
 from kerasrnn.plotting.numbers import plot_forecast, plot_predicted
+from kerasrnn.plotting.states import plot_explanation, plot_saliency, plot_states
 from kerasrnn.plotting.style import (
     FORMATS,
     add_panels,
@@ -27,7 +35,13 @@ from kerasrnn.plotting.style import (
     styled,
 )
 from kerasrnn.plotting.terminal import draw_text
-from kerasrnn.plotting.tokens import plot_tokens
+from kerasrnn.plotting.tokens import (
+    plot_blanks,
+    plot_perplexity,
+    plot_probabilities,
+    plot_tagged,
+    plot_tokens,
+)
 
 __all__ = [
     "FIGURES",
@@ -41,12 +55,24 @@ __all__ = [
     "metrics_in",
     "palette",
     "panel_size",
+    "plot_blanks",
+    "plot_calibration",
     "plot_confusion",
+    "plot_explanation",
+    "plot_f1",
     "plot_forecast",
     "plot_histories",
     "plot_history",
+    "plot_label_counts",
+    "plot_lengths",
+    "plot_mistakes",
     "plot_panels",
+    "plot_perplexity",
     "plot_predicted",
+    "plot_probabilities",
+    "plot_saliency",
+    "plot_states",
+    "plot_tagged",
     "plot_tokens",
     "save",
     "save_curves",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_VALUES = 20  # classes up to which a confusion matrix shows its numbers
 _MOST_BARS = 50
+_FEW = 10  # cases, of which a share says little
 _LONGEST = 22  # characters of a label
 _ROW = 0.2  # inches of a class
 _SCORES = (0, 0.25, 0.5, 0.75, 1)
@@ -77,8 +78,8 @@ def plot_confusion(
 def plot_f1(report: Mapping[str, Mapping[str, float]], ax: Axes | None = None) -> Axes:
     """Draw the F1 of each class as a bar, the best at the top, with how often it occurs.
 
-    Precision and recall are the ends of a thin line through the bar's end. Of more than 50
-    classes those with the lowest F1 are drawn, and the title says so.
+    Marks show precision and recall. Of more than 50 classes those with the lowest F1 are drawn,
+    and the title says so.
 
     Args:
         report: ``{label: {"precision", "recall", "f1", "support"}}``, as metrics.json has it.
@@ -98,19 +99,17 @@ def plot_f1(report: Mapping[str, Mapping[str, float]], ax: Axes | None = None) -
         rows, title = rows[:_MOST_BARS], f"The {_MOST_BARS} lowest F1 of {len(rows)} classes"
     _grow(ax, 6.4, max(3.0, 1.3 + 1.2 * _ROW * len(rows)))
     places, f1 = range(len(rows)), [row["f1"] for _, row in rows]
-    colours = palette(ax)
-    ax.barh(places, f1, height=0.72, color=colours[0], alpha=0.85)
+    ax.barh(places, f1, height=0.72, color=palette(ax)[0], alpha=0.5)
+    for name, marker in (("precision", "|"), ("recall", ".")):
+        style = {"color": ax.xaxis.label.get_color(), "markersize": 7, "clip_on": False}
+        ax.plot([row[name] for _, row in rows], places, marker, label=name, **style)
     for place, (_, row) in enumerate(rows):
-        if row["support"]:
-            ax.plot([row["precision"]], [place], "|", color=colours[2], markersize=7, zorder=3)
-            ax.plot([row["recall"]], [place], ".", color=colours[2], markersize=5, zorder=3)
-        ax.text(1.02, place, f"{row['support']:,}", va="center", fontsize=8)
-    ax.text(1.02, len(rows) - 0.3, "cases", fontsize=8)
-    ax.plot([], [], "|", color=colours[2], label="precision")
-    ax.plot([], [], ".", color=colours[2], label="recall")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.02), fontsize=8, ncols=2, frameon=False)
+        ax.text(1.03, place, f"{row['support']:,}", va="center", fontsize=9)
+    ax.text(1.03, len(rows) - 0.4, "cases", fontsize=9)
+    _legend_above(ax)
     ax.set_yticks(places, [_short(label) for label, _ in rows], fontsize=9)
-    ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) - 0.4), xlabel="F1", title=title)
+    ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) - 0.4), xlabel="F1")
+    ax.set_title(title, loc="left")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     return ax
@@ -138,14 +137,15 @@ def plot_calibration(bins: Sequence[Mapping[str, float]], ax: Axes | None = None
     )
     gap = sum(abs(a - b) * part for a, b, part in zip(sure, right, share, strict=True))
     colours = palette(ax)
-    ax.bar(sure, share, width=0.045, color=colours[1], alpha=0.45, label="share of the cases")
+    ax.bar(sure, share, width=0.045, color=colours[0], alpha=0.3, label="share of the cases")
     ax.plot([0, 1], [0, 1], color=ax.xaxis.label.get_color(), linewidth=1, linestyle=":")
-    ax.plot(sure, right, color=colours[0], marker="o", label="share that is right")
-    few = [(a, b) for a, b, one in zip(sure, right, bins, strict=True) if one["count"] < 10]
+    points = [*zip(sure, right, (one["count"] >= _FEW for one in bins), strict=True)]
+    many, few = ([point[:2] for point in points if point[2] == kind] for kind in (True, False))
+    if many:
+        ax.plot(*zip(*many, strict=True), color=colours[1], marker="o", label="share that is right")
     if few:
-        ground = ax.get_facecolor()
-        style = {"markerfacecolor": ground, "markeredgecolor": colours[0], "linestyle": ""}
-        ax.plot(*zip(*few, strict=True), marker="o", label="… of fewer than 10 cases", **style)
+        style = {"markerfacecolor": "none", "markeredgecolor": colours[1], "linestyle": ""}
+        ax.plot(*zip(*few, strict=True), marker="o", label=f"… of fewer than {_FEW}", **style)
     low = max(0.0, min(sure) - 0.08)
     ax.set(
         xlim=(low, 1.03),
@@ -155,7 +155,7 @@ def plot_calibration(bins: Sequence[Mapping[str, float]], ax: Axes | None = None
         title=f"Calibration: off by {100 * gap:.1f} % on average",
     )
     ax.grid()
-    ax.legend(loc="upper left", fontsize=10)
+    ax.legend(fontsize=10)
     return ax
 
 
@@ -185,10 +185,11 @@ def plot_label_counts(counts: Mapping[str, Mapping[str, int]], ax: Axes | None =
             ax.plot(shares, order, marker, color=colour, markersize=5, label=name)
     ax.set_yticks(range(len(order)), [_short(label) for label in order], fontsize=9)
     ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
-    ax.set(ylim=(-0.6, len(order) - 0.4), xlabel="share of the part", title="Labels")
+    ax.set(ylim=(-0.6, len(order) - 0.4), xlabel="share of the part")
+    ax.set_title("Labels", loc="left")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
-    ax.legend(loc="lower right", fontsize=10)
+    _legend_above(ax)
     return ax
 
 
@@ -208,7 +209,7 @@ def plot_lengths(
     'length'
     """
     ax = ax or new_axes()
-    colours = [palette(ax)[place] for place in (0, 2, 3)]
+    colours = [palette(ax)[place] for place in (0, 1, 2)]
     for number, (part, (edges, counts)) in enumerate(histograms.items()):
         total = max(sum(counts), 1)
         filled = {"fill": True, "alpha": 0.25} if not number else {"linewidth": 1.8}
@@ -220,6 +221,20 @@ def plot_lengths(
     ax.grid()
     ax.legend()
     return ax
+
+
+def _legend_above(ax):
+    """The legend on the line of the title, which stands on the left."""
+    ax.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=4,
+        fontsize=10,
+        frameon=False,
+        borderaxespad=0.2,
+        columnspacing=1,
+        handletextpad=0.4,
+    )
 
 
 def _short(label):

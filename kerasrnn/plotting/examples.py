@@ -63,7 +63,7 @@ def plot_mistakes(mistakes: Sequence[Mapping], ax: Axes | None = None) -> Axes:
 
 def _write_texts(ax, mistakes):
     """Each text below what is true and predicted."""
-    red, blue, lines = palette(ax)[2], palette(ax)[0], []
+    red, blue, lines = palette(ax)[1], palette(ax)[0], []
     for one in mistakes:
         text = textwrap.shorten(one["input"]["text"], _TEXT_LETTERS, placeholder=" …")
         sure = shades(ax, red)(0.15 + 0.75 * one["probability"])
@@ -99,9 +99,11 @@ def draw_sequence(ax: Axes, values: np.ndarray):
     if is_image(values):
         dark = "gray" if sum(ax.get_facecolor()[:3]) < 1.5 else "gray_r"
         ax.imshow(values, cmap=dark, interpolation="nearest")
+        ax.spines[:].set_visible(False)
         return
     if values.shape[1] > _MOST_LINES:
         ax.imshow(values.T, cmap="viridis", aspect="auto", interpolation="nearest")
+        ax.spines[:].set_visible(False)
         return
     for line, colour in zip(values.T, palette(ax), strict=False):
         ax.plot(line, color=colour, linewidth=1)

@@ -13,6 +13,7 @@ import keras
 
 from kerasrnn import options
 from kerasrnn.errors import InputError
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.loading import load_model, open_source
 from kerasrnn.inference.signatures import Servable
@@ -233,6 +234,12 @@ class Task:
         self, predictor: Predictor, inputs: Sequence[str], encoding: str | None
     ) -> Predictions:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
+        raise NotImplementedError
+
+    def explanation(
+        self, predictor: Predictor, source: str, row: int | None, encoding: str | None
+    ) -> Explanation:
+        """How a predictor of a run comes to its answer for one input, a row of a source."""
         raise NotImplementedError
 
     def score(

@@ -29,6 +29,7 @@ from kerasrnn.inference.calling import (
     in_batches,
     probabilities,
 )
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import (
     Example,
@@ -40,6 +41,7 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.explanations import chosen, each, explain_label
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scaling import scaling
@@ -288,6 +290,10 @@ class ClassifierTask(base.Task):
             return base.rows(base.beside(kept, **chosen, probabilities=said))
 
         return base.Predictions(answers(), records, columns)
+
+    def explanation(self, predictor: Classifier, source: str, row, encoding) -> Explanation:
+        rows = each(_read(predictor, source, encoding))
+        return explain_label(predictor, chosen(rows, row or 0, source))
 
     def score(self, predictor: Classifier, source: str, folder, encoding) -> base.Evaluation:
         names = predictor.reading.get("features", ())

@@ -16,6 +16,7 @@ from kerasrnn.data.corpora import Corpus, load_corpus
 from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive, check_range
 from kerasrnn.inference import text_ops
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.generation import GenerationLoops, SampleEnd, Sampling, step_of
 from kerasrnn.inference.signatures import (
@@ -32,6 +33,7 @@ from kerasrnn.models import build_generator
 from kerasrnn.options import GENERATION
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
+from kerasrnn.tasks.explanations import explain_text, single
 from kerasrnn.tasks.text_report import LossTally, beginning, ngram_baseline
 from kerasrnn.text import LINE_END, Vocabulary, tokens_of
 
@@ -300,6 +302,9 @@ class GeneratorTask(TextTask):
     ) -> base.Predictions:
         texts = map(text_of, inputs)
         return base.Predictions.of_texts(prompt + predictor.generate(prompt)[0] for prompt in texts)
+
+    def explanation(self, predictor: TextGenerator, source: str, row, encoding) -> Explanation:
+        return explain_text(predictor, single(source, row))
 
     def servable(self, predictor: TextGenerator) -> Servable:
         """``generate``: prompts → texts, in one graph; ``step``: one token, states in and out."""

@@ -25,12 +25,14 @@ from kerasrnn.data.windows import SeriesBatches, WindowFormat
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
 from kerasrnn.models import build_regressor
 from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
+from kerasrnn.tasks.explanations import chosen, each, explain_numbers
 from kerasrnn.tasks.linear_forecast import fit_linear
 from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
 from kerasrnn.tasks.regression_report import (
@@ -293,6 +295,10 @@ class RegressorTask(base.Task):
             return base.beside(kept, **_named(predictor, found))
 
         return base.Predictions(answers(), lambda answer: base.rows(columns(answer)), columns)
+
+    def explanation(self, predictor: Regressor, source: str, row, encoding) -> Explanation:
+        parts = read_inputs(source, _columns(predictor), encoding)
+        return explain_numbers(predictor, chosen(each(parts), row or 0, source))
 
     def score(
         self, predictor: Regressor, source: str, folder: Path | None, encoding: str | None

@@ -19,6 +19,7 @@ from kerasrnn.data.readers.text_files import read_standard_input, read_text
 from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.inference.signatures import (
@@ -33,6 +34,7 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
+from kerasrnn.tasks.explanations import chosen, explain_tags
 from kerasrnn.tasks.scores import all_labels, report_labels
 from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
@@ -223,6 +225,11 @@ class TaggerTask(base.Task):
         metrics, sentences = _scores(part.y, found, part.tokens, labels, folder)
         return base.Evaluation(validated | metrics | {"baseline": baseline}, sentences)
 
+    def explanation(self, predictor: Tagger, source: str, row, encoding) -> Explanation:
+        return explain_tags(
+            predictor, chosen(_sentences(predictor, source, encoding), row or 0, source)
+        )
+
     def score(
         self, predictor: Tagger, source: str, folder: Path | None, encoding: str | None
     ) -> base.Evaluation:
@@ -318,7 +325,12 @@ def _scores(y, found, tokens, labels, folder):
 
 
 def _tag_input(tagger, text, encoding):
-    """The labels of a file, of standard input for ``-``, or of the text itself.
+    """The labelled blocks of an input, as of ``_sentences``."""
+    return [tagger.tokens.merge(pairs) for pairs in tagger.tag(_sentences(tagger, text, encoding))]
+
+
+def _sentences(tagger, text, encoding):
+    """The tokens of each sentence of a file, of standard input for ``-``, or of the text itself.
 
     The words of CoNLL columns are taken as they are; of a folder of them those of its test part.
     """
@@ -328,13 +340,15 @@ def _tag_input(tagger, text, encoding):
     except (OSError, ValueError):  # a text that cannot be the name of a file
         is_folder = is_file = False
     if is_folder:
-        return tagger.tag([tokens for tokens, _ in read_sentences(text, None, encoding)])
+        return [tokens for tokens, _ in read_sentences(text, None, encoding)]
     if is_file and tagger.tokens.composed and file_format(text).kind == "sentences":
         read = read_conllu if is_named(text, "*.conllu") else read_conll
-        return tagger.tag([tokens for tokens, *_ in read(text, "form", encoding)])
+        return [tokens for tokens, *_ in read(text, "form", encoding)]
     if is_file:
-        return tagger.predict("".join(read_text(text, encoding=encoding)))
-    return tagger.predict(read_standard_input() if text == "-" else text)
+        text = "".join(read_text(text, encoding=encoding))
+    elif text == "-":
+        text = read_standard_input()
+    return tagger.tokens.sentences(text)
 
 
 def _tagging_graph(tagger, exported):
