@@ -9,6 +9,7 @@ A run is one directory that holds everything a training made (DESIGN: run direct
     best.keras    the model at the best validation loss
     state.npz     from where the training goes on; previous.npz the one before it
     metrics.json  evaluation on the validation and test parts, beside a baseline
+    examples.json  inputs with what was predicted of them
     checksums.json  the SHA-256 of each of these
 
 The directory of several trainings of the same data holds theirs, ``seed-0``, …, and a run.json
