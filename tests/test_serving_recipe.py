@@ -1,4 +1,4 @@
-"""The requests in scripts/serve_tf_serving.md, read as TensorFlow Serving reads them, are answered.
+"""The requests in docs/serving.md, read as TensorFlow Serving reads them, are answered.
 
 What it takes is in tensorflow_serving/util/json_tensor.cc: the shape of an array is that of its
 first items, integers have no point, and the row form stacks all inputs on a new first axis.
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 pytestmark = pytest.mark.slow
 
-RECIPE = (Path(__file__).parents[1] / "scripts" / "serve_tf_serving.md").read_text("utf-8")
+RECIPE = (Path(__file__).parents[1] / "docs" / "serving.md").read_text("utf-8")
 REQUESTS = re.findall(
     r"^curl -d '(.*)' \\\n  http://localhost:8501/v1/models/(\w+):predict$", RECIPE, re.MULTILINE
 )

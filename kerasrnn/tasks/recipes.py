@@ -44,8 +44,8 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     read = math.ceil(steps / recipe["stem_stride"].value)
     low = _EPOCHS_OF_IMAGES if data.one_scale else _EPOCHS[0]
     recipe["epochs"] = _epochs(number, size, read, low)
-    recipe["members"] = _members(data, settings.fit["start_from"])
     epochs = settings.fit["epochs"] or recipe["epochs"].value
+    recipe["members"] = _members(data, epochs * number * read)
     return recipe | {"patience": _patience(data, epochs)}
 
 
@@ -91,11 +91,12 @@ def _epochs(number, size, read, low):
     return Choice(epochs, f"{epochs * batches:,} steps")
 
 
-def _members(data, start):
+def _members(data, read):
+    """So many that they read no more than a stem may, of steps of sequences one read so many."""
     number = len(data.train)
-    if data.one_scale or start or number >= _FEW:
-        return Choice(1, "the weights of a run" if start else f"{number:,} sequences")
-    return Choice(_MEMBERS, "few sequences: a mean errs less")
+    if data.one_scale or number >= _FEW:
+        return Choice(1, f"{number:,} sequences, whose trainings differ little")
+    return Choice(max(1, min(_MEMBERS, _READ // read)), "few sequences: a mean errs less")
 
 
 def _dropout(data, stem):
