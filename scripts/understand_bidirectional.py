@@ -100,7 +100,7 @@ def surnames(folder) -> Kind:
     )
 
 
-def tagger(source, size, batch) -> Kind:
+def tagger(source, size, batch, epochs) -> Kind:
     """A label for each token, from the tokens alone."""
     from kerasrnn import build_tagger, load_sentences
     from kerasrnn.data.batches import SentenceBatches, sentence_inputs
@@ -120,7 +120,7 @@ def tagger(source, size, batch) -> Kind:
     def score(model):
         return accuracy(y, model(x), weights)
 
-    return Kind(build, batches, score, epochs=4)
+    return Kind(build, batches, score, epochs=epochs)
 
 
 def infiller() -> Kind:
@@ -172,11 +172,11 @@ KINDS = {  # name: what is scored, and a function that gives the kind, or None w
     ),
     "python": (
         "Python source, kind of each character: accuracy, %",
-        lambda: tagger("python", 100, 8),
+        lambda: tagger("python", 100, 4, 12),
     ),
     "words": (
         "UD English EWT, part of speech of each word: accuracy, %",
-        lambda: (found := shared(*TREEBANK)) and tagger(found, 3000, 32),
+        lambda: (found := shared(*TREEBANK)) and tagger(found, 3000, 32, 4),
     ),
     "infiller": ("hidden letters of a text: perplexity, lower is better", infiller),
 }

@@ -97,7 +97,8 @@ def likeliest(model, prompt) -> str:
     """The three likeliest letters after a prompt that is read from an empty state."""
     known = corpus().vocabulary
     p = np.asarray(model(np.array([known.encode([*prompt])])))[0, -1]
-    return "  ".join(f"{known.decode(int(i)):>2} {p[i]:4.0%}" for i in np.argsort(-p)[:3])
+    best = [(known.decode(int(i)).replace(" ", "␣"), p[i]) for i in np.argsort(-p)[:3]]
+    return "   ".join(f"{letter} {probability:4.0%}" for letter, probability in best)
 
 
 def warm_up() -> tuple[str, str]:
@@ -123,11 +124,11 @@ def warm_up() -> tuple[str, str]:
     for order, losses in curves.items():
         means = [losses[n - 1 - n // 8 : n + n // 8].mean() for n in READ]
         rows.append([order, *(f"{mean:.2f}" for mean in means)])
-    size = len(PROMPT)
-    lines = [
-        f"{PROMPT[-number:]:>{size}}  →  {likeliest(models['random'], PROMPT[-number:])}"
-        for number in (1, 2, 3, 6, 12, size)
-    ]
+    lines = []
+    for number in (1, 2, 3, 6, 12, len(PROMPT)):
+        prompt = PROMPT[-number:]
+        shown = prompt.replace(" ", "␣").rjust(len(PROMPT))
+        lines.append(f"{shown}  →  {likeliest(models['random'], prompt)}")
     titles = [f"{number} read" for number in READ]
     return page.table(["learnt from", *titles], rows), "\n".join(lines)
 
