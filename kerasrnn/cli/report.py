@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from kerasrnn import options
 from kerasrnn.cli.common import RUN, find_run, verb
 from kerasrnn.cli.output import print_json
 from kerasrnn.runs import Run
@@ -57,19 +56,12 @@ def command_of(run: Run) -> str:
     source = run.info["data"].get("source")
     sources = [source] if isinstance(source, str) else source or []
     given = {one.name: one.value for one in settings_of(run) if one.origin == "given"}
-    words = ["kerasrnn", "train", *map(str, sources)]
-    if run.task not in _usual_tasks(run):
-        words += ["--task", run.task]
+    words = ["kerasrnn", "train", *map(str, sources), "--task", run.task]
     if seed := given.pop("seed", 0):
         words += ["--seed", str(seed)]
     if plan := run.info.get("plan"):
         words += _repetition(plan)
     return shlex.join([*words, *words_of(given)])
-
-
-def _usual_tasks(run):
-    """The tasks that DATA of this kind is for."""
-    return {*options.TASK_OF_KIND.values()} - {"regressor"} if run.task != "regressor" else ()
 
 
 def _repetition(plan):

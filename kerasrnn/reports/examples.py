@@ -93,11 +93,13 @@ def seen(token) -> str:
     return _WORDS.get(token, f"{token}")
 
 
-def passage_of(row: dict) -> dict:
-    """Tokens with the level of each probability: ``tokens`` are (text, level, probability)."""
+def passage_of(row: dict, char: bool) -> dict:
+    """Tokens with the level of each probability: ``tokens`` are (text, level, probability).
+
+    char: whether the tokens are characters.
+    """
     pairs = [*zip(row["tokens"], row["probabilities"], strict=False)]
-    char = all(len(f"{token}") == 1 for token, _ in pairs)
-    tokens = [(f"{token}", level_of(p), p) for token, p in pairs]
+    tokens = [(_broken(token), level_of(p), p) for token, p in pairs]
     losses = [-math.log(max(p, 1e-12)) for _, p in pairs if finite(p)]
     perplexity = math.exp(sum(losses) / len(losses)) if losses else None
     return {"tokens": tokens, "char": char, "perplexity": perplexity}
@@ -118,19 +120,30 @@ def sentence_of(row: dict, colours: dict) -> dict:
     return {"tokens": tokens, "wrong": wrong}
 
 
-def blanks_of(row: dict) -> dict:
-    """A text with blanks: ``tokens`` are texts, or None of one, and ``blanks`` what fills each."""
-    blanks = []
-    for place in sorted(row["true"], key=int):
-        candidates = [(f"{token}", p) for token, p in row["candidates"].get(place, [])]
-        true = f"{row['true'][place]}"
+def blanks_of(row: dict, char: bool) -> dict:
+    """A text with blanks: ``tokens`` are (text, None), or of a blank whether the model fills it.
+
+    ``blanks`` are these with the candidates for each.
+    """
+    tokens, blanks = [], []
+    for place, token in enumerate(row["tokens"]):
+        if token is not None:
+            tokens.append((_broken(token), None))
+            continue
+        true, candidates = row["true"][f"{place}"], row["candidates"].get(f"{place}", [])
         right = bool(candidates) and candidates[0][0] == true
-        blanks.append({"true": true, "candidates": candidates, "right": right})
-    char = all(len(f"{token}") == 1 for token in row["tokens"] if token is not None)
-    return {"tokens": row["tokens"], "char": char, "blanks": blanks}
+        tokens.append((seen(true), right))
+        candidates = [(seen(token), p) for token, p in candidates]
+        blanks.append({"true": seen(true), "candidates": candidates, "right": right})
+    return {"tokens": tokens, "char": char, "blanks": blanks}
 
 
-def forecast_of(row: dict) -> Chart:
+def _broken(token):
+    """A token of a text, where a line end is seen too."""
+    return seen(token) if token == "\n" else f"{token}"
+
+
+def forecast_of(row: dict, title: str) -> Chart:
     """The chart of a forecast: history, truth, forecast and the band of its outer quantiles."""
     history, truth, forecast = row["history"], row["truth"], row["forecast"]
     levels, band = row.get("quantiles") or [], []
@@ -145,4 +158,4 @@ def forecast_of(row: dict) -> Chart:
         Line("truth", steps[: len(truth)], truth, ("truth",), 0, dashed=True),
         Line(name, steps, forecast, ("forecast",), 1, band=band),
     ]
-    return line_chart(lines, "Forecast", "step from the last value seen", whole=True)
+    return line_chart(lines, title, "step from the last value seen", whole=True)

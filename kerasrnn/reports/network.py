@@ -21,8 +21,8 @@ class Layer(NamedTuple):
 
     said: its settings in words. directions: ``"both"``, ``"forward"``, ``"backward"``, or empty of
     what is not recurrent. shape: of its output, None for what is free; None where it is not known.
-    parameters: their number, None where the file does not tell. reads: names of the layers
-    before, where it is not the one above alone.
+    reads: names of the layers before, where it is not the one above alone. apart: whether the one
+    above is none of them.
     """
 
     name: str
@@ -30,21 +30,20 @@ class Layer(NamedTuple):
     said: list[str]
     directions: str
     shape: list | None
-    parameters: int | None
+    parameters: int
     reads: list[str]
+    apart: bool = False
 
 
 class Network(NamedTuple):
-    """A model: ``inputs`` are their names with their shapes, ``layers`` are in order."""
+    """A model: names of its inputs with their shapes, its layers in order, its parameters.
+
+    What only makes masks is left out of the layers.
+    """
 
     inputs: dict[str, list]
     layers: list[Layer]
-
-    @property
-    def parameters(self) -> int | None:
-        """Of all layers; None where one is not known."""
-        numbers = [layer.parameters for layer in self.layers]
-        return None if None in numbers else sum(numbers)
+    parameters: int
 
 
 def read_network(path: str | os.PathLike) -> Network | None:
@@ -88,6 +87,7 @@ def _sizes(weights):
 
 def _network(config, sizes):
     rows = config["layers"]
+    masks = {name for row in rows for name, _, kind in _tensors(row) if kind == "bool"}
     shapes = _shapes(rows)
     counts, layers, inputs = {}, [], {}
     for row in rows:
@@ -96,15 +96,17 @@ def _network(config, sizes):
         number = counts[key] = counts.get(key, -1) + 1
         if kind == "InputLayer":
             inputs[settings["name"]] = settings.get("batch_shape", [])[1:]
-            continue
-        size = sizes.get(f"{key}_{number}" if number else key)
-        layers.append(_layer(row, shapes.get(settings["name"]), size, _reads(row)))
+        elif settings["name"] not in masks:
+            size = sizes.get(f"{key}_{number}" if number else key, 0)
+            layers.append(_layer(row, shapes.get(settings["name"]), size, _reads(row)))
     before = [*inputs]
     for index, layer in enumerate(layers):
-        if layer.reads == before or not layer.reads:
+        if layer.reads == before:
             layers[index] = layer._replace(reads=[])
+        elif layer.reads:
+            layers[index] = layer._replace(apart=before[-1] not in layer.reads)
         before = [layer.name]
-    return Network(inputs, layers)
+    return Network(inputs, layers, sum(sizes.values()))
 
 
 def _layer(row, shape, parameters, reads):
@@ -153,7 +155,7 @@ def _shapes(rows):
         name, settings = row["config"]["name"], row["config"]
         if not row.get("inbound_nodes") and after is not None:
             shapes[name] = after
-        for read, shape in _tensors(row):
+        for read, shape, _ in _tensors(row):
             shapes[read] = shape[1:]
         given = (row.get("build_config") or {}).get("input_shape")
         if given and name not in shapes and "units" in settings:  # the last one
@@ -166,18 +168,19 @@ def _shapes(rows):
 
 
 def _tensors(row):
-    """The (layer, shape) of each tensor that a layer of a functional model reads."""
+    """The (layer, shape, type) of each tensor that a layer of a functional model reads."""
     waiting = [node for node in row.get("inbound_nodes", ()) if isinstance(node, dict)]
     while waiting:
         item = waiting.pop(0)
         if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
-            yield item["config"]["keras_history"][0], item["config"]["shape"]
+            said = item["config"]
+            yield said["keras_history"][0], said["shape"], said["dtype"]
         elif isinstance(item, (dict, list)):
             waiting += item.values() if isinstance(item, dict) else item
 
 
 def _reads(row):
-    return [*dict.fromkeys(name for name, _ in _tensors(row))]
+    return [*dict.fromkeys(name for name, _, kind in _tensors(row) if kind != "bool")]
 
 
 def _snake(name):

@@ -121,7 +121,10 @@ def status_of(run: Run, live: bool) -> str:
         about = f", at most {facts.duration(left)} to go" if done and left else ""
         evaluating = " It is being evaluated." if done == epochs else ""
         return f"Training: {done} of {epochs} epochs are done{about}.{evaluating}"
-    return f"Not finished: {done} of {epochs} epochs. Go on with: kerasrnn train --resume {run}"
+    return (
+        f"Interrupted after {done} of {epochs} epochs, unless it is being trained just now. "
+        f"Go on with: kerasrnn train --resume {run}"
+    )
 
 
 @cache

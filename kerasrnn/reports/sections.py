@@ -47,7 +47,7 @@ def run_sections(run: Run) -> list[Section]:
         Section("curves", "Training curves", "curves", curves(histories)),
         Section("metrics", "Metrics", "metrics", metrics_of(metrics)),
         *_of_labels(metrics),
-        *_of_examples(examples, metrics),
+        *_of_examples(examples, metrics, run.info["data"].get("level") == "char"),
         Section("data", "Data", "data", data_of(run)),
         Section("model", "Model", "model", network),
         Section("options", "Options", "options", grouped(settings)),
@@ -107,7 +107,7 @@ def _curve(histories, metric):
             colour, dashed = (index, number == 1) if several else (number, number == 1)
             lines.append(Line(said, history["epoch"], values, keys, colour, dashed))
         best = facts.best_epoch(history)
-        if best and not several:
+        if best and not several and metric not in _AFTER:
             notes = [(best, f"best epoch {best}")]
     title = facts.title_of(_TITLES.get(metric, metric))
     chart = line_chart(
@@ -166,7 +166,7 @@ def metrics_of(metrics: dict) -> dict | None:
 
 def _more(metrics) -> Iterator[tuple]:
     """Further tables of metrics.json: n-grams, quantiles, a backtest."""
-    if ngrams := metrics.get("ngrams"):
+    if len(ngrams := metrics.get("ngrams", {})) > 1:
         rows = [(f"{order}-gram", loss, math.exp(min(loss, 700))) for order, loss in ngrams.items()]
         yield "n-gram models", ("order", "loss", "perplexity"), rows
     if quantiles := metrics.get("quantiles"):
@@ -234,7 +234,7 @@ def confusion_of(labels: list[str], counts: list[list[int]]) -> dict:
     }
 
 
-def _of_examples(examples, metrics) -> Iterator[Section]:
+def _of_examples(examples, metrics, char) -> Iterator[Section]:
     """The sections of examples.json, and perplexity by position."""
     if mistakes := examples.get("mistakes"):
         cards = [one | {"picture": picture_of(one["input"])} for one in mistakes]
@@ -250,17 +250,20 @@ def _of_examples(examples, metrics) -> Iterator[Section]:
         value = {
             "id": "forecast",
             "said": "Forecasts of windows of the part that was evaluated, and what came to pass.",
-            "charts": [*map(forecast_of, forecasts)],
+            "charts": [
+                forecast_of(one, f"Forecast {number} of {len(forecasts)}")
+                for number, one in enumerate(forecasts, 1)
+            ],
             "legend": FORECAST,
         }
         yield Section("forecasts", "Forecasts", "drawings", value)
     if samples := examples.get("samples"):
         yield Section("samples", "Generated text", "samples", samples)
     if passages := examples.get("passages"):
-        value = [*map(passage_of, passages)]
+        value = [passage_of(one, char) for one in passages]
         yield Section("passages", "Probabilities of tokens", "passages", value)
     if blanks := examples.get("blanks"):
-        yield Section("blanks", "Blanks", "blanks", [*map(blanks_of, blanks)])
+        yield Section("blanks", "Blanks", "blanks", [blanks_of(one, char) for one in blanks])
     if positions := metrics.get("positions"):
         steps = [math.log2(step) for step in positions["step"]]
         line = Line("perplexity", steps, positions["perplexity"], ("perplexity",))

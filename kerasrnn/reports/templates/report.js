@@ -184,8 +184,8 @@
 
     zoomBy(factor) {
       const [low, high] = this.range(), middle = this.at === undefined ? (low + high) / 2 : this.at;
-      const half = Math.max(((high - low) / 2) * factor, this.data.whole ? 1 : 0);
-      this.zoom(middle - half, middle + half);
+      if (factor > 1 || high - low > (this.data.whole ? 2 : 0))
+        this.zoom(middle - (middle - low) * factor, middle + (high - middle) * factor);
     }
 
     step(by) {
