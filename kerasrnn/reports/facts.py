@@ -145,7 +145,8 @@ def best_epoch(history: dict) -> int | None:
 
 def settings_of(run: Run) -> list[Setting]:
     """The options of a run: given, found from the data with the reason, or the defaults."""
-    data, reasons = run.info["data"].get("options"), run.info.get("recipe", {})
+    made = next(iter(run.runs), run).info  # of several trainings the first has the reasons
+    data, reasons = run.info["data"].get("options"), made.get("recipe", {})
     of_data = data if isinstance(data, dict) else {}
     kind = "texts" if "level" in of_data else "series" if "horizon" in of_data else None
     kind = kind if run.task in ("classifier", "regressor") else None

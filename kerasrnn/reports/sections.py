@@ -240,7 +240,11 @@ def _of_examples(examples, metrics, char) -> Iterator[Section]:
         cards = [one | {"picture": picture_of(one["input"])} for one in mistakes]
         numbers = "probability" not in mistakes[0]
         said = "What it got most wrong" if numbers else "The mistakes that it was surest of"
-        value = {"cards": cards, "said": f"{said}, of the part that was evaluated."}
+        value = {
+            "cards": cards,
+            "said": f"{said}, of the part that was evaluated.",
+            "salient": any(card["picture"]["kind"] == "tokens" for card in cards),
+        }
         yield Section("mistakes", "Mistakes", "mistakes", value)
     if sentences := examples.get("sentences"):
         colours = {}
