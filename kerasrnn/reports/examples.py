@@ -117,10 +117,10 @@ def passage_of(row: dict, char: bool) -> dict:
     return {"tokens": tokens, "char": char, "perplexity": perplexity}
 
 
-def sentence_of(row: dict, colours: dict) -> dict:
-    """A tagged sentence: ``tokens`` are (token, predicted, colour, true where it is another).
+def sentence_of(row: dict, colours: dict) -> list[tuple]:
+    """Of each token of a tagged sentence (token, predicted, colour, true or None, probability).
 
-    colours: of labels, to which new ones are added.
+    What is true is there where it is another label. colours: of labels, to which new ones are added.
     """
     tokens, probabilities = [], row.get("probabilities") or [None] * len(row["tokens"])
     for token, true, predicted, p in zip(
@@ -128,8 +128,7 @@ def sentence_of(row: dict, colours: dict) -> dict:
     ):
         colour = colours.setdefault(f"{predicted}", len(colours) % 8)
         tokens.append((f"{token}", f"{predicted}", colour, true if true != predicted else None, p))
-    wrong = sum(true is not None for *_, true, _ in tokens)
-    return {"tokens": tokens, "wrong": wrong}
+    return tokens
 
 
 def blanks_of(row: dict, char: bool) -> dict:

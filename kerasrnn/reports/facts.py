@@ -116,7 +116,8 @@ def verdict(rows: list[Row], summary: dict, members: int) -> str:
     said = f"{_capital(title_of(metric))} of {number(part.values[metric])} on the {part.name} part"
     if not (best := best_of(metric, others)):
         return f"{said}."
-    return f"{said}; the best baseline, {best}, has {number(others[best])}."
+    name = "baseline" if best == "baseline" else f"best baseline, {best},"
+    return f"{said}; the {name} has {number(others[best])}."
 
 
 def beats(rows: list[Row]) -> bool | None:
