@@ -159,6 +159,13 @@ class Run:
         return [open_run(self.path / name) for name in names]
 
     @property
+    def size(self) -> int | None:
+        """The sequences, sentences or tokens of its training part, where run.json says it."""
+        sizes = self.info["data"].get("sizes")
+        size = sizes.get("training") if isinstance(sizes, dict) else None
+        return size if isinstance(size, int) else None
+
+    @property
     def summary(self) -> dict[str, dict]:
         """Mean and deviation of what its ``runs`` measured, as of ``spread``.
 

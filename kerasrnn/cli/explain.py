@@ -13,7 +13,7 @@ from kerasrnn.cli.common import (
     talk,
     verb,
 )
-from kerasrnn.cli.output import print_json, show_number
+from kerasrnn.cli.output import print_json
 from kerasrnn.errors import InputError
 from kerasrnn.options import STYLES
 
@@ -73,15 +73,18 @@ def _title(found):
         return "next: " + ", ".join(f"{token!r} {p:.3f}" for token, p in answer["next"])
     if "text" in answer:
         return answer["text"]
-    if "labels" in answer:
-        return ""
-    values = {name: value for name, value in answer.items() if name != "quantiles"}
-    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+    if "numbers" in answer:
+        return ", ".join(f"{name} {_ends(value)}" for name, value in answer["numbers"].items())
+    return ""
 
 
-def _short(value):
-    """A number, or how many there are."""
-    return f"{len(value)} steps" if isinstance(value, list) else show_number(value)
+def _ends(value):
+    """A number, or the first and the last of several steps; of quantiles all of a step."""
+    if not isinstance(value, list):
+        return f"{value:.4g}"
+    if len(value) == 1 or not isinstance(value[0], list):
+        return " … ".join(_ends(one) for one in dict.fromkeys((value[0], value[-1])))
+    return " … ".join(" ".join(map(_ends, step)) for step in (value[0], value[-1]))
 
 
 def _print(found):

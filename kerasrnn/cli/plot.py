@@ -38,7 +38,8 @@ _TEXT_HEIGHT = 15
     "--figure",
     multiple=True,
     metavar="NAME",
-    help="curves, or what 'evaluate' left: confusion, …; repeatable  [curves]",
+    help="curves, or of what 'evaluate' left confusion, confusion-percent, f1, calibration, "
+    "positions, mistakes, sentences, passages, blanks, labels or lengths; repeatable  [curves]",
 )
 @option("--all", "everyone", is_flag=True, help="All runs that have the metrics, together")
 @option("--task", type=click.Choice(TASKS), metavar="TASK", help="The newest, or all, of a task")
@@ -112,8 +113,7 @@ def _histories(named, metrics, everyone):
     found = []
     for run in (one for whole in named for one in whole.runs or [whole]):
         try:
-            sequences = run.info["data"].get("sizes", {}).get("training")
-            history = with_speed(run.history(), sequences)
+            history = with_speed(run.history(), run.size)
         except InputError as error:
             if not everyone:
                 raise

@@ -112,14 +112,13 @@ def _row(run: Run) -> dict:
     part = next((part for part in _PARTS if part in metrics), None)
     metric = next((name for name in _HEADLINES if name in metrics.get(part, {})), None)
     seconds = [n for one in (run, *inner) for n in one.history().get("seconds", ())]
-    sizes = run.info["data"].get("sizes")
     return {
         "run": str(run),
         "task": run.task,
         "data": run.info["data"].get("name"),
         "made": run.info["created"],
         "runs": len(inner),
-        "size": sizes.get("training") if isinstance(sizes, dict) else None,
+        "size": run.size,
         "parameters": run.info.get("parameters"),
         "epochs": len(history.get("epoch", ())),
         "seconds": sum(seconds) if seconds else None,

@@ -68,27 +68,27 @@ class Explanation(NamedTuple):
     sure: np.ndarray | None = None
 
 
-def read_closely(
-    model: keras.Model, inputs: Sequence[np.ndarray], score: Callable[[tf.Tensor], tf.Tensor]
-) -> Reading:
-    """The hidden states and the saliency of each step for one input without padding.
+def close_reader(model: keras.Model) -> Callable[..., Reading]:
+    """A function that gives the hidden states and the saliency of each step of one input.
 
-    The saliency of a step is the gradient of the score times the scaled input, summed over its
+    The saliency of a step is the gradient of a score times the scaled input, summed over its
     features (Simonyan et al. 2014 take the gradient alone); of a token the norm of the gradient at
     its embedding or one-hot vector (Li et al. 2016).
 
     Args:
         model: of a builder, functional or sequential.
-        inputs: those of the model, of one row each.
-        score: gives a number of what the head says, (1, …): logits where the model ends with a
-            softmax or sigmoid, else its output.
+
+    Returns:
+        A function of a list of the model's inputs, of one row without padding each, and of the
+        score: what it makes a number of is what the head says, (1, …), logits where the model ends
+        with a softmax or sigmoid, else its output.
 
     Raises:
         InputError: an average of several models, or one without a recurrent layer.
 
     >>> from kerasrnn import build_classifier
     >>> model = build_classifier((None, 2), num_classes=3, units=(5, 4))
-    >>> reading = read_closely(model, [np.ones((1, 7, 2), "float32")], lambda out: out[0, 1])
+    >>> reading = close_reader(model)([np.ones((1, 7, 2), "float32")], lambda out: out[0, 1])
     >>> [(one.name, one.direction, one.states.shape) for one in reading.layers[:2]]
     [('bidirectional_1', 'forward', (7, 5)), ('bidirectional_1', 'backward', (7, 5))]
     >>> reading.saliency.shape
@@ -102,25 +102,31 @@ def read_closely(
     names = [layer.name for layer in model.layers]
     reader = next((model.get_layer(name) for name in _READERS if name in names), None)
     read = model.inputs[0] if reader is None else reader.output
-    arrays = [tf.constant(x, of.dtype) for x, of in zip(inputs, model.inputs, strict=True)]
-    first = keras.Model(model.inputs, read)(arrays if len(arrays) > 1 else arrays[0])
-    first = tf.identity(first)  # without its mask: no step is padding
+    start = keras.Model(model.inputs, read)
     rest = keras.Model([read, *model.inputs], [_scores(model), *map(_sequences, recurrent)])
-    with tf.GradientTape() as tape:
-        tape.watch(first)
-        found, *states = rest([first, *arrays], training=False)
-        total = score(tf.cast(found, tf.float32))
-    gradient = tape.gradient(total, first)
-    if model.inputs[0].dtype.startswith("float"):
-        method, saliency = (
-            "gradient x input",
-            tf.reduce_sum(gradient * tf.where(tf.math.is_nan(first), 0.0, first), -1),
-        )
-    else:
-        method, saliency = "gradient norm", tf.norm(gradient, axis=-1)
-    pairs = zip(recurrent, states, strict=True)
-    layers = [one for layer, values in pairs for one in _directions(layer, values[0].numpy())]
-    return Reading(layers, saliency[0].numpy(), method)
+
+    def read_closely(inputs: Sequence[np.ndarray], score: Callable[[tf.Tensor], tf.Tensor]):
+        arrays = [tf.constant(x, of.dtype) for x, of in zip(inputs, model.inputs, strict=True)]
+        first = start(arrays if len(arrays) > 1 else arrays[0])
+        first = tf.identity(first)  # without its mask: no step is padding
+        with tf.GradientTape() as tape:
+            tape.watch(first)
+            found, *states = rest([first, *arrays], training=False)
+            total = score(tf.cast(found, tf.float32))
+        method, saliency = _saliency(first, tape.gradient(total, first), model.inputs[0].dtype)
+        pairs = zip(recurrent, states, strict=True)
+        layers = [one for layer, values in pairs for one in _directions(layer, values[0].numpy())]
+        return Reading(layers, saliency[0].numpy(), method)
+
+    return read_closely
+
+
+def _saliency(values, gradient, dtype):
+    """The method and the saliency of each step; dtype: of the input."""
+    if dtype.startswith("float"):
+        known = tf.where(tf.math.is_nan(values), 0.0, values)
+        return "gradient x input", tf.reduce_sum(gradient * known, -1)
+    return "gradient norm", tf.norm(gradient, axis=-1)
 
 
 def check_single(model: keras.Model):

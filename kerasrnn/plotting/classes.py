@@ -47,27 +47,28 @@ def plot_confusion(
     import numpy as np
 
     ax, matrix, number = ax or new_axes(), np.asarray(matrix), len(labels)
-    size = max(4.8, 1.6 + _ROW * number)
+    few = number <= _MOST_VALUES
+    cell = max(0.34 if few else 0.2, 3.2 / number)  # inches
+    size = 1.6 + cell * number
     _grow(ax, size * 1.05, size)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    few = number <= _MOST_VALUES
     image = ax.imshow(shares, cmap=shades(ax, palette(ax)[0]), vmin=0, vmax=1)
-    small = min(11, 190 / number)
+    longest = 3 if normalize else len(str(matrix.max()))
+    letters = {"ha": "center", "va": "center", "fontsize": min(11, 110 * cell / max(longest, 2))}
     for row, column in zip(*matrix.nonzero(), strict=True) if few else ():
         value, share = matrix[row, column], shares[row, column]
-        shown = f"{100 * share:.0f}" if normalize else f"{value:,}"
+        shown = f"{100 * share:.0f}" if normalize else str(value)
         colour = ink(image.cmap(image.norm(share)))
-        style = {"ha": "center", "va": "center", "fontsize": small * min(1, 3.5 / len(shown))}
-        ax.text(column, row, shown, color=colour, **style)
+        ax.text(column, row, shown, color=colour, **letters)
     if not few or normalize:
         bar = ax.figure.colorbar(image, ax=ax, fraction=0.045, pad=0.02, ticks=_SCORES)
         bar.ax.set_yticklabels([f"{score:.0%}" for score in _SCORES])
         bar.outline.set_visible(False)
     names = [_short(label) for label in labels]
     turned = max(map(len, names)) > (3 if number <= 12 else 2)
-    size = min(11, 12 * 12 / number) if few else 8
-    ax.set_xticks(range(number), names, rotation=90 if turned else 0, fontsize=max(size, 7))
-    ax.set_yticks(range(number), names, fontsize=max(size, 7))
+    size = 11 if few else 9
+    ax.set_xticks(range(number), names, rotation=90 if turned else 0, fontsize=size)
+    ax.set_yticks(range(number), names, fontsize=size)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     title = "Confusion matrix" + (", % of the true label" if normalize and few else "")

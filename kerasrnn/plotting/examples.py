@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kerasrnn.plotting.style import new_axes, palette, shades
-from kerasrnn.plotting.tokens import Cell, write_cells
+from kerasrnn.plotting.tokens import Cell, gap_of, write_cells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,16 +62,29 @@ def plot_mistakes(mistakes: Sequence[Mapping], ax: Axes | None = None) -> Axes:
 
 
 def _write_texts(ax, mistakes):
-    """Each text below what is true and predicted."""
-    red, blue, lines = palette(ax)[1], palette(ax)[0], []
+    """Each text below what is true and predicted, a word the bluer the more salient."""
+    lines = []
     for one in mistakes:
-        text = textwrap.shorten(one["input"]["text"], _TEXT_LETTERS, placeholder=" …")
-        sure = shades(ax, red)(0.15 + 0.75 * one["probability"])
-        predicted = Cell(f"{one['predicted']} {one['probability']:.2f}", sure)
-        lines.append([predicted, Cell(f"true: {one['true']}", shades(ax, blue)(0.3))])
-        lines += [[Cell(word) for word in text.split()] or [Cell(" ")], [Cell(" ")]]
-    write_cells(ax, lines[:-1])
-    ax.set_title("The surest mistakes", loc="left")
+        said = f"{one['predicted']} {one['probability']:.2f}, true: {one['true']}"
+        lines += [[Cell(said, colour=palette(ax)[1])], _words(ax, one["input"])]
+    tokens = [token for one in mistakes for token in one["input"].get("tokens", ["  "])]
+    write_cells(ax, lines, high=1.15, gap=gap_of(tokens))
+    salient = any("saliency" in one["input"] for one in mistakes)
+    more = "; the bluer a token, the more salient" if salient else ""
+    ax.set_title(f"The surest mistakes{more}", loc="left", fontsize=11)
+
+
+def _words(ax, given):
+    """A text as cells, up to about so many letters."""
+    words, blue = given.get("tokens") or given["text"].split(), shades(ax, palette(ax)[0])
+    salient = given.get("saliency") or [0.0] * len(words)
+    most, letters, cells = max(map(abs, salient), default=0) or 1.0, 0, []
+    for word, value in zip(words, salient, strict=True):
+        letters += len(word) + 1
+        if letters > _TEXT_LETTERS:
+            return [*cells, Cell("…")]
+        cells.append(Cell(word, blue(0.75 * abs(value) / most) if value else "none"))
+    return cells
 
 
 def _draw_sequences(ax, mistakes):

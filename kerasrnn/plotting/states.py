@@ -17,16 +17,24 @@ _SALIENCY, _MAP, _INPUT = 1.1, 1.5, 1.3  # inches
 _STEP = 0.17  # inches of a token
 _WIDEST = 24.0
 _MOST_LINES = 3  # features up to which numbers are drawn as lines
+_LEAST = 0.01  # probability, below which all tokens have one colour
 _SHOWN = str.maketrans({"\n": "↵", "\t": "→", " ": "·"})
 
 
-def plot_states(states: np.ndarray, ax: Axes | None = None, *, steps: int | None = None) -> Axes:
-    """Draw hidden states over time as a map: blue is negative, white none, red positive.
+def plot_states(
+    states: np.ndarray,
+    ax: Axes | None = None,
+    *,
+    steps: int | None = None,
+    largest: float = 1.0,
+) -> Axes:
+    """Draw hidden states over time as a map: red is negative, the ground zero, blue positive.
 
     Args:
-        states: float (steps, units), between -1 and 1 as those of an LSTM, GRU or simple cell.
+        states: float (steps, units).
         ax: Axes to draw on; a new figure's by default.
         steps: of the input, where a stem with a stride leaves fewer of the states.
+        largest: absolute value that has the full colour.
 
     Returns:
         The Axes.
@@ -38,7 +46,7 @@ def plot_states(states: np.ndarray, ax: Axes | None = None, *, steps: int | None
     ax = ax or new_axes()
     time = steps or len(states)
     extent = (-0.5, time - 0.5, states.shape[1] - 0.5, -0.5)
-    kind = {"cmap": _both_ways(ax), "vmin": -1, "vmax": 1, "interpolation": "nearest"}
+    kind = {"cmap": _both_ways(ax), "vmin": -largest, "vmax": largest, "interpolation": "nearest"}
     ax.imshow(states.T, aspect="auto", extent=extent, **kind)
     ax.set_ylabel("unit")
     ax.spines[:].set_visible(False)
@@ -68,6 +76,7 @@ def plot_saliency(saliency: np.ndarray, ax: Axes | None = None) -> Axes:
     ax.bar(range(len(shares)), shares, width=0.85, color=colours)
     ax.axhline(0, linewidth=0.8, color=ax.yaxis.label.get_color())
     ax.set(ylabel="saliency", yticks=[])
+    ax.tick_params(bottom=False)
     ax.margins(x=0)
     return ax
 
@@ -114,8 +123,9 @@ def plot_explanation(
     figure.set_size_inches(width, sum(heights) + 0.9)
     plot_saliency(saliency, rows[0])
     rows[0].set_title(title)
+    largest = max((float(abs(states).max()) for _, states in layers), default=1.0) or 1.0
     for (name, states), row in zip(layers, rows[1:], strict=False):
-        plot_states(states, row, steps=len(steps))
+        plot_states(states, row, steps=len(steps), largest=largest)
         row.set_ylabel(name.replace(", ", "\n"), fontsize=10)
         row.tick_params(labelsize=9)
     if layers:
@@ -154,7 +164,7 @@ def _draw_tokens(ax, tokens, notes, sure):
     unsure = shades(ax, palette(ax)[1])
     for place, token in enumerate(tokens):
         known = sure is not None and not np.isnan(sure[place])
-        face = unsure(1 - sure[place]) if known else ax.get_facecolor()
+        face = unsure(-np.log10(max(sure[place], _LEAST)) / 2) if known else ax.get_facecolor()
         ax.axvspan(place - 0.5, place + 0.5, color=face, linewidth=0)
         style = {"rotation": 90 if turned else 0, "ha": "center", "va": "center"}
         shown = token.translate(_SHOWN) if len(token) == 1 else token
@@ -163,23 +173,28 @@ def _draw_tokens(ax, tokens, notes, sure):
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     if notes:
-        upright = {"rotation": 90, "fontsize": 8, "family": "monospace"}
-        ax.set_xticks(range(len(tokens)), [note.translate(_SHOWN) for note in notes], **upright)
+        below = {"rotation": 90 if max(map(len, notes)) > 1 else 0, "fontsize": 8}
+        names = [note.translate(_SHOWN) for note in notes]
+        ax.set_xticks(range(len(tokens)), names, family="monospace", **below)
     else:
         ax.set_xticks([])
     if sure is not None:
-        ax.set_xlabel("the redder a token, the less likely", fontsize=10)
+        ax.set_xlabel("the redder, the less probable", fontsize=10)
 
 
 def _draw_numbers(ax, values):
     """Lines, or a map of features over time; of an image the image, and upright beside it."""
+    import numpy as np
+
+    values = np.nan_to_num(values)
     if values.shape[1] <= _MOST_LINES:
         for line, colour in zip(values.T, palette(ax), strict=False):
             ax.plot(line, color=colour, marker="." if len(values) <= 60 else None)
         ax.set(xlabel="step", ylabel="input")
         ax.grid(axis="x")
         return
-    image = is_image(values)
+    if not (image := is_image(values)):  # each feature has a scale of its own
+        values = (values - values.min(0)) / np.maximum(np.ptp(values, axis=0), 1e-30)
     cmap = ("gray" if ink(ax.get_facecolor()) == "white" else "gray_r") if image else "viridis"
     ax.imshow(values.T, aspect="auto", cmap=cmap, interpolation="nearest")
     ax.set(xlabel="row" if image else "step", ylabel="column" if image else "feature")

@@ -11,7 +11,7 @@ from kerasrnn.plotting.curves import History, best_epoch, lines_of, smoothed
 _COLOURS = (32, 166, 29, 169, 136, 102)  # of xterm's 256, seen on light and on dark ground
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille character
-_SIDE = 10  # characters of the numbers beside the picture
+_SIDE = 11  # characters of the numbers beside the picture
 
 
 def draw_text(
@@ -33,12 +33,12 @@ def draw_text(
     Raises:
         InputError: no history, or one that lacks the metric.
 
-    >>> print(draw_text({"": {"loss": [3.0, 2.0, 1.0]}}, width=21, height=3))
+    >>> print(draw_text({"": {"loss": [3.0, 2.0, 1.0]}}, width=22, height=3))
     loss
-            3 |a
-            2 |    aa
-            1 |      aaa
-               1       3
+             3 |aaa
+             2 |   aaaa
+             1 |       aaa
+                1        3
     a training  1
     """
     if not histories:
@@ -50,7 +50,7 @@ def draw_text(
     ]
     points = [point for _, found, _ in curves for point in found] or [(1, 0.0)]
     (first, last), (low, high) = ((min(ends), max(ends)) for ends in zip(*points, strict=True))
-    columns = max(width - _SIDE - 2, 8)
+    columns = max(width - _SIDE - 1, 8)
     across, down = (2, 4) if colour else (1, 1)  # dots of a character
     to_x = _scale(first, last, across * columns - 1)
     to_y = _scale(high, low, down * height - 1)

@@ -17,7 +17,10 @@ _LEAST = 1e-3  # probability, below which all tokens have one colour
 
 
 class Cell(NamedTuple):
-    """A token, the colour of its ground, and a smaller word below it, perhaps coloured."""
+    """A token, the colour of its ground, a smaller word below it, and the colour of that.
+
+    Without either of the former the colour is the token's.
+    """
 
     text: str
     face: object = "none"
@@ -46,12 +49,15 @@ def write_cells(ax: Axes, lines: Sequence[Sequence[Cell]], *, gap: float = 1, hi
             place, size = (column - edge, row + 0.08), (wide + 2 * edge, 0.84)
             ax.add_patch(Rectangle(place, *size, facecolor=cell.face, edgecolor="none"))
             given = cell.face != "none"
-            style = {"va": "center", "ha": "center", "family": "monospace"}
-            colour = {"color": ink(cell.face)} if given else {}
-            ax.text(column + wide / 2, row + 0.53, shown, fontsize=10, **style, **colour)
+            middle = given or cell.below
+            style = {"va": "center", "ha": "center" if middle else "left", "family": "monospace"}
+            accent = {"color": cell.colour} if cell.colour else {}
+            colour = {"color": ink(cell.face)} if given else {} if cell.below else accent
+            place = column + wide / 2 if middle else column
+            ax.text(place, row + 0.53, shown, fontsize=10, **style, **colour)
             if cell.below:
-                colour = {"color": cell.colour} if cell.colour else {"alpha": 0.75}
-                ax.text(column + wide / 2, row + 1.28, cell.below, fontsize=7, **style, **colour)
+                colour = accent or {"alpha": 0.75}
+                ax.text(place, row + 1.28, cell.below, fontsize=7, **style, **colour)
             column += wide + gap
             if "\n" in cell.text:
                 row, column = row + high, 0.0
@@ -68,7 +74,7 @@ def _width(text):
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _gap(tokens):
+def gap_of(tokens: Sequence[str | None]) -> int:
     """Columns between tokens: none between characters."""
     return 0 if all(token is None or len(token) == 1 for token in tokens) else 1
 
@@ -128,7 +134,7 @@ def plot_probabilities(passages: Sequence[Mapping[str, Sequence]], ax: Axes | No
         for passage in passages
     ]
     tokens = [token for passage in passages for token in passage["tokens"]]
-    write_cells(ax, lines, gap=_gap(tokens), high=1.1)
+    write_cells(ax, lines, gap=gap_of(tokens), high=1.1)
     bar = ax.figure.colorbar(
         colours, ax=ax, location="bottom", fraction=0.05, aspect=40, shrink=0.6, pad=0.02
     )
@@ -235,6 +241,6 @@ def plot_blanks(texts: Sequence[Mapping], ax: Axes | None = None) -> Axes:
 
     rows = [[cell(text, *item) for item in enumerate(text["tokens"])] for text in texts]
     tokens = [token for text in texts for token in [*text["tokens"], *text["true"].values()]]
-    write_cells(ax, rows, gap=_gap(tokens), high=1.8)
+    write_cells(ax, rows, gap=gap_of(tokens), high=1.8)
     ax.set_title("Filled blanks; below a wrong one the true token", fontsize=11, loc="left")
     return ax

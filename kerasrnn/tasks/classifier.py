@@ -41,7 +41,7 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
-from kerasrnn.tasks.explanations import chosen, each, explain_label
+from kerasrnn.tasks.explanations import chosen, each, explain_label, salient_texts
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scaling import scaling
@@ -254,11 +254,16 @@ class ClassifierTask(base.Task):
     def evaluate(self, model, data: Dataset | Texts, settings, folder) -> base.Evaluation:
         metrics = self.validation(model, data, settings)
         part, labels = data.test, (*data.labels, *data.unseen_labels)
-        found = _classifier(model, data).predict_proba(part.x, part.lengths)
+        classifier = _classifier(model, data)
+        found = classifier.predict_proba(part.x, part.lengths)
         metrics["test"] = evaluation.classification_metrics(part.y, found)
         metrics["baseline"] = _baselines(data)
         metrics |= report_labels(part.y, found, labels, folder)
-        wrong = examples.mistakes(part.y, found, labels, _shown(data))
+        if data.vocabulary is None:
+            show = examples.shown(part.x, part.lengths, data.reading.get("features", ()))
+        else:
+            show = salient_texts(classifier, part, found)
+        wrong = examples.mistakes(part.y, found, labels, show)
         return base.Evaluation(metrics, {"mistakes": examples.kept(wrong)})
 
     def next_command(self, data: Dataset | Texts, run: Run) -> list[str]:
@@ -355,17 +360,6 @@ def _classifier(model, data):
         return Classifier(model, data.labels)
     reading = {name: data.options[name] for name in _READING}
     return Classifier(model, data.labels, data.vocabulary, **reading)
-
-
-def _shown(data):
-    """A function that shows a row of the test part."""
-    part = data.test
-    if data.vocabulary is None:
-        return examples.shown(part.x, part.lengths, data.reading.get("features", ()))
-    joined = data.tokens.separator
-    return lambda row: examples.shown(
-        [*part.select(np.array([row])).texts(data.vocabulary, joined)], None
-    )(0)
 
 
 def _input(data):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from kerasrnn.data.batches import sentence_inputs
 from kerasrnn.data.inputs import text_of
 from kerasrnn.data.layouts import Batch
-from kerasrnn.data.texts import SEPARATOR
+from kerasrnn.data.texts import SEPARATOR, TextPart
 from kerasrnn.errors import InputError
 from kerasrnn.inference.calling import compiled
-from kerasrnn.inference.explaining import Explanation, check_single, read_closely
+from kerasrnn.inference.explaining import Explanation, check_single, close_reader
+from kerasrnn.tasks.examples import rounded
 from kerasrnn.tasks.ngram_regression import without_ngrams
 from kerasrnn.text import LINE_END, MASK
 
 _CANDIDATES = 3
+_WORDS = 100  # tokens of a text in examples.json
 
 
 def chosen(rows: Iterable, row: int, source: str):
@@ -75,7 +78,30 @@ def explain_label(predictor, given) -> Explanation:
         "explained": predictor.labels[best],
         "probabilities": dict(zip(predictor.labels, found.tolist(), strict=True)),
     }
-    return Explanation(said, steps, read_closely(model, inputs, lambda out: out[0, best]))
+    return Explanation(said, steps, close_reader(model)(inputs, lambda out: out[0, best]))
+
+
+def salient_texts(predictor, part: TextPart, found: np.ndarray) -> Callable[[int], dict]:
+    """A function that gives a text for examples.json: its first tokens, and how salient they are.
+
+    found: probabilities (n, labels), whose likeliest label is what the tokens speak for. An
+    average of several models tells no saliency.
+    """
+    model, joined = predictor.model, predictor.tokens.separator
+    single = not any(isinstance(layer, keras.Model) for layer in model.layers)
+    read = close_reader(without_ngrams(model)) if single else None
+
+    def show(row):
+        ids = part.select(np.array([row])).x[:_WORDS]
+        tokens = predictor.vocabulary.decode(ids)
+        said = {"text": joined.join(tokens)}
+        if read is None:
+            return said
+        best = int(found[row].argmax())
+        saliency = read([ids[None]], lambda out: out[0, best]).saliency
+        return said | {"tokens": tokens, "saliency": rounded(saliency)}
+
+    return show
 
 
 def explain_tags(predictor, tokens: Sequence[str]) -> Explanation:
@@ -85,8 +111,7 @@ def explain_tags(predictor, tokens: Sequence[str]) -> Explanation:
     best = found.argmax(-1)
     inputs = sentence_inputs([tokens], predictor, len(predictor.model.inputs) == 2)
     places = np.stack([np.arange(len(tokens)), best], 1)
-    reading = read_closely(
-        predictor.model,
+    reading = close_reader(predictor.model)(
         list(inputs.values()),
         lambda out: tf.reduce_sum(tf.gather_nd(out[0], places)),
     )
@@ -114,7 +139,7 @@ def explain_text(predictor, text: str) -> Explanation:
         "next": [[predictor.vocabulary.decode(int(k)), float(found[-1, k])] for k in order],
         "perplexity": float(np.exp(-np.log(sure[1:]).mean())) if len(steps) > 1 else None,
     }
-    reading = read_closely(predictor.model, [ids], lambda out: out[0, -1, best])
+    reading = close_reader(predictor.model)([ids], lambda out: out[0, -1, best])
     return Explanation(said, steps, reading, sure=sure)
 
 
@@ -125,8 +150,7 @@ def explain_blanks(predictor, text: str) -> Explanation:
     ids = np.array([predictor.vocabulary.encode(steps)])
     blanks = [place for place, token in enumerate(steps) if token == MASK]
     best = [predictor.vocabulary.encode(found[0][0]) for found in candidates]
-    reading = read_closely(
-        predictor.model,
+    reading = close_reader(predictor.model)(
         [ids],
         lambda out: tf.reduce_sum(tf.gather_nd(out[0], list(zip(blanks, best, strict=True)))),
     )
@@ -160,9 +184,13 @@ def explain_numbers(predictor, given) -> Explanation:
         return values[..., 0]
 
     targets = np.moveaxis(found, 1, 0) if predictor.format else found
-    said = dict(zip(predictor.targets, targets.tolist(), strict=True))
-    if predictor.quantiles:
-        said["quantiles"] = list(predictor.quantiles)
+    said = {
+        "numbers": dict(zip(predictor.targets, targets.tolist(), strict=True)),
+        "quantiles": list(predictor.quantiles),
+    }
     given = [inputs[x.name] for x in predictor.model.inputs]
-    reading = read_closely(predictor.model, given, lambda out: tf.reduce_mean(first(out[0])))
-    return Explanation(said, inputs["x"][0], reading)
+    reading = close_reader(predictor.model)(given, lambda out: tf.reduce_mean(first(out[0])))
+    shown = inputs["x"][0]
+    if predictor.format:
+        shown = shown[:, : len(predictor.format.columns)]  # without the calendar
+    return Explanation(said, shown, reading)
