@@ -120,7 +120,7 @@ def passage_of(row: dict, char: bool) -> dict:
 def sentence_of(row: dict, colours: dict) -> list[tuple]:
     """Of each token of a tagged sentence (token, predicted, colour, true or None, probability).
 
-    What is true is there where it is another label. colours: of labels, to which new ones are added.
+    What is true is there where it is another label. colours: of labels; new ones are added.
     """
     tokens, probabilities = [], row.get("probabilities") or [None] * len(row["tokens"])
     for token, true, predicted, p in zip(
