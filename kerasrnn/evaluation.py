@@ -96,6 +96,40 @@ def calibration_error(right: np.ndarray, sure: np.ndarray, bins: int = 15) -> fl
     return float(np.abs(gaps).sum() / len(right))
 
 
+def sureness(y: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each prediction is right, bool (cases,), and its probability, float (cases,).
+
+    y, probabilities: as of ``classification_metrics``. A case is a row, or where there may be
+    several labels each label of a row.
+
+    >>> right, sure = sureness(np.array([0, 1]), np.array([[0.9, 0.1], [0.75, 0.25]]))
+    >>> right.tolist(), sure.tolist()
+    ([True, False], [0.9, 0.75])
+    """
+    if y.ndim == 1:
+        return y == probabilities.argmax(-1), probabilities.max(-1)
+    right = (probabilities >= 0.5) == y[:, : probabilities.shape[1]]
+    return right.ravel(), np.maximum(probabilities, 1 - probabilities).ravel()
+
+
+def calibration(right: np.ndarray, sure: np.ndarray, bins: int = 15) -> list[dict]:
+    """Mean probability, accuracy and number of cases of each bin of ``calibration_error``.
+
+    Bins without a case are left out.
+
+    >>> calibration(np.array([True, False]), np.array([0.875, 0.875]))
+    [{'confidence': 0.875, 'accuracy': 0.5, 'count': 2}]
+    """
+    places = np.minimum((sure * bins).astype(int), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    sums = [np.bincount(places, values, bins) for values in (sure.astype("float64"), right)]
+    return [
+        {"confidence": float(sure / n), "accuracy": float(right / n), "count": int(n)}
+        for sure, right, n in zip(*sums, counts, strict=True)
+        if n
+    ]
+
+
 def baseline_metrics(y_train, y_test, num_classes) -> dict[str, float]:
     """The metrics of always predicting the label frequencies of the training part."""
     several = y_train.ndim == 2

@@ -21,6 +21,7 @@ except ImportError:  # not on Windows, where nothing keeps two processes apart
 
 CHECKSUMS = "checksums.json"
 _LARGEST = 1 << 30  # bytes of a text file that is read at once
+_NUMBERS = re.compile(r'\[\n[^\[\]{}"]*\]')  # no text holds a line end, so none is changed
 _TEMPORARY = re.compile(r"\.\d+-")  # how the names of temporary files begin
 
 
@@ -156,6 +157,21 @@ def replacing_directory(path: str | os.PathLike) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def remove_directory(path: str | os.PathLike):
+    """Remove a directory with all that is in it; what its links lead to stays.
+
+    It loses its name first, so that nobody finds half of it. Raises ``InputError`` where it
+    cannot be removed.
+    """
+    path = Path(path)
+    nameless = path.with_name(f".{os.getpid()}-removed-{path.name}")
+    try:
+        path.rename(nameless)
+        shutil.rmtree(nameless)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
 def _cannot_write(path, error):
     return InputError(
         f"cannot write {path}",
@@ -176,8 +192,25 @@ def write_pieces(path: str | os.PathLike, pieces: Iterable[str]):
 
 
 def write_json(path: str | os.PathLike, value):
-    """Write ``value`` to ``path`` atomically, as indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write ``value`` to ``path`` atomically, as ``json_text`` gives it."""
+    write_text(path, json_text(value))
+
+
+def json_text(value) -> str:
+    """A value as indented JSON, each list of numbers on one line.
+
+    >>> print(json_text({"matrix": [[1, 2], [3, 4]]}), end="")
+    {
+      "matrix": [
+        [1, 2],
+        [3, 4]
+      ]
+    }
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return _NUMBERS.sub(
+        lambda found: " ".join(found[0].split()).replace("[ ", "[")[:-2] + "]", text
+    )
 
 
 def check_regular(path: str | os.PathLike):

@@ -24,6 +24,7 @@ CLASS_WEIGHTS = ("none", "balanced")
 FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
+STYLES = ("light", "dark")  # of pictures
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
 ROLES = (  # of the columns of a table: the option, what it takes, what it is
     ("text", "COLUMN", "Texts to classify"),

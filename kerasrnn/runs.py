@@ -9,6 +9,7 @@ A run is one directory that holds everything a training made (DESIGN: run direct
     best.keras    the model at the best validation loss
     state.npz     from where the training goes on; previous.npz the one before it
     metrics.json  evaluation on the validation and test parts, beside a baseline
+    examples.json  inputs with what was predicted of them
     checksums.json  the SHA-256 of each of these
 
 The directory of several trainings of the same data holds theirs, ``seed-0``, …, and a run.json
@@ -156,6 +157,13 @@ class Run:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError("members that are no names", where=self.path / "run.json")
         return [open_run(self.path / name) for name in names]
+
+    @property
+    def size(self) -> int | None:
+        """The sequences, sentences or tokens of its training part, where run.json says it."""
+        sizes = self.info["data"].get("sizes")
+        size = sizes.get("training") if isinstance(sizes, dict) else None
+        return size if isinstance(size, int) else None
 
     @property
     def summary(self) -> dict[str, dict]:

@@ -143,6 +143,7 @@ def _train(data, settings, output, seed, quiet, callbacks):
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
             info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
+            info["parameters"] = prepared.model.count_params()
             run = shared_run(
                 devices,
                 lambda: create_run(data.name, data.task, info, task.artifacts(data), output),
@@ -209,7 +210,8 @@ def resume(
 def _begun_again(run, data, settings, budget):
     """The run with files that say what is trained, whole and up to date."""
     if budget:
-        (run.path / "metrics.json").unlink(missing_ok=True)
+        for name in ("metrics.json", "examples.json"):
+            (run.path / name).unlink(missing_ok=True)
         run = Run(run.path, run.info | {"options": settings.fit | settings.model})
     run.write_json(task_of(run.task).artifacts(data) | {"run.json": run.info})
     return run
@@ -299,7 +301,7 @@ def _evaluate_once(run, data, devices):
 
 
 def evaluate(run: str | os.PathLike, data=None) -> dict:
-    """Evaluate the best model of a run; write metrics.json, and pictures of some tasks.
+    """Evaluate the best model of a run; write metrics.json, examples.json and pictures.
 
     Args:
         run: the run, or its path.
@@ -331,9 +333,7 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     settings = _settings_of(run, data)
     model = load_model(run)
     try:
-        validate = task.validator(model, data, settings)
-        metrics = {"validation": validate()} if validate else {}
-        metrics |= task.evaluate(model, data, run.path)
+        metrics, examples = task.evaluate(model, data, settings, run.path)
         if run.runs:
             metrics["summary"] = run.summary
     except (TypeError, KeyError) as error:  # run.json was changed by hand
@@ -343,7 +343,7 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
             f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
         )
     else:
-        run.write_json({"metrics.json": metrics})
+        run.write_json({"examples.json": examples, "metrics.json": metrics})
     return metrics
 
 
@@ -422,6 +422,7 @@ def describe(data) -> dict:
         "options": data.options,
         "fingerprint": data.fingerprint(),
         "sizes": data.sizes(),
+        "distribution": data.distribution(),
         "origin": data.origin,
         "reading": data.reading,
     } | ({"level": data.level} if hasattr(data, "level") else {})

@@ -64,7 +64,7 @@ def compare(series, folder, seed, stack, options):
     import keras
 
     from kerasrnn import build_encoder, load_model, train
-    from kerasrnn.tasks.classifier import scaling
+    from kerasrnn.tasks.scaling import scaling
 
     run = train(series, folder / series.name, seed=seed, quiet=True, **stack, **options)
     keras.utils.set_random_seed(seed)

@@ -25,9 +25,12 @@ def commands() -> str:
     context = main.make_context("kerasrnn", [], resilient_parsing=True, terminal_width=_COLUMNS)
     helps = {"kerasrnn": main.get_help(context)}
     for name, verb in main.commands.items():
-        helps[f"kerasrnn {name}"] = verb.get_help(
-            click.Context(verb, parent=context, info_name=name)
-        )
+        inner = click.Context(verb, parent=context, info_name=name)
+        helps[f"kerasrnn {name}"] = verb.get_help(inner)
+        for below, other in getattr(verb, "commands", {}).items():
+            helps[f"kerasrnn {name} {below}"] = other.get_help(
+                click.Context(other, parent=inner, info_name=below)
+            )
     sections = (f"## {name}\n\n```\n{text.rstrip()}\n```\n" for name, text in helps.items())
     return "\n".join(["# Commands", "", _NOTE, "", *sections])
 

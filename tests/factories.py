@@ -102,3 +102,92 @@ def export_tiny(folder):
     for name, source in sources.items():
         export(source, folder / name, check=False)
     return folder
+
+
+def write_run(folder, task, *, epochs=6, planned=None, metrics=None, examples=None, **info):
+    """A run of files alone, without a model; a history of so many epochs. Returns its path."""
+    import json
+
+    folder.mkdir(parents=True)
+    made = {
+        "format": 3,
+        "task": task,
+        "created": "2026-01-02T03:04:05.678+00:00",
+        "data": {"name": "some", "source": "some.csv", "fingerprint": "f0", "sizes": {}},
+        "options": {"epochs": planned or epochs, "units": [8, 8], "cell": "gru"},
+        "recipe": {"cell": "short texts"},
+        "seed": 3,
+        "versions": {"keras": "3.15"},
+    }
+    files = {"run.json": made | info, "metrics.json": metrics, "examples.json": examples}
+    for name, value in files.items():
+        if value is not None:
+            (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    rows = [
+        f"{n},{1 / n},{1.2 / n + 0.001 * n},{1 - 0.5 / n},{1 - 0.6 / n},0.01,{n % 3}.5"
+        for n in range(1, epochs + 1)
+    ]
+    head = "epoch,loss,val_loss,accuracy,val_accuracy,learning_rate,seconds"
+    if rows:
+        (folder / "history.csv").write_text("\n".join([head, *rows, ""]))
+    return folder
+
+
+def label_metrics(labels):
+    """What metrics.json holds of a classifier of some labels."""
+    number = len(labels)
+    counts = [[20 if i == j else (i + 2 * j) % 5 for j in range(number)] for i in range(number)]
+    row = {"loss": 0.25, "accuracy": 0.9, "macro_f1": 0.89, "calibration_error": 0.03}
+    scores = {"precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 30}
+    return {
+        "validation": row,
+        "test": row | {"accuracy": 0.875},
+        "baseline": {"most frequent label": {"loss": 2.0, "accuracy": 0.25, "macro_f1": 0.1}},
+        "labels": {label: scores for label in labels},
+        "confusion": {"labels": [*labels], "counts": counts},
+        "calibration": [
+            {"confidence": k / 10, "accuracy": k / 11, "count": 10 * k} for k in range(3, 10)
+        ],
+    }
+
+
+def all_examples(text="a film of <b>no</b> use"):
+    """An examples.json of everything that any task writes."""
+    image = [[(i * j) % 17 for j in range(8)] for i in range(8)]
+    tokens = ["time", "flies", "like"]
+    return {
+        "mistakes": [
+            {"input": given, "true": "a", "predicted": "b", "probability": 0.9}
+            for given in (
+                {"text": text},
+                {"values": image},
+                {"values": [[k % 7, -k % 5] for k in range(60)], "features": ["up", "down"]},
+                {"values": [[k % n for n in range(1, 20)] for k in range(90)]},
+            )
+        ],
+        "sentences": [
+            {
+                "tokens": tokens,
+                "true": ["NOUN", "VERB", "ADP"],
+                "predicted": ["NOUN", "NOUN", "ADP"],
+                "probabilities": [0.9, 0.8, None],
+            }
+        ],
+        "passages": [{"tokens": [*"all the\ntime"], "probabilities": [0.5, 0.01, 1e-6, 1.0] * 3}],
+        "samples": [{"prompt": "ROMEO:", "text": " what\nlight", "seed": 0}],
+        "blanks": [
+            {
+                "tokens": ["a", None, "c"],
+                "true": {"1": "b"},
+                "candidates": {"1": [["b", 0.9], ["\n", 0.05]]},
+            }
+        ],
+        "forecasts": [
+            {
+                "history": [1, 2, 3, None, 5],
+                "truth": [6, 7],
+                "forecast": [[5, 6, 7], [6, 7, 9]],
+                "quantiles": [0.1, 0.5, 0.9],
+            }
+        ],
+    }

@@ -17,19 +17,31 @@ def simple_step(x, state, kernel, recurrent, bias):
     return (np.tanh(x @ kernel + h @ recurrent + bias),)
 
 
-def lstm_step(x, state, kernel, recurrent, bias):
-    h, c = state
+def lstm_gates(x, h, kernel, recurrent, bias):
+    """Input gate, forget gate, candidate, output gate."""
     i, f, candidate, o = np.split(x @ kernel + h @ recurrent + bias, 4)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(candidate)
-    return sigmoid(o) * np.tanh(c), c
+    return sigmoid(i), sigmoid(f), np.tanh(candidate), sigmoid(o)
 
 
-def gru_step(x, state, kernel, recurrent, bias):
-    (h,) = state
+def lstm_step(x, state, *weights):
+    h, c = state
+    i, f, candidate, o = lstm_gates(x, h, *weights)
+    c = f * c + i * candidate
+    return o * np.tanh(c), c
+
+
+def gru_gates(x, h, kernel, recurrent, bias):
+    """Update gate, reset gate, candidate."""
     xz, xr, xh = np.split(x @ kernel + bias[0], 3)
     hz, hr, hh = np.split(h @ recurrent + bias[1], 3)
     z, r = sigmoid(xz + hz), sigmoid(xr + hr)
-    return (z * h + (1 - z) * np.tanh(xh + r * hh),)
+    return z, r, np.tanh(xh + r * hh)
+
+
+def gru_step(x, state, *weights):
+    (h,) = state
+    z, _, candidate = gru_gates(x, h, *weights)
+    return (z * h + (1 - z) * candidate,)
 
 
 STEPS = {"simple": (simple_step, 1), "lstm": (lstm_step, 2), "gru": (gru_step, 1)}

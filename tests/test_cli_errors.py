@@ -169,10 +169,10 @@ def failing(trained, monkeypatch):
     def fail_with(error):
         from kerasrnn import plotting
 
-        def save_curves(*_):
+        def save(*_):
             raise error
 
-        monkeypatch.setattr(plotting, "save_curves", save_curves)
+        monkeypatch.setattr(plotting, "save", save)
 
     return fail_with
 
@@ -188,7 +188,7 @@ def test_an_unexpected_error_is_one_line_with_the_way_to_its_traceback(failing):
 def test_debug_shows_the_traceback_of_anything(failing, error, code):
     failing(error)
     result = invoke("--debug", "plot", code=code)
-    assert "Traceback" in result.stderr and "in save_curves" in result.stderr
+    assert "Traceback" in result.stderr and "in save" in result.stderr
     assert result.stderr.splitlines()[-1].startswith("kerasrnn: ")
 
 

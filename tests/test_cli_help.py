@@ -25,7 +25,7 @@ def help_of(verb=None):
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_help_fits_two_screens(verb):
     lines = help_of(verb)
-    assert len(lines) <= (116 if verb == "train" else 60) and max(map(len, lines)) <= 100
+    assert len(lines) <= (117 if verb == "train" else 60) and max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -33,8 +33,8 @@ def test_a_help_has_examples_and_describes_every_option(verb):
     command, lines = main.commands[verb], help_of(verb)
     text = "\n".join(lines)
     example = f"    kerasrnn {verb}"
-    assert verb == "runs" or any(line.startswith(example) for line in lines), text
-    assert verb == "runs" or "  Examples:" in lines
+    assert any(line.startswith(example) for line in lines), text
+    assert "  Examples:" in lines
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help and all(f"{name}" in text for name in parameter.opts)
@@ -64,6 +64,13 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     assert said("--time") == "Times of the rows"
     assert said("--batch-size") == "Batch  [auto; tagger 32; generator, infiller 64]"
     assert said("--sequence-length") == "(generator, infiller) Tokens per training sequence  [64]"
+
+
+def test_the_help_of_plot_names_every_figure():
+    from kerasrnn.plotting import FIGURES
+
+    words = {word.strip(",;") for line in help_of("plot") for word in line.split()}
+    assert words >= {"curves", *FIGURES}
 
 
 def test_the_list_of_verbs_cuts_no_sentence():
@@ -134,13 +141,16 @@ LIGHT = {"cli", "errors", "files", "options", "ranges", "runs", "text"}
         (["--version"], set()),
         (["runs"], set()),
         (["plot", "runs/digits-classifier-1"], {"matplotlib", "numpy"}),
+        (["plot", "--terminal"], set()),
+        (["report", "runs/digits-classifier-1"], {"numpy"}),
     ],
 )
 def test_what_needs_no_network_imports_no_tensorflow(trained, words, heavy):
     modules = modules_of(*words)
     libraries = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "numpy"}
     assert modules & libraries == heavy
-    assert rooms(modules) <= LIGHT | ({"plotting"} if heavy else set())
+    own = {"plot": {"plotting"}, "report": {"reports"}}
+    assert rooms(modules) <= LIGHT | own.get(words[0], set())
 
 
 @pytest.mark.slow

@@ -9,7 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import invoke
+from conftest import invoke, refused
+
+from kerasrnn import open_run
 
 
 def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
@@ -46,6 +48,54 @@ def test_plot_show_opens_a_window(trained, monkeypatch):
     assert [ax.get_title() for ax in shown[0].axes] == ["Accuracy by epoch", "Loss by epoch"]
 
 
+def test_plot_takes_the_newest_run_or_all_of_a_task(trained, writing):
+    shutil.copytree(trained, trained.parent / "other")
+    (trained.parent / "other" / "history.csv").write_text("epoch,loss\n1,two\n")
+    result = invoke("plot", "--all", "--style", "dark", "--smooth", "0.5")
+    assert result.stdout == "runs/compare-loss.png\n" and "other/history.csv" in result.stderr
+    words = ["plot", "--all", "--metric"]
+    assert invoke(*words, "val_accuracy", "-o", "one.svg", "-q").stdout == "one.svg\n"
+    assert "no run with f1" in refused(*words, "f1").splitlines()[-1]
+    assert invoke("plot", "--task", "generator", "--metric", "learning_rate").stdout == (
+        "runs/text-generator-1/learning_rate.png\n"
+    )
+    assert "--all and --task are for" in refused("plot", trained, "--all")
+    assert "no tagger in runs/" in refused("plot", "--all", "--task", "tagger")
+    assert "smoothing out of range" in refused("plot", trained, "--smooth", "1")
+
+
+def test_plot_draws_in_the_terminal_and_in_letters_where_it_is_piped(trained):
+    text = invoke("plot", "--terminal", "--metric", "loss", "--metric", "sequences_per_second")
+    lines = text.stdout.splitlines()
+    assert lines[0] == "loss" and lines[17].startswith("a training")
+    assert lines[18].startswith("b validation") and "best epoch" in lines[18]
+    assert lines[19] == "sequences per second"
+    assert text.stdout.isascii() and max(map(len, lines)) <= 80
+    for words in (["--show"], ["--json"], ["-o", "a.png"]):
+        assert "several places for pictures" in refused("plot", "--terminal", *words)
+
+
+def test_plot_draws_what_the_evaluation_left(trained, writing):
+    words = ["plot", "runs/digits-classifier-1", "--figure"]
+    path = "runs/digits-classifier-1/confusion.png"
+    run = open_run(trained)
+    left = {"confusion": {"labels": ["a", "b"], "counts": [[3, 1], [0, 2]]}}
+    run.write_json({"metrics.json": run.metrics() | left})
+    (trained / "confusion.png").unlink()
+    assert invoke(*words, "confusion").stdout == f"{path}\n"
+    assert (trained / "confusion.png").exists()
+    assert invoke(*words, "confusion", "-o", "a.pdf", "--style", "dark").stdout == "a.pdf\n"
+    assert "several pictures for one --output" in refused(
+        *words, "confusion", "--figure", "curves", "-o", "a.png"
+    )
+    assert refused("plot", writing, "--figure", "confusion").endswith(
+        f"run 'kerasrnn evaluate {writing}' first, which leaves what its task has"
+    )
+    assert "unknown figure: found 'colours'; expected curves or" in refused(*words, "colours")
+    (trained / "metrics.json").write_text("{}")
+    assert "metrics.json is damaged" in refused(*words, "confusion")
+
+
 def test_runs_lists_their_task_and_what_was_measured(trained, writing):
     shutil.copytree(trained, trained.parent / "bare")
     (trained.parent / "bare" / "metrics.json").unlink()
@@ -63,6 +113,8 @@ def test_runs_lists_their_task_and_what_was_measured(trained, writing):
     digits, text = rows["runs/digits-classifier-1"], rows["runs/text-generator-1"]
     assert (digits["task"], digits["epochs"]) == ("classifier", 2)
     assert (digits["part"], digits["metric"]) == ("test", "accuracy")
+    assert (digits["data"], digits["size"]) == ("digits", 1293) and digits["seconds"] > 0
+    assert digits["parameters"] > 1000 and "  1,293  " in by_name[digits["run"]]
     assert by_name[digits["run"]].endswith(f"  test accuracy {digits['value']:.4f}")
     assert (text["part"], text["metric"]) == ("validation", "perplexity")
     assert by_name[text["run"]].endswith(f"  validation perplexity {text['value']:.4f}")

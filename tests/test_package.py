@@ -8,9 +8,9 @@ from conftest import ROOT
 import kerasrnn
 
 FLOORS = """
-cli > ensembles tuning > exporting keras2 training > fitting > tasks > inference data > models
-> layers processes > engine > runs plotting evaluation regression ranges studies > text > files
-> options errors
+cli > ensembles tuning reports > exporting keras2 training > fitting > tasks > inference data
+> models > layers processes > engine > runs plotting evaluation regression ranges studies > text
+> files > options errors
 """
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS.split(">")) for room in rooms.split()}
 

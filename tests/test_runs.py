@@ -2,9 +2,11 @@ import json
 import os
 
 import pytest
+from conftest import invoke, refused
 
 from kerasrnn import InputError, latest_run, list_runs, open_run
-from kerasrnn.files import atomic
+from kerasrnn.cli.runs import table
+from kerasrnn.files import atomic, locked
 from kerasrnn.runs import create_run, history_text
 
 INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
@@ -164,3 +166,105 @@ def test_only_regular_files_are_read(workplace):
     os.mkfifo(run.path / "labels.json")
     with pytest.raises(InputError, match="not a regular file"):
         run.labels()
+
+
+def listed(*words):
+    """The names of the runs that ``kerasrnn runs`` lists, in their order."""
+    return [
+        row["run"].split("/", 1)[1] for row in json.loads(invoke("runs", *words, "--json").stdout)
+    ]
+
+
+@pytest.fixture
+def three(workplace):
+    """Runs a, b and c: of 2, 10 and no epochs, evaluated as 0.25, 0.5 and not."""
+    for name, epochs, accuracy in (("a", 2, 0.25), ("b", 10, 0.5), ("c", 0, None)):
+        data = {"name": f"of {name}", "sizes": {"training": 5}}
+        run = make(f"runs/{name}", data=data, created=f"2026-01-02T03:04:{name}")
+        rows = [{"epoch": n + 1, "loss": 1.0, "seconds": 40.0} for n in range(epochs)]
+        if rows:
+            (run.path / "history.csv").write_text(history_text(rows))
+            run.write_json({"metrics.json": {"test": {"accuracy": accuracy}}})
+
+
+def test_runs_are_sorted_and_chosen(three):
+    assert listed() == ["a", "b", "c"]
+    assert listed("--sort", "-epochs") == ["b", "a", "c"]
+    assert listed("--sort", "evaluated") == ["a", "b", "c"]  # what has none comes last
+    assert listed("--sort=-evaluated") == ["b", "a", "c"]
+    assert listed("--sort", "-run") == ["c", "b", "a"]
+    assert listed("--finished") == ["a", "b"] and listed("--unfinished") == ["c"]
+    assert listed("--task", "classifier", "--data", "of b") == ["b"]
+    assert listed("--task", "tagger") == []
+    assert "unknown column: found 'f1'; expected run or task" in refused("runs", "--sort", "f1")
+
+
+def test_the_table_of_runs_fits_its_width(three):
+    rows = json.loads(invoke("runs", "--json").stdout)
+    wide = table(rows)
+    assert wide[0].split()[:5] == ["run", "task", "data", "size", "epochs"]
+    assert wide[2].split()[:5] == ["runs/b", "classifier", "of", "b", "5"] and "0:06:40" in wide[2]
+    assert "parameters" not in wide[0]  # as none says them
+    for width in (80, 60, 40):
+        lines = table(rows, width)
+        assert max(map(len, lines)) <= width and len(lines) == 4
+        assert lines[1].startswith("runs/a ") and lines[1].endswith("test accuracy 0.2500")
+
+
+def test_members_are_listed_below_their_run_and_trials_after_all(three):
+    make("runs/b/seed-0"), make("runs/study/trial-0"), make("runs/other/x")
+    os.mknod("runs/study/study.jsonl")
+    assert listed() == ["a", "b", "c"]
+    assert listed("--members") == ["a", "b", "b/seed-0", "c", "study/trial-0"]
+
+
+def test_runs_are_removed_whole_and_nothing_else_is(three, workplace):
+    (workplace / "kept").write_text("kept")
+    os.symlink(workplace, "runs/a/link")
+    assert (
+        refused("runs", "rm", "runs/a") == "kerasrnn: runs/a: nobody to ask; say --yes to remove it"
+    )
+    assert json.loads(invoke("runs", "rm", "runs/a", "runs/b/", "--yes", "--json").stdout) == [
+        "runs/a",
+        "runs/b/",
+    ]
+    assert os.listdir("runs") == ["c"] and (workplace / "kept").exists()
+    os.chdir("runs/c")
+    invoke("runs", "rm", ".", "--yes")
+    assert os.listdir(workplace / "runs") == []
+
+
+def test_what_is_no_run_or_at_work_is_neither_removed_nor_renamed(three, workplace):
+    (workplace / "runs/notes").mkdir()
+    os.symlink("a", "runs/link")
+    make("runs/b/seed-0")
+    for path, message in (
+        ("runs/notes", "runs/notes is not a run"),
+        ("runs/nothing", "no run at runs/nothing"),
+        ("runs", "runs is not a run"),
+        ("runs/link", "runs/link is a link"),
+        ("runs/link/", "runs/link/ is a link"),
+        ("runs/b/seed-0", "runs/b/seed-0 is a part of b"),
+    ):
+        assert message in refused("runs", "rm", "runs/a", path, "--yes")
+        assert message in refused("runs", "rename", path, "new")
+    for held in ("runs/a", "runs/b/seed-0"):
+        with locked(held):
+            assert "another process is at work" in refused(
+                "runs", "rm", "runs/a", "runs/b", "--yes"
+            )
+    assert {*listed()} == {"a", "link", "b", "c"}
+
+
+def test_a_run_gets_another_name_in_its_folder(three, workplace):
+    make("runs/b/seed-0")
+    info = open_run("runs/b").info | {"members": ["seed-0"]}
+    open_run("runs/b").write_json({"run.json": info})
+    assert invoke("runs", "rename", "runs/b", "both").stdout == "runs/both\n"
+    assert [run.path.name for run in open_run("runs/both").runs] == ["seed-0"]
+    path = workplace / "runs" / "both"
+    assert json.loads(invoke("runs", "rename", path, "b", "--json").stdout) == str(path)[:-4] + "b"
+    assert "runs/c exists already" in refused("runs", "rename", "runs/b", "c")
+    for name in ("", ".", "..", ".hidden", "x/y", "/tmp/x", "x\ny"):
+        assert "no name of a run" in refused("runs", "rename", "runs/b", name)
+    assert listed() == ["a", "b", "c"]

@@ -29,9 +29,10 @@ def sources():
         for both in (True, False):
             name, stack = f"{cell}-{both}", {"cell": cell, "bidirectional": both}
             yield f"classifier-{name}", some_classifier((8, 3), **stack | {"units": (6, 5)})
-            yield f"classifier-padded-{name}", some_classifier(lengths=True, **stack)
-            if both or cell == "lstm":
+            if both:
+                yield f"classifier-padded-{name}", some_classifier(lengths=True, **stack)
                 yield f"infiller-{name}", some_infiller(**stack)
+            elif cell == "gru":
                 yield f"tagger-{name}", some_tagger(**stack)
         yield f"generator-{cell}", some_generator(cell=cell)
     scaling = keras.layers.Normalization(mean=[5.0, -1, 0], variance=[2.0, 1, 1])

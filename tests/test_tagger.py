@@ -64,6 +64,7 @@ def test_the_run_of_a_tagger_holds_everything(tagged):
         "state.npz",
         "previous.npz",
         "metrics.json",
+        "examples.json",
         "checksums.json",
         "loss.png",
         "accuracy.png",

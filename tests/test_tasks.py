@@ -107,6 +107,7 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
         "state.npz",
         "previous.npz",
         "metrics.json",
+        "examples.json",
         "checksums.json",
         "loss.png",
         "perplexity.png",

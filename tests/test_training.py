@@ -20,7 +20,7 @@ from kerasrnn import (
 from kerasrnn.fitting.optimizers import OPTIMIZERS, make_optimizer
 from kerasrnn.options import FIT
 from kerasrnn.tasks import task_of
-from kerasrnn.tasks.classifier import scaling
+from kerasrnn.tasks.scaling import scaling
 
 SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "quiet": True}  # quick to trace
 
@@ -56,6 +56,7 @@ def test_a_run_holds_everything(digit_run):
         "state.npz",
         "previous.npz",
         "metrics.json",
+        "examples.json",
         "checksums.json",
         "loss.png",
         "accuracy.png",

@@ -15,7 +15,8 @@ from kerasrnn.cli.common import Group
 __all__ = ["main"]
 
 _FILES = (  # in the order of the help
-    *("train", "tune", "inspect", "evaluate", "predict", "use", "export", "convert", "info"),
+    *("train", "tune", "inspect", "evaluate", "plot", "report", "runs"),
+    *("predict", "explain", "use", "export", "convert", "info"),
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from kerasrnn.runs import Run, measured
+from kerasrnn.runs import measured
 
 _TITLES = {
     "micro_f1": "micro F1",
@@ -25,7 +25,6 @@ _TITLES = {
 _REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
 _MOST_COLUMNS = 12  # labels of a confusion matrix that is printed
 _PARTS = ("validation", "test")
-_HEADLINES = ("accuracy", "perplexity")  # the metric that stands for a run, the first it has
 
 
 def to_json(value) -> str:
@@ -113,48 +112,6 @@ def print_confusion(labels: list[str], counts: list[list[int]]):
     click.echo("\npredicted     " + "".join(f"{label[:7]:>8}" for label in labels))
     for label, row in zip(labels, counts, strict=True):
         click.echo(f"{label[:13]:<14}" + "".join(f"{count:>8,}" for count in row))
-
-
-def run_row(run: Run) -> dict:
-    """What ``runs`` says of a run; part, metric and value of the last evaluation.
-
-    Of several runs that were not averaged the value is {"mean", "deviation"}.
-    """
-    history, metrics = run.history(), run.metrics()
-    if not any(part in metrics for part in _PARTS):
-        metrics = metrics.get("summary", {})
-    part = next((part for part in reversed(_PARTS) if part in metrics), None)
-    metric = next((name for name in _HEADLINES if name in metrics.get(part, {})), None)
-    return {
-        "run": str(run),
-        "task": run.task,
-        "made": run.info["created"],
-        "runs": len(run.runs),
-        "epochs": len(history.get("epoch", ())),
-        "val_loss": min(history.get("val_loss", ()), default=None),
-        "part": part,
-        "metric": metric,
-        "value": metrics.get(part, {}).get(metric),
-        "finished": run.finished,
-    }
-
-
-def print_runs(rows: list[dict]):
-    """Print the rows of ``run_row`` as a table."""
-    width = max(len(row["run"]) for row in rows)
-    click.echo(f"{'run':<{width}}  {'task':<10}  {'made (UTC)':<16}  epochs  val_loss  evaluated")
-    for row in rows:
-        missing = "-" if row["finished"] else "unfinished"
-        said = f"{row['part']} {row['metric']} {show_number(row['value'])}"
-        click.echo(
-            f"{row['run']:<{width}}  {row['task']:<10}  {row['made'][:16].replace('T', ' ')}"
-            f"  {_length(row):>6}  {show_number(row['val_loss']):>8}"
-            f"  {said if row['metric'] else missing}"
-        )
-
-
-def _length(row):
-    return f"{row['runs']} runs" if row["runs"] else row["epochs"]
 
 
 def show_number(value) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 
@@ -14,6 +15,7 @@ from kerasrnn.errors import InputError, check_seed
 
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
+_LIVE = "Keep report.html of the run up to date, to be watched in a browser"
 _GOES_ON = (*options.GOES_ON, "parallel")
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
@@ -172,7 +174,8 @@ def _spell(value):
 @training_options
 @option("--seed", type=int, metavar="N", group="Training", help=_SEED)
 @option("--resume", is_flag=False, flag_value="", metavar="[RUN]", group="Training", help=_RESUME)
-def train(data, resume, as_json, **given):
+@option("--live", is_flag=True, group="Output", help=_LIVE)
+def train(data, resume, live, as_json, **given):
     """Train a model on DATA and leave a run. Defaults are in brackets, the classifier's first.
 
     \b
@@ -192,27 +195,52 @@ def train(data, resume, as_json, **given):
       kerasrnn train shapes.csv --seeds 5 --ensemble
       kerasrnn train --resume runs/digits-classifier-1
     """
-    if resume is not None:
-        run, uses = _resume(data, resume, given), []
-    else:
-        run, uses = _train(data or ("digits",), **given)
+    with _watched(live and not _follows(given)) as callbacks:
+        if resume is not None:
+            run, uses = _resume(data, resume, given, callbacks), []
+        else:
+            run, uses = _train(data or ("digits",), **given, callbacks=callbacks)
     if _follows(given):
         talk(f"trained; the chief has the run, {run}")
         return
+    from kerasrnn.cli.live import write_page
+
+    write_page(run, live=False)
     metrics = run.metrics()
     if as_json:
         print_json({"run": str(run), **metrics})
     else:
         print_metrics(metrics)
         click.echo(f"run            {run}")
+    talk(f"report         {run.path / 'report.html'}")
     talk("next")
     for words in (*uses, ["plot", str(run)]):
         talk(f"  kerasrnn {shlex.join(words)}")
 
 
-def _train(data, task, output, seed, layers, stacked, seeds, folds, parallel, ensemble, **given):
+@contextlib.contextmanager
+def _watched(live):
+    """Callbacks for a training; the page of one that is live is left as it ends in any way."""
+    if not live:
+        yield []
+        return
+    import_tensorflow()
+    from kerasrnn.cli.live import LiveReport
+
+    report = LiveReport()
+    try:
+        yield [report]
+    finally:
+        report.close()
+
+
+def _train(
+    data, task, output, seed, layers, stacked, seeds, folds, parallel, ensemble, callbacks, **given
+):
     """A new run, and the words of commands that use it."""
     _check_repetition(seeds, folds, parallel, ensemble)
+    if callbacks and (seeds or folds):
+        raise InputError("--live of several trainings", fix="watch them with 'kerasrnn report'")
     seed = seed or 0
     name, kind, given = read_options(data[0], task, seed, given)
     if layers is not None or stacked:
@@ -228,12 +256,14 @@ def _train(data, task, output, seed, layers, stacked, seeds, folds, parallel, en
     if seeds or folds:
         run = _train_several(loaded, settings, output, seed, seeds, folds, parallel, ensemble)
     else:
-        run = run_training(loaded, settings, output, seed=seed, quiet=is_quiet())
+        run = run_training(
+            loaded, settings, output, seed=seed, quiet=is_quiet(), callbacks=callbacks
+        )
     used = run.runs[0] if run.runs and not ensemble else run
     return run, [row.next_command(loaded, used), ["evaluate", str(used)]]
 
 
-def _resume(data, path, given):
+def _resume(data, path, given, callbacks):
     """The run at a path, or the newest unfinished one, gone on with."""
     from kerasrnn.runs import latest_run, open_run
 
@@ -250,7 +280,7 @@ def _resume(data, path, given):
     import_tensorflow()
     from kerasrnn.ensembles import resume
 
-    return resume(run, quiet=is_quiet(), **given)
+    return resume(run, quiet=is_quiet(), callbacks=callbacks, **given)
 
 
 def _follows(given):

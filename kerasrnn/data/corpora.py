@@ -113,6 +113,13 @@ class Corpus(ThreeParts):
         ends = np.flatnonzero(ids == self.vocabulary.line_end_id)
         return np.append(-1, ends[:-1]), ends
 
+    def lengths_of(self, part: np.ndarray) -> np.ndarray | None:
+        """The tokens of each line; None of running text."""
+        if not self.lines:
+            return None
+        befores, ends = self.line_bounds(part)
+        return ends - befores - 1
+
     def __str__(self):
         tokens = f"{self.tokens.noun}, {len(self.vocabulary):,} in the vocabulary"
         return f"{self.name}: {self._sizes_in_words()} {tokens}"

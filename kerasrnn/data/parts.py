@@ -20,6 +20,8 @@ TEST_SPLIT = 0.2  # cut from data that comes without a test part, always the sam
 VALIDATION_SPLIT = 0.1  # cut from a training part of so many sequences or more, unless it is said
 _ENOUGH = {"sequences": 1_000, "texts": 10_000}
 _TEST_SEED = 0
+_MOST_LABELS = 50  # of a distribution
+_BINS = 30
 _OF_PYTHON = ("english", "python")  # names of data that comes with Python itself
 
 
@@ -62,8 +64,53 @@ class ThreeParts:
         sources = [self.source] if isinstance(self.source, str) else [*self.source]
         return [] if "-" in sources or not all(sources) else sources
 
+    def lengths_of(self, part) -> np.ndarray | None:
+        """The steps or tokens of each sequence of a part, or None where there are no such."""
+        return getattr(part, "lengths", None)
+
+    def distribution(self) -> dict:
+        """How often each label and each length occurs, as run.json holds it.
+
+        ``{"labels": {part: {label: count}}, "lengths": {part: [edges, counts]}}``, the parts being
+        train, validation and test: the 50 most frequent labels of the training part, and a
+        histogram of lengths where they differ.
+        """
+        parts = {name.removesuffix("ing"): part for name, part in self.parts().items()}
+        names, found = getattr(self, "labels", ()), {}
+        if names:
+            names = (*names, *self.unseen_labels)
+            counts = {name: _label_counts(part.y, len(names)) for name, part in parts.items()}
+            often = np.sort(np.argsort(-counts["train"], kind="stable")[:_MOST_LABELS])
+            found["labels"] = {
+                part: {names[label]: int(of[label]) for label in often}
+                for part, of in counts.items()
+            }
+        lengths = {name: self.lengths_of(part) for name, part in parts.items()}
+        lengths = {name: of for name, of in lengths.items() if of is not None and len(of)}
+        if lengths and len({n for of in lengths.values() for n in (of.min(), of.max())}) > 1:
+            found["lengths"] = _histograms(lengths)
+        return found
+
     def _sizes_in_words(self) -> str:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
+
+
+def _label_counts(y, number):
+    """How often each label occurs, int (number,)."""
+    if y.ndim == 1:
+        return np.bincount(y, minlength=number)
+    return np.pad(y.sum(0, dtype=int), (0, number - y.shape[1]))
+
+
+def _histograms(lengths):
+    """Edges and counts of the lengths of each part, in the same bins of whole width."""
+    least, most = (int(of([of(some) for some in lengths.values()])) for of in (np.min, np.max))
+    edges = np.arange(least, most + 2 + (width := -(-(most + 1 - least) // _BINS)), width)
+    edges = edges[: 1 + np.searchsorted(edges, most, "right")]
+    return {
+        name: [edges.tolist(), np.histogram(some, edges)[0].tolist()]
+        for name, some in lengths.items()
+    }
 
 
 def validation_share(number: int, what: str = "sequences") -> float:

@@ -48,6 +48,7 @@ def run_epochs(
         epochs=epochs,
         steps=len(batches),
         model=model,
+        run=str(checkpoint.folder),  # beside what Keras tells callbacks, in their params
     )
     model.stop_training = False
     train_step = devices.stepper(model, interrupts)

@@ -74,8 +74,10 @@ class MaskedAveragePooling1D(keras.layers.Layer):
         return total / ops.maximum(self._sum(real), 1)
 
     def _sum(self, x):
-        x = ops.pad(x, [(0, 0), (0, -ops.shape(x)[1] % self.pool_size), (0, 0)])
-        return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1, self.pool_size, x.shape[2])), 2)
+        size = self.pool_size
+        missing = size - 1 - (ops.shape(x)[1] + size - 1) % size  # ONNX has no modulo of negatives
+        x = ops.pad(x, [(0, 0), (0, missing), (0, 0)])
+        return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1, size, x.shape[2])), 2)
 
     def compute_mask(self, x, previous_mask=None):
         return _any_real(previous_mask, self.pool_size)

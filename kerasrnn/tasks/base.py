@@ -13,6 +13,7 @@ import keras
 
 from kerasrnn import options
 from kerasrnn.errors import InputError
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.loading import load_model, open_source
 from kerasrnn.inference.signatures import Servable
@@ -57,6 +58,13 @@ class Predictions(NamedTuple):
     def of_texts(cls, texts: Iterator[str]) -> Predictions:
         """Predictions that are texts."""
         return cls(texts, lambda text: [text], text=lambda text: f"{text}\n")
+
+
+class Evaluation(NamedTuple):
+    """What metrics.json and examples.json hold of an evaluation."""
+
+    metrics: dict
+    examples: dict
 
 
 class Predictor:
@@ -205,8 +213,13 @@ class Task:
     def finish(self, run: Run, data):
         """What is left to do with the best model of a run when training has ended."""
 
-    def evaluate(self, model: keras.Model, data, folder: Path) -> dict:
-        """What else goes into metrics.json; pictures are drawn into the folder."""
+    def validation(self, model: keras.Model, data, settings: Settings) -> dict:
+        """``{"validation": metrics}``; empty where there is no validation part."""
+        validate = self.validator(model, data, settings)
+        return {"validation": validate()} if validate else {}
+
+    def evaluate(self, model: keras.Model, data, settings: Settings, folder: Path) -> Evaluation:
+        """What the model does on the validation and the test part; draws into the folder."""
         raise NotImplementedError
 
     def sampler(self, model: keras.Model, data, settings: Settings) -> Callable[[], str] | None:
@@ -223,10 +236,16 @@ class Task:
         """What ``kerasrnn predict`` says of its inputs: files, names or texts."""
         raise NotImplementedError
 
+    def explanation(
+        self, predictor: Predictor, source: str, row: int | None, encoding: str | None
+    ) -> Explanation:
+        """How a predictor of a run comes to its answer for one input, a row of a source."""
+        raise NotImplementedError
+
     def score(
         self, predictor: Predictor, source: str, folder: Path | None, encoding: str | None
-    ) -> dict:
-        """The metrics of a predictor on other labelled data; pictures go into the folder."""
+    ) -> Evaluation:
+        """What a predictor does on other labelled data; pictures go into the folder."""
         raise InputError(f"other data for a {self.name}", found=source, fix="train on it")
 
     def servable(self, predictor: Predictor) -> Servable:
@@ -281,20 +300,3 @@ def check_vocabulary(model: keras.Model, num_ids: int):
             found=f"{num_ids} tokens",
             expected=model.output_shape[-1],
         )
-
-
-def report_labels(y, predicted, labels: Sequence[str], folder: Path | None) -> dict:
-    """Scores of each label; the confusion matrix as a picture in the folder where there is one.
-
-    y, predicted: int (n,); or 0 and 1 (n, labels), of which there is no such matrix.
-    """
-    from kerasrnn import evaluation, plotting
-
-    if y.ndim == 2:
-        return evaluation.label_report(y, predicted, labels)
-    matrix = evaluation.confusion(y, predicted, len(labels))
-    if folder is not None:
-        plotting.save(
-            folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax)
-        )
-    return evaluation.label_report(y, predicted, labels)

@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from kerasrnn import evaluation, layers
 from kerasrnn.data.batches import SequenceBatches
-from kerasrnn.data.checks import has_missing, missing_error, step_chunks
+from kerasrnn.data.checks import has_missing, missing_error
 from kerasrnn.data.inputs import kept_columns, read_inputs
 from kerasrnn.data.layouts import Batch
 from kerasrnn.data.readers import TextParts
-from kerasrnn.data.sequences import Dataset, Part, dataset_of
+from kerasrnn.data.sequences import Dataset, dataset_of
 from kerasrnn.data.sources import read_by_options, source_of
 from kerasrnn.data.text_batches import TextBatches
 from kerasrnn.data.texts import SEPARATOR, Texts, pad_texts, starts_of, terms_of
@@ -29,6 +29,7 @@ from kerasrnn.inference.calling import (
     in_batches,
     probabilities,
 )
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import (
     Example,
@@ -38,11 +39,13 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.models import build_classifier
 from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
-from kerasrnn.tasks import base
+from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
+from kerasrnn.tasks.explanations import chosen, each, explain_label, salient_texts
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
-from kerasrnn.tasks.scores import label_scores
+from kerasrnn.tasks.scaling import scaling
+from kerasrnn.tasks.scores import label_scores, report_labels
 from kerasrnn.tasks.text_recipe import text_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
@@ -248,17 +251,20 @@ class ClassifierTask(base.Task):
             part.y, classifier.predict_proba(part.x, part.lengths)
         )
 
-    def evaluate(self, model, data: Dataset | Texts, folder) -> dict:
+    def evaluate(self, model, data: Dataset | Texts, settings, folder) -> base.Evaluation:
+        metrics = self.validation(model, data, settings)
         part, labels = data.test, (*data.labels, *data.unseen_labels)
-        found = _classifier(model, data).predict_proba(part.x, part.lengths)
-        chosen = (
-            evaluation.chosen_labels(found, part.y.shape[1]) if data.several else found.argmax(-1)
-        )
-        return {
-            "test": evaluation.classification_metrics(part.y, found),
-            "baseline": _baselines(data),
-            "labels": base.report_labels(part.y, chosen, labels, folder),
-        }
+        classifier = _classifier(model, data)
+        found = classifier.predict_proba(part.x, part.lengths)
+        metrics["test"] = evaluation.classification_metrics(part.y, found)
+        metrics["baseline"] = _baselines(data)
+        metrics |= report_labels(part.y, found, labels, folder)
+        if data.vocabulary is None:
+            show = examples.shown(part.x, part.lengths, data.reading.get("features", ()))
+        else:
+            show = salient_texts(classifier, part, found)
+        wrong = examples.mistakes(part.y, found, labels, show)
+        return base.Evaluation(metrics, {"mistakes": examples.kept(wrong)})
 
     def next_command(self, data: Dataset | Texts, run: Run) -> list[str]:
         if data.vocabulary is None:
@@ -290,11 +296,18 @@ class ClassifierTask(base.Task):
 
         return base.Predictions(answers(), records, columns)
 
-    def score(self, predictor: Classifier, source: str, folder, encoding: str | None) -> dict:
-        answers = (
-            (predictor.predict_proba(part.inputs, part.lengths), part.labels)
-            for part in _read(predictor, source, encoding)
-        )
+    def explanation(self, predictor: Classifier, source: str, row, encoding) -> Explanation:
+        rows = each(_read(predictor, source, encoding))
+        return explain_label(predictor, chosen(rows, row or 0, source))
+
+    def score(self, predictor: Classifier, source: str, folder, encoding) -> base.Evaluation:
+        names = predictor.reading.get("features", ())
+
+        def answer(part):
+            found = predictor.predict_proba(part.inputs, part.lengths)
+            return found, part.labels, examples.shown(part.inputs, part.lengths, names)
+
+        answers = map(answer, _read(predictor, source, encoding))
         separator = predictor.reading.get("separator", SEPARATOR) if predictor.several else None
         return label_scores(answers, predictor.labels, separator, source, folder)
 
@@ -414,34 +427,6 @@ def _check_model(model, vocabulary):
             found=f"{vocabulary.num_ids} ids{'' if vocabulary.padded else ', none for padding'}",
             expected=f"{' or '.join(map(str, sizes))} ids of a Vocabulary(…, padded=True)",
         )
-
-
-def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
-    """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
-
-    One mean and variance for all features where they are of one kind, else one for each; a
-    feature that hardly varies in training is centred but not stretched. Missing values, NaN,
-    stay out of both and stay missing.
-    """
-    axis = None if one_scale else 0
-
-    def mean_of(value):
-        """The mean of a function of the values, piece by piece, of those that are there."""
-        total = number = 0
-        for steps in step_chunks(part.x, part.lengths):
-            total += np.nansum(value(steps), axis, dtype="float64")
-            number += np.sum(~np.isnan(steps), axis)
-        return total / np.maximum(number, 1)
-
-    mean = mean_of(lambda steps: steps)
-    variance = mean_of(lambda steps: np.square(steps - mean))
-    variance = np.where(variance <= 1e-12 * mean**2, 1, variance)  # float32 rounding of a constant
-    return keras.layers.Normalization(
-        axis=None if one_scale else -1,
-        mean=mean.tolist(),
-        variance=variance.tolist(),
-        name="scaling",
-    )
 
 
 def _answered(predictor, found):

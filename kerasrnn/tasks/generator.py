@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 import keras
@@ -15,6 +16,7 @@ from kerasrnn.data.corpora import Corpus, load_corpus
 from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive, check_range
 from kerasrnn.inference import text_ops
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.generation import GenerationLoops, SampleEnd, Sampling, step_of
 from kerasrnn.inference.signatures import (
@@ -31,13 +33,15 @@ from kerasrnn.models import build_generator
 from kerasrnn.options import GENERATION
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
+from kerasrnn.tasks.explanations import explain_text, single
+from kerasrnn.tasks.text_report import LossTally, beginning, ngram_baseline
 from kerasrnn.text import LINE_END, Vocabulary, tokens_of
 
 MAX_LENGTH = GENERATION["max_length"]
 _LARGEST_PIECE = 64  # tokens between two looks at the text, once the first are out
-_NGRAM_TOKENS = 1 << 23  # the baseline counts no more than these, to stay within memory
 _SAMPLE_LENGTH = 200  # tokens of a sample while training
 _SAMPLE_LINES = 5
+_SAMPLES = 2  # in examples.json
 _SAMPLE_PROMPT = 20  # tokens
 _SAMPLED = ("temperature",)
 _FILTERED = ("temperature", "top_k", "top_p")
@@ -266,37 +270,19 @@ class GeneratorTask(TextTask):
         if not len(data.validation):
             return None
         loss = TextLoss(model)
-        bounds = data.line_bounds(data.validation) if data.lines else None
+        return lambda: _validation(loss, data)
 
-        def validate():
-            value = (
-                loss.of_lines(data.validation, *bounds)
-                if data.lines
-                else loss.of_text(data.train, data.validation)
-            )
-            tokens = {"tokens": len(data.validation)}
-            return evaluation.language_metrics(value, data.tokens.bits) | tokens
-
-        return validate
-
-    def evaluate(self, model, data: Corpus, folder) -> dict:
-        return ngram_baseline(data)
+    def evaluate(self, model, data: Corpus, settings: base.Settings, folder) -> base.Evaluation:
+        written = {"samples": _samples(model, data, settings)}
+        if not len(data.validation):
+            return base.Evaluation({}, written)
+        tally = LossTally()
+        metrics = {"validation": _validation(TextLoss(model), data, tally)}
+        metrics |= ngram_baseline(data) | {"positions": tally.positions()}
+        return base.Evaluation(metrics, written | {"passages": [tally.passage(data)]})
 
     def sampler(self, model, data: Corpus, settings: base.Settings):
-        generator = TextGenerator(
-            model,
-            data.vocabulary,
-            data.level,
-            lines=data.lines,
-            letters_only=data.options["letters_only"],
-        )
-        prompt, unknown = settings.fit["prompt"], "error"
-        if prompt is None and data.lines:
-            prompt = ""
-        elif prompt is None:
-            ids = data.validation if len(data.validation) else data.train
-            tokens = data.vocabulary.decode(ids[:_SAMPLE_PROMPT])
-            prompt, unknown = data.tokens.join(tokens), "unk"
+        generator, (prompt, unknown) = _generator(model, data), _prompt(data, settings)
         samples = _SAMPLE_LINES if data.lines else 1
 
         def sample():
@@ -316,6 +302,9 @@ class GeneratorTask(TextTask):
     ) -> base.Predictions:
         texts = map(text_of, inputs)
         return base.Predictions.of_texts(prompt + predictor.generate(prompt)[0] for prompt in texts)
+
+    def explanation(self, predictor: TextGenerator, source: str, row, encoding) -> Explanation:
+        return explain_text(predictor, single(source, row))
 
     def servable(self, predictor: TextGenerator) -> Servable:
         """``generate``: prompts → texts, in one graph; ``step``: one token, states in and out."""
@@ -352,28 +341,42 @@ class GeneratorTask(TextTask):
 TASK = GeneratorTask()
 
 
-def ngram_baseline(data: Corpus, max_order: int = 5) -> dict:
-    """Smoothed n-grams that were counted in the training text, on the validation text."""
-    if not len(data.validation):
-        return {}
-    losses = evaluation.ngram_losses(
-        data.train[-_NGRAM_TOKENS:],
-        data.validation[:_NGRAM_TOKENS],
-        data.vocabulary.num_ids,
-        max_order,
+def _generator(model, data):
+    return TextGenerator(
+        model,
+        data.vocabulary,
+        data.level,
+        lines=data.lines,
+        letters_only=data.options["letters_only"],
     )
-    best = min(losses, key=losses.get)
-    return {
-        "baseline": evaluation.language_metrics(losses[best], data.tokens.bits) | {"ngram": best},
-        "ngrams": {str(order): loss for order, loss in losses.items()},
-    }
 
 
-def beginning(data: Corpus, size: int) -> str:
-    """So many characters of the text that was trained on, of its first line."""
-    tokens = data.vocabulary.decode(data.train[:200])
-    line = data.tokens.join(tokens).strip().split("\n")[0]
-    return line[:size].strip()
+def _prompt(data, settings):
+    """What samples continue, and what is to be done with tokens of it that are unknown."""
+    if settings.fit["prompt"] is not None or data.lines:
+        return settings.fit["prompt"] or "", "error"
+    ids = data.validation if len(data.validation) else data.train
+    return data.tokens.join(data.vocabulary.decode(ids[:_SAMPLE_PROMPT])), "unk"
+
+
+def _samples(model, data, settings):
+    """Texts of a model, the same ones every time; none where the prompt is a bad one."""
+    generator, prompt, written = _generator(model, data), _prompt(data, settings)[0], []
+    with suppress(InputError):
+        for seed in range(_SAMPLES):
+            (text,) = generator.generate(prompt, _SAMPLE_LENGTH, unknown="unk", seed=seed)
+            written.append({"prompt": prompt, "text": text, "seed": seed})
+    return written
+
+
+def _validation(loss, data, tally=None):
+    """The metrics of the validation text."""
+    if data.lines:
+        value = loss.of_lines(data.validation, *data.line_bounds(data.validation), tally)
+    else:
+        value = loss.of_text(data.train, data.validation, tally)
+    tokens = {"tokens": len(data.validation)}
+    return evaluation.language_metrics(value, data.tokens.bits) | tokens
 
 
 def _generate(generator, table, prompt, max_length, temperature, top_k, top_p, seed):

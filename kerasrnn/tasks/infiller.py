@@ -15,6 +15,7 @@ from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, probabilities
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import (
     Example,
@@ -27,7 +28,9 @@ from kerasrnn.inference.signatures import (
 from kerasrnn.models import build_infiller
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
-from kerasrnn.tasks.generator import TextTask, beginning, ngram_baseline
+from kerasrnn.tasks.explanations import explain_blanks, single
+from kerasrnn.tasks.generator import TextTask
+from kerasrnn.tasks.text_report import beginning, blanks, ngram_baseline
 from kerasrnn.text import MASK, Vocabulary, clean, tokens_of
 
 _BATCH = 64
@@ -109,7 +112,7 @@ class Infiller(base.Predictor):
                 what is said above.
         """
         check_positive(alternatives=alternatives)
-        tokens = self._split(text, unknown)
+        tokens = self.split(text, unknown)
         masks = np.flatnonzero([token == MASK for token in tokens])
         if not len(masks):
             raise InputError("no blank in the text", expected=f"a {self.tokens.blank} for each")
@@ -130,7 +133,8 @@ class Infiller(base.Predictor):
         """Probabilities (tokens, vocabulary) at each token of one text."""
         return self._compiled(np.array([self.vocabulary.encode(tokens)], "int32"))[0]
 
-    def _split(self, text, unknown):
+    def split(self, text: str, unknown: str = "error") -> list[str]:
+        """The tokens of a text, ``text.MASK`` for each blank; unknown: as of ``fill``."""
         if self.letters_only:
             text = clean(text, "_")
         tokens = [MASK if not token.strip("_") else token for token in self.tokens.split(text)]
@@ -167,18 +171,16 @@ class InfillerTask(TextTask):
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
             return None
-        call, names = compiled(model), ("sequence_length", "mask_rate", "mask_span")
-        how = [settings.fit[name] for name in names]
-        mask_id = data.vocabulary.mask_id
+        call = compiled(model)
+        return lambda: _validation(call, data, settings)
 
-        def validate():
-            loss = masked_loss(call, data.validation, mask_id, *how)
-            return evaluation.language_metrics(loss, data.tokens.bits)
-
-        return validate
-
-    def evaluate(self, model, data: Corpus, folder) -> dict:
-        return ngram_baseline(data, max_order=1)  # more would need tokens that are masked
+    def evaluate(self, model, data: Corpus, settings: base.Settings, folder) -> base.Evaluation:
+        if not len(data.validation):
+            return base.Evaluation({}, {})
+        call = compiled(model)
+        metrics = {"validation": _validation(call, data, settings)}
+        metrics |= ngram_baseline(data, max_order=1)  # more would need tokens that are masked
+        return base.Evaluation(metrics, {"blanks": blanks(call, data, *_masking(settings))})
 
     def next_command(self, data: Corpus, run: Run) -> list[str]:
         tokens = data.tokens.split(beginning(data, 60))[:40]
@@ -190,6 +192,9 @@ class InfillerTask(TextTask):
     ) -> base.Predictions:
         texts = map(text_of, inputs)
         return base.Predictions.of_texts(predictor.predict(text) for text in texts)
+
+    def explanation(self, predictor: Infiller, source: str, row, encoding) -> Explanation:
+        return explain_blanks(predictor, single(source, row))
 
     def servable(self, predictor: Infiller) -> Servable:
         """``text`` with a ``_`` for each masked token → ``text`` with all of them filled in."""
@@ -222,6 +227,16 @@ class InfillerTask(TextTask):
 
 
 TASK = InfillerTask()
+
+
+def _masking(settings):
+    return [settings.fit[name] for name in ("sequence_length", "mask_rate", "mask_span")]
+
+
+def _validation(call, data, settings):
+    """The metrics of masked tokens of the validation text."""
+    loss = masked_loss(call, data.validation, data.vocabulary.mask_id, *_masking(settings))
+    return evaluation.language_metrics(loss, data.tokens.bits)
 
 
 def masked_loss(call, ids: np.ndarray, mask_id: int, length: int, rate: float, span: int) -> float:

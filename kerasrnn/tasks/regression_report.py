@@ -12,7 +12,10 @@ from kerasrnn.data.sequences import Dataset
 from kerasrnn.data.series import Series
 from kerasrnn.data.windows import Windows
 from kerasrnn.errors import InputError
+from kerasrnn.tasks import examples
+from kerasrnn.tasks.base import Evaluation
 
+_FORECASTS = 4  # in examples.json
 _WINDOWS = 1024  # that are taken at a time
 _MOST_FLAT = 2048  # values of a sequence up to which the ridge regression sees all of them
 
@@ -40,42 +43,74 @@ def _measured(regressor, data, y, found):
     return {"loss": float(loss(y, found))} | metrics
 
 
-def report_numbers(regressor, data: Dataset, folder: Path) -> dict:
-    """What metrics.json holds of a regressor of sequences; draws predicted.png."""
+def report_numbers(regressor, data: Dataset, folder: Path) -> Evaluation:
+    """How a regressor of sequences did; draws predicted.png."""
     y, found = _predictions(regressor, data.test)
     mean = np.broadcast_to(data.train.y.mean(0), y.shape)
     ridge = regression.ridge(_summary(data.train), data.train.y)
     baselines = {"mean": mean, "ridge": ridge(_summary(data.test))}
     metrics = _report(regressor, None, y, found, baselines, folder)
-    return metrics | {"test": _measured(regressor, data, y, found)}
+    show = examples.shown(data.test.x, data.test.lengths, data.reading.get("features", ()))
+    return Evaluation(
+        metrics | {"test": _measured(regressor, data, y, found)},
+        {"mistakes": _mistakes(y, _middle(regressor, found), unit_of(data), show)},
+    )
 
 
-def report_series(regressor, data: Series, folder: Path) -> dict:
-    """What metrics.json holds of a forecast; draws predicted.png and forecast.png."""
+def report_series(regressor, data: Series, folder: Path) -> Evaluation:
+    """How a forecast did; draws predicted.png and forecast.png."""
     y, found = _predictions(regressor, data.test)
     baselines = forecast_baselines(data)
     metrics = _report(regressor, data.scale, y, found, baselines, folder)
     metrics["test"] = _measured(regressor, data, y, found)
     if data.options.get("backtest"):
         metrics["backtest"] = _backtest(data, y, _middle(regressor, found))
-    window = data.test.origins[-1] + np.arange(-2 * data.window, data.horizon)
-    window = window[window >= data.test.begins[-1]]
-    history = data.test.values[window, data.test.targets[0]]
+    history, truth = _before_and_after(data.test, -1)
     plotting.save(
         folder / "forecast.png",
         lambda ax: plotting.plot_forecast(
-            history[: -data.horizon],
-            found[-1, :, 0],
-            regressor.quantiles,
-            ax,
-            truth=history[-data.horizon :],
-            name=data.targets[0],
+            history, found[-1, :, 0], regressor.quantiles, ax, truth=truth, name=data.targets[0]
         ),
     )
-    return metrics
+    return Evaluation(metrics, {"forecasts": _forecasts(regressor, data.test, found)})
 
 
-def score(regressor, parts, source: str, folder: Path | None) -> dict:
+def _before_and_after(windows, place):
+    """The first target up to two windows before an origin, and from there to the horizon."""
+    rows = windows.origins[place] + np.arange(-2 * windows.window, windows.horizon)
+    values = windows.values[rows[rows >= windows.begins[place]], windows.targets[0]]
+    return values[: -windows.horizon], values[-windows.horizon :]
+
+
+def _forecasts(regressor, windows, found):
+    """A few of the forecasts of the first target, spread over all of them."""
+
+    def forecast(place):
+        history, truth = _before_and_after(windows, place)
+        return {
+            "history": examples.rounded(history),
+            "truth": examples.rounded(truth),
+            "forecast": examples.rounded(found[place, :, 0]),
+            "quantiles": list(regressor.quantiles),
+        }
+
+    return examples.kept(map(forecast, regression.spread(len(windows), _FORECASTS)))
+
+
+def _mistakes(y, found, unit, show):
+    """The sequences whose numbers are furthest off, in units of each target."""
+    far = (np.abs(found - y) / unit).max(-1)
+
+    def numbers(row):
+        return examples.rounded(row[0] if len(row) == 1 else row)
+
+    return examples.kept(
+        {"input": show(row), "true": numbers(y[row]), "predicted": numbers(found[row])}
+        for row in np.argsort(-far, kind="stable")
+    )
+
+
+def score(regressor, parts, source: str, folder: Path | None) -> Evaluation:
     """The metrics of a regressor on other data, beside forecasts that need no training.
 
     parts: ``layouts.Batch``es, with numbers to predict, or of series. folder: for a picture.
@@ -96,7 +131,24 @@ def score(regressor, parts, source: str, folder: Path | None) -> dict:
         found = np.concatenate([regressor.predict(part.inputs, part.lengths) for part in parts])
         real = ~np.isnan(y).any(-1)
         y, found = y[real], found[real]
-    return _report(regressor, scale, y, found, baselines, folder)
+    metrics = _report(regressor, scale, y, found, baselines, folder)
+    if format is not None:
+        return Evaluation(metrics, {"forecasts": _forecasts(regressor, windows, found)})
+    show, rows = _show_parts(parts), np.flatnonzero(real)
+    wrong = _mistakes(y, _middle(regressor, found), y.std(0) + 1e-9, lambda row: show(rows[row]))
+    return Evaluation(metrics, {"mistakes": wrong})
+
+
+def _show_parts(parts):
+    """A function that shows a row of some batches."""
+    starts = np.cumsum([0, *(len(part.inputs) for part in parts)])
+
+    def show(row):
+        number = int(np.searchsorted(starts, row, "right")) - 1
+        part = parts[number]
+        return examples.shown(part.inputs, part.lengths)(row - starts[number])
+
+    return show
 
 
 def _naive(windows, season):

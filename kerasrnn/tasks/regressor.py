@@ -25,13 +25,14 @@ from kerasrnn.data.windows import SeriesBatches, WindowFormat
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
 from kerasrnn.models import build_regressor
 from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
-from kerasrnn.tasks.classifier import scaling
+from kerasrnn.tasks.explanations import chosen, each, explain_numbers
 from kerasrnn.tasks.linear_forecast import fit_linear
 from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
 from kerasrnn.tasks.regression_report import (
@@ -41,6 +42,7 @@ from kerasrnn.tasks.regression_report import (
     score,
     unit_of,
 )
+from kerasrnn.tasks.scaling import scaling
 
 _FILE = "targets.json"
 _SAID = ("targets", "quantiles", "format")  # of the numbers, in the reading of an export
@@ -266,9 +268,10 @@ class RegressorTask(base.Task):
         regressor = _regressor(model, data)
         return lambda: measure(regressor, data, data.validation)
 
-    def evaluate(self, model, data: Dataset | Series, folder) -> dict:
+    def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers
-        return report(_regressor(model, data), data, folder)
+        metrics, found = report(_regressor(model, data), data, folder)
+        return base.Evaluation(self.validation(model, data, settings) | metrics, found)
 
     def next_command(self, data: Dataset | Series, run: Run) -> list[str]:
         return ["predict", str(run), data.source]
@@ -293,9 +296,13 @@ class RegressorTask(base.Task):
 
         return base.Predictions(answers(), lambda answer: base.rows(columns(answer)), columns)
 
+    def explanation(self, predictor: Regressor, source: str, row, encoding) -> Explanation:
+        parts = read_inputs(source, _columns(predictor), encoding)
+        return explain_numbers(predictor, chosen(each(parts), row or 0, source))
+
     def score(
         self, predictor: Regressor, source: str, folder: Path | None, encoding: str | None
-    ) -> dict:
+    ) -> base.Evaluation:
         parts = read_inputs(source, _columns(predictor), encoding)
         return score(predictor, parts, source, folder)
 

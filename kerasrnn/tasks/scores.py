@@ -1,32 +1,35 @@
-"""Scores of a predictor on labelled data that it was not trained with."""
+"""Scores of labels, and of a predictor on labelled data that it was not trained with."""
 
 from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
-from kerasrnn import evaluation
+from kerasrnn import evaluation, plotting
 from kerasrnn.errors import InputError
-from kerasrnn.tasks.base import report_labels
+from kerasrnn.tasks import examples
+from kerasrnn.tasks.base import Evaluation
+
+_MOST_LABELS = 200  # of a confusion matrix in metrics.json
 
 
 def label_scores(
-    answers: Iterable[tuple[np.ndarray, Sequence | None]],
+    answers: Iterable[tuple[np.ndarray, Sequence | None, Callable[[int], dict]]],
     labels: Sequence[str],
     separator: str | None,
     where: str,
     folder: Path | None,
-) -> dict:
-    """The metrics of probabilities and true labels, the scores of each label, and who is who.
+) -> Evaluation:
+    """The metrics of probabilities and true labels, and the surest mistakes.
 
     Args:
-        answers: pairs of probabilities (n, labels) and n true labels, None where one is
-            missing; of no labels at all None.
+        answers: probabilities (n, labels), n true labels, None where one is missing; of no
+            labels at all None; and a function that shows an input (``examples.shown``).
         labels: those of the predictor.
         separator: of several labels in one string, None where there is one each.
         where: the source, for messages.
@@ -35,37 +38,76 @@ def label_scores(
     Raises:
         InputError: the source has no labels.
     """
-    found, truth = [], []
-    for probabilities, given in answers:
+    found, truth, surest = [], [], []
+    for probabilities, given, show in answers:
         if given is None:
             raise InputError(
                 "no labels to score by", where=where, fix="give data with the label column"
             )
-        known = [row for row, label in enumerate(given) if label is not None]
+        known = np.flatnonzero([label is not None for label in given])
         found.append(probabilities[known])
-        truth += [str(given[row]) for row in known]
+        some = [_split(str(given[row]), separator) for row in known]
+        truth += some
+        names = [*labels, *sorted(set(chain.from_iterable(some)) - set(labels))]
+        wrong = examples.mistakes(
+            _indices(some, names, separator), found[-1], names, _chosen(show, known)
+        )
+        surest += islice(wrong, examples.MISTAKES)
+        surest = sorted(surest, key=lambda one: -one["probability"])[: examples.MISTAKES]
     found = np.concatenate(found) if found else np.zeros((0, len(labels)))
     if not len(found):
         raise InputError("no labels to score by", where=where, found="an empty column")
-    sets = [[label for label in row.split(separator) if label] for row in truth]
-    sets = sets if separator else [[label] for label in truth]
-    names = all_labels(labels, sets, where)
+    names = all_labels(labels, truth, where)
+    y = _indices(truth, names, separator)
+    metrics = {"test": evaluation.classification_metrics(y, found)}
+    metrics |= report_labels(y, found, names, folder)
+    return Evaluation(metrics, {"mistakes": examples.kept(surest)})
+
+
+def _split(label, separator):
+    return [one for one in label.split(separator) if one] if separator else [label]
+
+
+def _chosen(show, rows):
+    """The function that shows the inputs of some rows."""
+    return lambda place: show(rows[place])
+
+
+def _indices(sets, names, separator):
+    """Lists of labels as int (n,), of one each, or as 0 and 1 (n, names) of several."""
     index = {name: number for number, name in enumerate(names)}
-    if separator:
-        y = np.zeros((len(sets), len(names)), "uint8")
-        for row, label_set in zip(y, sets, strict=True):
-            row[[index[label] for label in label_set]] = 1
-        predicted = evaluation.chosen_labels(found, len(names))
-    else:
-        y, predicted = np.array([index[label] for (label,) in sets]), found.argmax(-1)
-    metrics = {
-        "test": evaluation.classification_metrics(y, found),
-        "labels": report_labels(y, predicted, names, folder),
-    }
     if not separator:
-        matrix = evaluation.confusion(y, predicted, len(names))
-        metrics["confusion"] = {"labels": [*names], "counts": matrix.tolist()}
-    return metrics
+        return np.array([index[label] for (label,) in sets], int)
+    y = np.zeros((len(sets), len(names)), "uint8")
+    for row, label_set in zip(y, sets, strict=True):
+        row[[index[label] for label in label_set]] = 1
+    return y
+
+
+def report_labels(
+    y: np.ndarray, found: np.ndarray, labels: Sequence[str], folder: Path | None
+) -> dict:
+    """Scores of each label, the bins of the calibration error and the confusion matrix.
+
+    y: int (n,); or 0 and 1 (n, labels), of which there is no such matrix. found: probabilities
+    (n, classes), of the first labels. folder: for a picture of the matrix, or None.
+    """
+    several = y.ndim == 2
+    predicted = evaluation.chosen_labels(found, len(labels)) if several else found.argmax(-1)
+    report = {
+        "labels": evaluation.label_report(y, predicted, labels),
+        "calibration": evaluation.calibration(*evaluation.sureness(y, found)),
+    }
+    if several:
+        return report
+    matrix = evaluation.confusion(y, predicted, len(labels))
+    if folder is not None:
+        plotting.save(
+            folder / "confusion.png", lambda ax: plotting.plot_confusion(matrix, labels, ax)
+        )
+    if len(labels) <= _MOST_LABELS:
+        report["confusion"] = {"labels": [*labels], "counts": matrix.tolist()}
+    return report
 
 
 def all_labels(labels: Sequence[str], sets: Iterable[Sequence[str]], where: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from kerasrnn.data.readers.text_files import read_standard_input, read_text
 from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
+from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.inference.signatures import (
@@ -32,8 +33,9 @@ from kerasrnn.inference.signatures import (
 )
 from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
-from kerasrnn.tasks import base
-from kerasrnn.tasks.scores import all_labels
+from kerasrnn.tasks import base, examples
+from kerasrnn.tasks.explanations import chosen, explain_tags
+from kerasrnn.tasks.scores import all_labels, report_labels
 from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
 
@@ -212,27 +214,33 @@ class TaggerTask(base.Task):
         model = keras.Model(model.inputs, together(model.output))
         save_model(model, run, "best.keras")
 
-    def evaluate(self, model, data: Sentences, folder: Path) -> dict:
+    def evaluate(self, model, data: Sentences, settings, folder: Path) -> base.Evaluation:
+        validated = self.validation(model, data, settings)
         part, labels = data.test, (*data.labels, *data.unseen_labels)
         found = _tagger(model, data).predict_proba(part.tokens)
         guessed = evaluation.tagging_baseline(
             data.train.tokens, data.train.y, part.tokens, len(data.labels)
         )
         baseline = evaluation.tagging_metrics(part.y, guessed, part.lengths, labels)
-        return _scores(part.y, found, part.lengths, labels, folder) | {"baseline": baseline}
+        metrics, sentences = _scores(part.y, found, part.tokens, labels, folder)
+        return base.Evaluation(validated | metrics | {"baseline": baseline}, sentences)
+
+    def explanation(self, predictor: Tagger, source: str, row, encoding) -> Explanation:
+        return explain_tags(
+            predictor, chosen(_sentences(predictor, source, encoding), row or 0, source)
+        )
 
     def score(
         self, predictor: Tagger, source: str, folder: Path | None, encoding: str | None
-    ) -> dict:
+    ) -> base.Evaluation:
         sentences = read_sentences(
             source, predictor.reading.get("label"), encoding or predictor.reading.get("encoding")
         )
         tokens, truth = zip(*sentences, strict=True)
-        lengths = np.array([len(row) for row in tokens])
         labels = all_labels(predictor.labels, truth, source)
         index = {label: number for number, label in enumerate(labels)}
         y = np.array([index[label] for row in truth for label in row])
-        return _scores(y, predictor.predict_proba(tokens), lengths, labels, folder)
+        return _scores(y, predictor.predict_proba(tokens), tokens, labels, folder)
 
     def next_command(self, data: Sentences, run: Run) -> list[str]:
         sentence = min(data.test.tokens, key=lambda tokens: abs(len(tokens) - 8))
@@ -306,19 +314,23 @@ def _tagger(model, data):
     return Tagger(model, data.labels, data.vocabulary, data.characters, data.level, data.lower_case)
 
 
-def _scores(y, found, lengths, labels, folder):
+def _scores(y, found, tokens, labels, folder):
     """The metrics of probabilities (tokens, labels), of each label and each type of entity."""
-    metrics = {
-        "test": evaluation.tagging_metrics(y, found, lengths, labels),
-        "labels": base.report_labels(y, found.argmax(-1), labels, folder),
-    }
+    lengths = np.array([*map(len, tokens)])
+    metrics = {"test": evaluation.tagging_metrics(y, found, lengths, labels)}
+    metrics |= report_labels(y, found, labels, folder)
     if evaluation.is_entity_scheme(labels):
         metrics["entities"] = evaluation.entity_report(y, found.argmax(-1), lengths, labels)
-    return metrics
+    return base.Evaluation(metrics, {"sentences": examples.tagged(tokens, y, found, labels)})
 
 
 def _tag_input(tagger, text, encoding):
-    """The labels of a file, of standard input for ``-``, or of the text itself.
+    """The labelled blocks of an input, as of ``_sentences``."""
+    return [tagger.tokens.merge(pairs) for pairs in tagger.tag(_sentences(tagger, text, encoding))]
+
+
+def _sentences(tagger, text, encoding):
+    """The tokens of each sentence of a file, of standard input for ``-``, or of the text itself.
 
     The words of CoNLL columns are taken as they are; of a folder of them those of its test part.
     """
@@ -328,13 +340,15 @@ def _tag_input(tagger, text, encoding):
     except (OSError, ValueError):  # a text that cannot be the name of a file
         is_folder = is_file = False
     if is_folder:
-        return tagger.tag([tokens for tokens, _ in read_sentences(text, None, encoding)])
+        return [tokens for tokens, _ in read_sentences(text, None, encoding)]
     if is_file and tagger.tokens.composed and file_format(text).kind == "sentences":
         read = read_conllu if is_named(text, "*.conllu") else read_conll
-        return tagger.tag([tokens for tokens, *_ in read(text, "form", encoding)])
+        return [tokens for tokens, *_ in read(text, "form", encoding)]
     if is_file:
-        return tagger.predict("".join(read_text(text, encoding=encoding)))
-    return tagger.predict(read_standard_input() if text == "-" else text)
+        text = "".join(read_text(text, encoding=encoding))
+    elif text == "-":
+        text = read_standard_input()
+    return tagger.tokens.sentences(text)
 
 
 def _tagging_graph(tagger, exported):

@@ -1,0 +1,134 @@
+"""The sections of a page that holds several runs side by side, differences marked."""
+
+from __future__ import annotations
+
+from kerasrnn.reports import facts
+from kerasrnn.reports.network import read_network
+from kerasrnn.reports.sections import Section, curves, environment
+from kerasrnn.runs import Run
+
+_PLAIN = ("part", "mean")
+
+
+def names_of(runs: list[Run]) -> list[str]:
+    """A name of each run: that of its directory, or the path where several are called so."""
+    names = [run.path.resolve().name for run in runs]
+    return names if len({*names}) == len(names) else [str(run) for run in runs]
+
+
+def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:
+    """What there is to see of several runs at once."""
+    names = names_of(runs)
+    histories = {
+        f"{name}/{one.path.name}" if run.runs else name: one.history()
+        for name, run in zip(names, runs, strict=True)
+        for one in (run.runs or [run])
+    }
+    networks = [
+        (name, read_network(run.path / "best.keras")) for name, run in zip(names, runs, strict=True)
+    ]
+    settings = [{one.name: _plain(one.value) for one in facts.settings_of(run)} for run in runs]
+    made = [dict(environment(run)) for run in runs]
+    sections = [
+        Section("metrics", "Metrics", "differences", _metrics(names, runs)),
+        Section("curves", "Training curves", "curves", curves(histories)),
+        Section("labels", "F1 of each label", "differences", _labels(names, runs)),
+        Section("options", "Options", "differences", [_differing("Option", names, settings)]),
+        Section("data", "Data", "differences", [_differing("Data", names, _data(runs))]),
+        Section("models", "Models", "models", [pair for pair in networks if pair[1]]),
+        Section("commands", "Commands", "commands", [*zip(names, commands, strict=True)]),
+        Section("environment", "Environment", "differences", [_differing("What", names, made)]),
+    ]
+    return [section for section in sections if section.value]
+
+
+def _plain(value):
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+
+
+def _differing(title, names, tables):
+    """What differs between tables of runs, and what is the same in all."""
+    keys = [*dict.fromkeys(key for table in tables for key in table)]
+    rows, same = [], []
+    for key in keys:
+        values = [table.get(key) for table in tables]
+        if all(value == values[0] for value in values):
+            same.append((key, values[0]))
+        else:
+            rows.append((key, values, None))
+    return title, title.lower(), names, rows, same
+
+
+def _metrics(names, runs):
+    """A table of each part, with the best run of each metric marked."""
+    tables = [
+        {row.name: row.values for row in facts.table_of(run.metrics())}
+        | {part: _means(values) for part, values in run.metrics().get("summary", {}).items()}
+        for run in runs
+    ]
+    found = []
+    for part in ("test", "validation"):
+        values = [table.get(part, {}) for table in tables]
+        rows = _ranked(values)
+        if rows:
+            found.append((f"{part.capitalize()} part", "metric", names, rows, []))
+    baselines = [
+        {row.name: row.values for row in facts.table_of(run.metrics()) if row.kind not in _PLAIN}
+        for run in runs
+    ]
+    heads = [facts.headline(facts.table_of(run.metrics())) for run in runs]
+    metric = next((head[0] for head in heads if head), None)
+    rows = [
+        (name, [facts.score(table.get(name, {}).get(metric)) for table in baselines], None)
+        for name in dict.fromkeys(name for table in baselines for name in table)
+    ]
+    if rows and metric:
+        found.append(
+            (f"{facts.title_of(metric).capitalize()} of baselines", "baseline", names, rows, [])
+        )
+    return found
+
+
+def _means(values):
+    return {name: numbers["mean"] for name, numbers in values.items()}
+
+
+def _ranked(tables):
+    """Rows (metric, values, place of the best) of tables of numbers."""
+    rows = []
+    for metric in dict.fromkeys(name for table in tables for name in table):
+        values = dict(enumerate(table.get(metric) for table in tables))
+        best = facts.best_of(metric, values)
+        tie = best is not None and sum(value == values[best] for value in values.values()) > 1
+        rows.append(
+            (facts.title_of(metric), [*map(facts.score, values.values())], None if tie else best)
+        )
+    return rows
+
+
+def _labels(names, runs):
+    """F1 of each label of each run, the best marked."""
+    tables = [
+        {label: row["f1"] for label, row in run.metrics().get("labels", {}).items()} for run in runs
+    ]
+    if sum(map(bool, tables)) < 2:
+        return []
+    keys = dict.fromkeys(label for table in tables for label in table)
+    rows = []
+    for label in keys:
+        values = dict(enumerate(table.get(label) for table in tables))
+        best = facts.best_of("f1", values)
+        tie = best is not None and sum(value == values[best] for value in values.values()) > 1
+        rows.append((label, [*map(facts.score, values.values())], None if tie else best))
+    return [("F1", "label", names, rows, [])]
+
+
+def _data(runs):
+    """What the data of each run is."""
+    tables = []
+    for run in runs:
+        said = run.info["data"]
+        sizes = said.get("sizes") if isinstance(said.get("sizes"), dict) else {}
+        known = {name: said.get(name) for name in ("name", "source", "origin", "fingerprint")}
+        tables.append({name: value for name, value in known.items() if value} | sizes)
+    return tables
