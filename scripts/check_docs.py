@@ -104,7 +104,7 @@ def write_examples():
         f"the {number} film of {year} is {year % 5 * 'very '}{word},{label}"
         for year in range(2000, 2005)
         for number in numbers
-        for word, label in [("lovely", "pos"), ("dull", "neg")]
+        for word, label in [("dull", "neg"), ("lovely", "pos")]
     ]
     for name in ("reviews.csv", "new.csv"):
         Path(name).write_text("\n".join(["review,sentiment", *rows[::2], *rows[1::2]]) + "\n")
