@@ -158,7 +158,10 @@ def run_python(text, names, page):
         page.parsed += 1
         return None
     page.ran += 1
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as printed,
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         exec(code, names)
     return printed.getvalue()
 
