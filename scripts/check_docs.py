@@ -313,7 +313,8 @@ def main():
     with ProcessPoolExecutor(2, mp_context=spawn, max_tasks_per_child=1) as pool:
         for done in as_completed([pool.submit(check, path) for path in pages]):
             page = done.result()
-            print(f"{page.seconds:6.1f} s  {page.ran:3} run  {page.parsed:3} parsed  {page.path}")
+            name = os.path.relpath(page.path, ROOT)
+            print(f"{page.seconds:6.1f} s  {page.ran:3} run  {page.parsed:3} parsed  {name}")
             if page.wrong:
                 print(page.wrong, file=sys.stderr)
                 wrong += 1
