@@ -39,7 +39,8 @@ _TEXT_HEIGHT = 15
     multiple=True,
     metavar="NAME",
     help="curves, or of what 'evaluate' left confusion, confusion-percent, f1, calibration, "
-    "positions, mistakes, sentences, passages, blanks, labels or lengths; repeatable  [curves]",
+    "positions, mistakes, sentences, passages, blanks, forecasts, labels or lengths; repeatable  "
+    "[curves]",
 )
 @option("--all", "everyone", is_flag=True, help="All runs that have the metrics, together")
 @option("--task", type=click.Choice(TASKS), metavar="TASK", help="The newest, or all, of a task")
