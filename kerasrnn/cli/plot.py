@@ -68,6 +68,8 @@ def plot(runs, metric, figure, everyone, task, smooth, style, terminal, output, 
 
     if terminal + show + (output is not None or as_json) > 1:
         raise InputError("several places for pictures", expected="--terminal, --show or files")
+    if terminal and {*figure} - {_CURVES}:
+        raise InputError("--terminal draws curves alone", fix="leave --figure out")
     named = _named(runs, everyone, task)
     pictures = {}
     for name in figure or (_CURVES,):

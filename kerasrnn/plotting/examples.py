@@ -48,7 +48,7 @@ def plot_mistakes(mistakes: Sequence[Mapping], ax: Axes | None = None) -> Axes:
 
     >>> wrong = {"input": {"text": "so so"}, "true": "bad", "predicted": "good", "probability": 0.9}
     >>> plot_mistakes([wrong]).texts[-1].get_text()
-    'so so'
+    'so'
     """
     ax = ax or new_axes()
     if not mistakes:
