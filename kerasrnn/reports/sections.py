@@ -342,7 +342,10 @@ def environment(run: Run) -> list[tuple]:
     rows = [("made", facts.when(run.info["created"])), ("format of run.json", run.info["format"])]
     if seconds:
         rows.append(("time of the epochs", facts.duration(seconds)))
-    return [*rows, *run.info.get("versions", {}).items()]
+    found = run.info.get("versions", {}) | run.info.get("machine", {})
+    if "gpus" in found:
+        found["gpus"] = ", ".join(found["gpus"]) or "none"
+    return [*rows, *found.items()]
 
 
 def _files(run):
