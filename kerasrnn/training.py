@@ -18,7 +18,7 @@ from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.fitting import warm
 from kerasrnn.fitting.checkpoints import NAME, Checkpoint, is_unfinished
-from kerasrnn.fitting.devices import open_devices, shared_run
+from kerasrnn.fitting.devices import machine, open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
 from kerasrnn.fitting.optimizers import limits, tensorboard
@@ -143,7 +143,7 @@ def _train(data, settings, output, seed, quiet, callbacks):
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
             info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
-            info["parameters"] = prepared.model.count_params()
+            info |= {"parameters": prepared.model.count_params(), "machine": machine()}
             run = shared_run(
                 devices,
                 lambda: create_run(data.name, data.task, info, task.artifacts(data), output),

@@ -103,7 +103,9 @@ def close_reader(model: keras.Model) -> Callable[..., Reading]:
     reader = next((model.get_layer(name) for name in _READERS if name in names), None)
     read = model.inputs[0] if reader is None else reader.output
     start = keras.Model(model.inputs, read)
-    rest = keras.Model([read, *model.inputs], [_scores(model), *map(_sequences, recurrent)])
+    others = [place for place, x in enumerate(model.inputs) if x is not read]
+    given = [read, *(model.inputs[place] for place in others)]
+    rest = keras.Model(given, [_scores(model), *map(_sequences, recurrent)])
 
     def read_closely(inputs: Sequence[np.ndarray], score: Callable[[tf.Tensor], tf.Tensor]):
         arrays = [tf.constant(x, of.dtype) for x, of in zip(inputs, model.inputs, strict=True)]
@@ -111,7 +113,7 @@ def close_reader(model: keras.Model) -> Callable[..., Reading]:
         first = tf.identity(first)  # without its mask: no step is padding
         with tf.GradientTape() as tape:
             tape.watch(first)
-            found, *states = rest([first, *arrays], training=False)
+            found, *states = rest([first, *(arrays[place] for place in others)], training=False)
             total = score(tf.cast(found, tf.float32))
         method, saliency = _saliency(first, tape.gradient(total, first), model.inputs[0].dtype)
         pairs = zip(recurrent, states, strict=True)
@@ -177,7 +179,8 @@ def _sequences(layer):
     for one in [config[name]["config"] for name in inner if config.get(name)] or [config]:
         one["return_sequences"] = True
     twin = type(layer).from_config({**config, "name": f"{layer.name}_steps"})
-    found = twin(layer.input)
+    x, *masks = layer.input if isinstance(layer.input, list) else [layer.input]
+    found = twin(x, mask=masks[0] if masks else None)
     twin.set_weights(layer.get_weights())
     return found
 
