@@ -1,6 +1,6 @@
 """What the backward direction adds on each kind of data: docs/understanding/bidirectional.md.
 
-    python scripts/understand_bidirectional.py                # all that is at hand, ten minutes
+    python scripts/understand_bidirectional.py                # all that is at hand, six minutes
     python scripts/understand_bidirectional.py digits generator
 
 On each kind of data three small GRUs are trained alike, from three seeds: one reads forwards, one
