@@ -247,8 +247,9 @@ def context_of(words):
 
     from kerasrnn.cli import main
 
+    above = main.make_context("kerasrnn", [], resilient_parsing=True)
     try:
-        return main.commands[words[0]].make_context(words[0], words[1:])
+        return main.commands[words[0]].make_context(words[0], words[1:], parent=above)
     except (KeyError, click.ClickException) as error:
         raise Wrong(f"kerasrnn {shlex.join(words)}: {error!r}") from error
 
