@@ -313,9 +313,11 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
         there may be several labels) and "calibration_error"; "baseline" holds those of several
         by name: of the label frequencies of the training part, of TF-IDF with logistic
         regression for texts and of the nearest neighbour for sequences; and "labels" holds
-        {"precision", "recall", "f1", "support"} of each. Of a generator each has "loss",
-        "perplexity" and "bits_per_character" (or "bits_per_word") over the whole validation
-        text, the baseline is the best n-gram model, and "ngrams" holds the losses of all; of an
+        {"precision", "recall", "f1", "support"} of each, "confusion" the matrix and "calibration"
+        the bins of the calibration error. Of a generator each has "loss", "perplexity" and
+        "bits_per_character" (or "bits_per_word") over the whole validation text, the baseline is
+        the best n-gram model, "ngrams" holds the losses of all, "positions" the perplexity by
+        the number of tokens read; of an
         infiller the same over masked tokens, beside the frequencies of tokens. A tagger is
         scored as a classifier is, beside the most frequent label of each token, with "entity_f1"
         and "entities" where its labels say where entities begin and end.

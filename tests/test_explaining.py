@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 from conftest import invoke, refused
-from factories import some_generator, some_infiller, some_tagger
+from factories import LABELS, LETTERS, WORDS, some_generator, some_infiller, some_tagger
 
-from kerasrnn import build_classifier, build_ensemble, build_tagger
+from kerasrnn import Tagger, build_classifier, build_ensemble, build_tagger
 from kerasrnn.inference.explaining import LayerStates, close_reader
+from kerasrnn.layers import LabelPairs
 from kerasrnn.tasks.explanations import explain_blanks, explain_tags, explain_text
 
 RNG = np.random.default_rng(0)
@@ -123,8 +124,9 @@ def test_an_average_of_models_is_refused_plainly():
         close_reader(build_ensemble(models))
 
 
-def test_a_generator_says_how_likely_each_token_was():
-    generator = some_generator()
+@pytest.mark.parametrize("embedding", [{"embedding_dim": 6, "tied": True}, {"embedding_dim": None}])
+def test_a_generator_says_how_likely_each_token_was(embedding):
+    generator = some_generator(**embedding)
     found = explain_text(generator, "abc")
     probabilities = generator.model(np.array([generator.vocabulary.encode(list("abc"))]))[0].numpy()
     ids = generator.vocabulary.encode(list("abc"))
@@ -140,6 +142,9 @@ def test_an_infiller_gives_its_candidates_and_a_tagger_its_labels():
     assert found.answer["text"] == infiller.predict("a_c_")
     assert [len(best) for best in found.answer["candidates"]] == [3, 3]
     assert [*np.flatnonzero(~np.isnan(found.sure))] == [1, 3]
+    labels = LabelPairs(np.ones((4, 4), bool).tolist(), name="together")(tagger.model.output)
+    together = keras.Model(tagger.model.inputs, labels)
+    tagger = Tagger(together, LABELS, WORDS, LETTERS, lower_case=True)
     found = explain_tags(tagger, ["the", "cat", "sat"])
     assert found.notes == [label for _, label in tagger.tag([["the", "cat", "sat"]])[0]]
     assert found.reading.saliency.shape == (3,) and found.steps == ["the", "cat", "sat"]

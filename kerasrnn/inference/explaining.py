@@ -142,15 +142,23 @@ def check_single(model: keras.Model):
 
 
 def _functional(model):
-    """A model whose layers know their inputs and outputs: of a sequential one a copy."""
-    if not isinstance(model, keras.Sequential):
+    """A model whose layers are called once each and know it: a copy of a sequential or tied one."""
+    tied = next((x for x in model.layers if isinstance(x, keras.layers.ReversibleEmbedding)), None)
+    if tied is None and not isinstance(model, keras.Sequential):
         return model
     x = found = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype)
     for layer in model.layers:
-        found = type(layer).from_config(layer.get_config())(found)
-    copy = keras.Model(x, found)
-    copy.set_weights(model.get_weights())
-    return copy
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        weights, twin = layer.get_weights(), type(layer).from_config(layer.get_config())
+        if tied is layer:
+            twin = keras.layers.Embedding(tied.input_dim, tied.output_dim, name=tied.name)
+        elif tied is not None and isinstance(layer, keras.layers.Activation):
+            twin = keras.layers.Dense(tied.input_dim, layer.activation, False, name=layer.name)
+            weights = [tied.get_weights()[0].T]
+        found = twin(found)
+        twin.set_weights(weights)
+    return keras.Model(x, found)
 
 
 def _is_recurrent(layer):
@@ -158,8 +166,11 @@ def _is_recurrent(layer):
 
 
 def _scores(model):
-    """What the head gives before a softmax or sigmoid; of other heads the output."""
-    last = model.layers[-1]
+    """What the head gives before a softmax or sigmoid; of other heads the output of the model.
+
+    After a tagger's head its labels may be chosen together, which is left out here.
+    """
+    last = next((x for x in model.layers if x.name == "head"), model.layers[-1])
     if getattr(last, "activation", None) not in _SQUASHING:
         return model.outputs[0]
     if isinstance(last, keras.layers.Activation):

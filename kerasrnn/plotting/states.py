@@ -192,8 +192,10 @@ def _draw_tokens(ax, tokens, notes, sure, room):
 def _draw_numbers(ax, values):
     """Lines, or a map of features over time; of an image the image, and upright beside it."""
     import numpy as np
+    from matplotlib.ticker import MaxNLocator
 
     values = np.nan_to_num(values)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if values.shape[1] <= _MOST_LINES:
         for line, colour in zip(values.T, palette(ax), strict=False):
             ax.plot(line, color=colour, marker="." if len(values) <= 60 else None)
