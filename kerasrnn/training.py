@@ -18,7 +18,7 @@ from kerasrnn import plotting
 from kerasrnn.errors import InputError, check_positive, check_range, check_seed
 from kerasrnn.fitting import warm
 from kerasrnn.fitting.checkpoints import NAME, Checkpoint, is_unfinished
-from kerasrnn.fitting.devices import open_devices, shared_run
+from kerasrnn.fitting.devices import machine, open_devices, shared_run
 from kerasrnn.fitting.interrupts import no_interrupt, obeying_interrupts
 from kerasrnn.fitting.loop import run_epochs
 from kerasrnn.fitting.optimizers import limits, tensorboard
@@ -143,7 +143,7 @@ def _train(data, settings, output, seed, quiet, callbacks):
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
             info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
-            info["parameters"] = prepared.model.count_params()
+            info |= {"parameters": prepared.model.count_params(), "machine": machine()}
             run = shared_run(
                 devices,
                 lambda: create_run(data.name, data.task, info, task.artifacts(data), output),
@@ -313,9 +313,11 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
         there may be several labels) and "calibration_error"; "baseline" holds those of several
         by name: of the label frequencies of the training part, of TF-IDF with logistic
         regression for texts and of the nearest neighbour for sequences; and "labels" holds
-        {"precision", "recall", "f1", "support"} of each. Of a generator each has "loss",
-        "perplexity" and "bits_per_character" (or "bits_per_word") over the whole validation
-        text, the baseline is the best n-gram model, and "ngrams" holds the losses of all; of an
+        {"precision", "recall", "f1", "support"} of each, "confusion" the matrix and "calibration"
+        the bins of the calibration error. Of a generator each has "loss", "perplexity" and
+        "bits_per_character" (or "bits_per_word") over the whole validation text, the baseline is
+        the best n-gram model, "ngrams" holds the losses of all, "positions" the perplexity by
+        the number of tokens read; of an
         infiller the same over masked tokens, beside the frequencies of tokens. A tagger is
         scored as a classifier is, beside the most frequent label of each token, with "entity_f1"
         and "entities" where its labels say where entities begin and end.

@@ -51,7 +51,8 @@ def masked() -> str:
     x = [1, 2, 3, 9]
     lines = [f"{'input':<27}{_row(np.reshape(x, (4, 1)))}"]
     for title, mask in (("no mask", None), ("mask 1 1 1 0", [True, True, True, False])):
-        for side, row in zip(("forward", "backward"), adding(x, mask, merge_mode=None)):  # noqa: B905
+        both = adding(x, mask, merge_mode=None)
+        for side, row in zip(("forward", "backward"), both, strict=True):
             lines.append(f"{f'{title}, {side}':<27}{_row(row)}")
         (last,) = adding(x, mask, return_sequences=False)
         lines.append(f"{f'{title}, last states':<27}{_cell(last)}")

@@ -126,7 +126,7 @@ def heat_map(name, characters, rows):
         bar = figure.colorbar(image, ax=axes, pad=0.01, ticks=(0, 0.5, 1))
         bar.ax.set_yticklabels(["0 shut", "½", "1 open"])
 
-    page.draw(name, (11, 0.9 + 0.32 * len(rows)), paint)
+    page.draw(name, (9.5, 0.9 + 0.32 * len(rows)), paint)
 
 
 def study(cell, corpus) -> dict[str, str]:
@@ -148,7 +148,7 @@ def study(cell, corpus) -> dict[str, str]:
     whole = [(f"{name}, mean of all", gate.mean(1)) for name, gate in gates.items()]
     rows = whole + chosen_units(gates, where)
     start = "".join(characters).index(". ", 400) + 2  # a sentence with a past to remember
-    sentence = slice(start, start + 72)
+    sentence = slice(start, start + 64)
     heat_map(
         f"gates-{cell}.svg", characters[sentence], [(title, row[sentence]) for title, row in rows]
     )

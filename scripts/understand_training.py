@@ -16,13 +16,13 @@ import click
 import numpy as np
 import understanding as page
 
-LENGTH, BATCH, UNITS, EPOCHS = 16, 64, 64, 8
+LENGTHS, TOKENS, UNITS, EPOCHS = (4, 16), 1024, 64, 6  # TOKENS: of a batch
 SEEDS = (0, 1)
 ORDERS = ("random", "sequential")
 CLIPS = {"not clipped": None, "clipped at 1": 1.0}
 STEPS = 400  # of the trainings with and without clipping
 READ = (1, 2, 4, 8, 16, 32, 64, 128)  # letters that are read before the next is predicted
-PROMPTS = ("e", "the time traveller", "it was at ten o clock to day that the time traveller")
+PROMPT = "the time traveller sa"
 
 
 @cache
@@ -33,13 +33,13 @@ def corpus():
 
 
 @cache
-def trained(order, seed):
-    """A run of a small GRU with windows in an order; no clipping, constant rate."""
+def trained(order, length, seed):
+    """A run of a small GRU with windows of a length in an order; constant rate."""
     from kerasrnn.tasks import task_of
     from kerasrnn.training import fit
 
     options = {"cell": "gru", "units": UNITS, "dropout": 0, "embedding_dim": 32}
-    options |= {"sampling": order, "sequence_length": LENGTH, "batch_size": BATCH}
+    options |= {"sampling": order, "sequence_length": length, "batch_size": TOKENS // length}
     options |= {"epochs": EPOCHS, "learning_rate": 0.005, "schedule": "constant"}
     settings = task_of("generator").settings(options | {"sample_every": 0}, corpus().options, None)
     folder = tempfile.mkdtemp(prefix="understand-")
@@ -47,75 +47,90 @@ def trained(order, seed):
 
 
 def sampling() -> str:
-    """Validation loss by epoch with windows in both orders."""
+    """Validation loss by epoch with windows of both lengths in both orders."""
     curves = {
-        order: np.array([trained(order, seed).history()["val_loss"] for seed in SEEDS])
+        (order, length): np.array(
+            [trained(order, length, seed).history()["val_loss"] for seed in SEEDS]
+        )
+        for length in LENGTHS
         for order in ORDERS
     }
 
     def paint(figure):
         axes = figure.subplots()
         epochs = range(1, EPOCHS + 1)
-        for (order, losses), color, mark in zip(
-            curves.items(), (page.ORANGE, page.BLUE), "os", strict=True
-        ):
-            axes.plot(epochs, losses.mean(0), marker=mark, color=color, label=f"{order} windows")
+        for (order, length), losses in curves.items():
+            color, mark = (page.ORANGE, "o") if order == "random" else (page.BLUE, "s")
+            line = ":" if length == LENGTHS[0] else "-"
+            label = f"{length} letters, {order}"
+            axes.plot(epochs, losses.mean(0), mark + line, color=color, label=label)
             axes.fill_between(epochs, losses.min(0), losses.max(0), color=color, alpha=0.2, lw=0)
-        axes.set(xlabel="epoch", ylabel="nats a letter, unseen text")
+        axes.set(xlabel="epoch", ylabel="nats a letter, unseen text", xticks=epochs)
         axes.legend(frameon=False)
 
     page.draw("training-sampling.svg", (6, 3.4), paint)
     chosen = [0, 1, 3, EPOCHS - 1]
     rows = [
-        [order, *(f"{losses[:, e].mean():.3f}" for e in chosen), f"{np.ptp(losses[:, -1]):.3f}"]
-        for order, losses in curves.items()
+        [
+            f"{length} letters, {order}",
+            *(f"{losses[:, epoch].mean():.3f}" for epoch in chosen),
+            f"{np.ptp(losses[:, -1]):.3f}",
+        ]
+        for (order, length), losses in curves.items()
     ]
     titles = [f"epoch {epoch + 1}" for epoch in chosen]
     return page.table(["windows", *titles, "between two seeds"], rows)
 
 
-def losses_after(model, first) -> np.ndarray:
-    """Loss of the next letter (windows, positions) from all-zero states, in unseen text."""
+def losses_after(model) -> np.ndarray:
+    """Mean loss of the next letter (positions,) from an empty state, anywhere in unseen text."""
     ids = corpus().validation.astype("int32")
     longest = max(READ)
-    starts = np.arange(first, len(ids) - longest - 1, 24)
+    starts = np.arange(0, len(ids) - longest - 1, 24)
     tokens = ids[starts[:, None] + np.arange(longest + 1)]
     probabilities = np.asarray(model(tokens[:, :-1]))
-    return -np.log(np.take_along_axis(probabilities, tokens[:, 1:, None], 2)[:, :, 0])
+    right = np.take_along_axis(probabilities, tokens[:, 1:, None], 2)[:, :, 0]
+    return -np.log(right).mean(0)
 
 
-def warm_up() -> str:
-    """Loss of the next letter by how many were read before it, and what prompts lead to."""
-    from kerasrnn import TextGenerator, load_model
+def likeliest(model, prompt) -> str:
+    """The three likeliest letters after a prompt that is read from an empty state."""
+    known = corpus().vocabulary
+    p = np.asarray(model(np.array([known.encode([*prompt])])))[0, -1]
+    best = [(known.decode(int(i)).replace(" ", "␣"), p[i]) for i in np.argsort(-p)[:3]]
+    return "   ".join(f"{letter} {probability:4.0%}" for letter, probability in best)
 
-    curves = {}
-    for order in ORDERS:
-        curves[order] = losses_after(load_model(trained(order, 0)), 0).mean(0)
+
+def warm_up() -> tuple[str, str]:
+    """Loss of the next letter by how many were read before it, and what comes after a prompt."""
+    from kerasrnn import load_model
+
+    models = {order: load_model(trained(order, LENGTHS[-1], 0)) for order in ORDERS}
+    curves = {order: losses_after(model) for order, model in models.items()}
 
     def paint(figure):
         axes = figure.subplots()
         positions = np.arange(1, max(READ) + 1)
         for (order, losses), color in zip(curves.items(), (page.ORANGE, page.BLUE), strict=True):
-            smooth = [losses[max(0, p - p // 4 - 1) : p + p // 4].mean() for p in positions]
+            smooth = [losses[p - 1 - p // 8 : p + p // 8].mean() for p in positions]
             axes.plot(positions, smooth, color=color, label=f"learnt from {order} windows")
-        axes.axvline(LENGTH, color="0.5", ls=":", lw=1)
-        axes.text(LENGTH * 1.04, axes.get_ylim()[1], "length of a window", va="top", color="0.3")
         axes.set_xscale("log", base=2)
         axes.set_xticks(READ, map(str, READ))
         axes.set(xlabel="letters read", ylabel="nats, the next letter")
-        axes.legend(frameon=False, loc="center right")
+        axes.legend(frameon=False)
 
     page.draw("training-warm-up.svg", (6, 3.4), paint)
     rows = []
     for order, losses in curves.items():
-        means = [losses[n - 1 : max(n, n + n // 2)].mean() for n in READ]
+        means = [losses[n - 1 - n // 8 : n + n // 8].mean() for n in READ]
         rows.append([order, *(f"{mean:.2f}" for mean in means)])
-    generator = TextGenerator.load(trained("sequential", 0))
-    texts = [
-        f"{prompt} | {generator.generate(prompt, 40, temperature=0.0)[0]}" for prompt in PROMPTS
-    ]
+    lines = []
+    for number in (1, 2, 3, 6, 12, len(PROMPT)):
+        prompt = PROMPT[-number:]
+        shown = prompt.replace(" ", "␣").rjust(len(PROMPT))
+        lines.append(f"{shown}  →  {likeliest(models['random'], prompt)}")
     titles = [f"{number} read" for number in READ]
-    return page.table(["learnt from", *titles], rows), "\n".join(texts)
+    return page.table(["learnt from", *titles], rows), "\n".join(lines)
 
 
 def descent(clip):

@@ -89,15 +89,14 @@ def test_the_problems_are_trained_on_once_and_a_broken_one_is_named(folder, tmp_
 
 
 @pytest.mark.slow
-def test_a_training_that_fails_is_named_and_the_rest_goes_on(folder, tmp_path):
+def test_a_training_that_fails_is_named(folder, tmp_path):
     runs = tmp_path / "runs"
     failed = run(
-        folder, "--only", "Tiny", "--seeds", 2, "--runs", runs, "--", "--epochs", 0, code=1
+        folder, "--only", "Tiny", "--seeds", 1, "--runs", runs, "--", "--epochs", 0, code=1
     )
     assert cells(failed.stdout) == {}
-    lines = failed.stderr.splitlines()[-2:]
-    assert [line.strip().partition(":")[0] for line in lines] == ["Tiny-0", "Tiny-1"]
-    assert all("epochs" in line for line in lines)
+    said = failed.stderr.splitlines()[-1].strip()
+    assert said.startswith("Tiny-0:") and "epochs" in said
 
 
 def test_an_unknown_problem_and_an_empty_folder_are_refused(folder, tmp_path):

@@ -73,6 +73,7 @@ def test_plot_draws_in_the_terminal_and_in_letters_where_it_is_piped(trained):
     assert text.stdout.isascii() and max(map(len, lines)) <= 80
     for words in (["--show"], ["--json"], ["-o", "a.png"]):
         assert "several places for pictures" in refused("plot", "--terminal", *words)
+    assert "draws curves alone" in refused("plot", "--terminal", "--figure", "confusion")
 
 
 def test_plot_draws_what_the_evaluation_left(trained, writing):

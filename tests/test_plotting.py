@@ -142,6 +142,8 @@ def test_lines_and_text_stand_out_from_their_ground_and_are_large_enough_to_be_p
     assert all(text.get_fontsize() * 3.4 / 6.4 > 6 for text in texts)  # points in a column
     assert all(contrast(colour, ground) >= 3 for colour in palette(ax)) and len(palette(ax)) >= 5
     assert [line.get_color() for line in ax.get_lines()] == palette(ax)[:2]
+    ax.set_facecolor("#AAAAAA")
+    assert len(palette(ax)) == 5  # though few are seen well there
 
 
 # Machado, Oliveira & Fernandes 2009, "A physiologically-based model for simulation of color vision

@@ -229,8 +229,9 @@ def test_runs_are_removed_whole_and_nothing_else_is(three, workplace):
         "runs/b/",
     ]
     assert os.listdir("runs") == ["c"] and (workplace / "kept").exists()
+    assert "options of the list before rm" in refused("runs", "--finished", "rm", "runs/c", "--yes")
     os.chdir("runs/c")
-    invoke("runs", "rm", ".", "--yes")
+    assert invoke("runs", "-q", "rm", ".", "--yes").output == ""
     assert os.listdir(workplace / "runs") == []
 
 

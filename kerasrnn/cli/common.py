@@ -216,7 +216,7 @@ def _set_runs(ctx, param, value):
 
 
 def _set_quiet(ctx, param, value):
-    ctx.meta[_QUIET] = value
+    ctx.meta[_QUIET] = value or ctx.meta.get(_QUIET, False)  # said before a verb below this one
 
 
 def is_quiet() -> bool:

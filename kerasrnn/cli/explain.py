@@ -109,10 +109,11 @@ def _print(found):
 def _draw(found, path, style):
     from kerasrnn.plotting import plot_explanation, save
 
-    layers = [
-        (f"{one.name}, {one.direction}", one.states[:, one.most_varied()])
-        for one in found.reading.layers
-    ]
+    layers = []
+    for one in found.reading.layers:
+        units, whole = one.most_varied(), one.states.shape[1]
+        some = f", {len(units)} of {whole} units" if len(units) < whole else ""
+        layers.append((f"{one.name}, {one.direction}{some}", one.states[:, units]))
     given = {"title": _title(found), "notes": found.notes, "sure": found.sure}
     steps, saliency = found.steps, found.reading.saliency
     save(path, lambda ax: plot_explanation(steps, saliency, layers, ax, **given), style=style)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 
 import click
 
@@ -23,23 +22,17 @@ def info(as_json):
       kerasrnn info
     """
     import_tensorflow()
-    import tensorflow as tf
-
     from kerasrnn import layers
     from kerasrnn.data.downloads import cache_folder
-    from kerasrnn.engine import native
+    from kerasrnn.fitting.devices import machine
     from kerasrnn.runs import library_versions
 
     loop = layers.implementation(layers.LSTM(1))
     facts = {
         **library_versions(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "native operations": native.library() is not None,
+        **machine(),
         "loop over time": loop.name,
         "reason": loop.reason,
-        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
-        "threads": native.cores(),
         "KERASRNN_DATA": os.environ.get("KERASRNN_DATA"),
         "cache": str(cache_folder()),
     }

@@ -39,7 +39,8 @@ _TEXT_HEIGHT = 15
     multiple=True,
     metavar="NAME",
     help="curves, or of what 'evaluate' left confusion, confusion-percent, f1, calibration, "
-    "positions, mistakes, sentences, passages, blanks, labels or lengths; repeatable  [curves]",
+    "positions, mistakes, sentences, passages, blanks, forecasts, labels or lengths; repeatable  "
+    "[curves]",
 )
 @option("--all", "everyone", is_flag=True, help="All runs that have the metrics, together")
 @option("--task", type=click.Choice(TASKS), metavar="TASK", help="The newest, or all, of a task")
@@ -67,6 +68,8 @@ def plot(runs, metric, figure, everyone, task, smooth, style, terminal, output, 
 
     if terminal + show + (output is not None or as_json) > 1:
         raise InputError("several places for pictures", expected="--terminal, --show or files")
+    if terminal and {*figure} - {_CURVES}:
+        raise InputError("--terminal draws curves alone", fix="leave --figure out")
     named = _named(runs, everyone, task)
     pictures = {}
     for name in figure or (_CURVES,):

@@ -71,7 +71,12 @@ def runs(ctx, task, data, finished, members, sort, as_json):
       kerasrnn runs rename runs/digits-classifier-1 small
       kerasrnn runs rm runs/small
     """
+    wanted = {"task": task, "data": data, "finished": finished}
     if ctx.invoked_subcommand:
+        if members or sort or as_json or any(value is not None for value in wanted.values()):
+            raise InputError(
+                f"options of the list before {ctx.invoked_subcommand}", fix="leave them out"
+            )
         return
     rows = []
     for run in _found(members):
@@ -79,7 +84,6 @@ def runs(ctx, task, data, finished, members, sort, as_json):
             rows.append(_row(run))
         except InputError as error:  # one broken run must not hide the others
             talk(f"kerasrnn: {error}")
-    wanted = {"task": task, "data": data, "finished": finished}
     for key, value in wanted.items():
         rows = [row for row in rows if value in (None, row[key])]
     rows = _sort(rows, sort) if sort else rows

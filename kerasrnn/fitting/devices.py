@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import platform
 import shlex
 import signal
 import sys
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.engine import native
 from kerasrnn.errors import InputError, Terminated
 from kerasrnn.files import locked
 from kerasrnn.fitting.interrupts import Interrupts
@@ -35,6 +37,21 @@ _LOST = (
     tf.errors.UnknownError,
 )
 _PIECES = 1 << 16  # how many values two bytes have
+
+
+def machine() -> dict:
+    """What a training depends on beside libraries, as run.json and ``kerasrnn info`` say it.
+
+    >>> machine()["threads"] > 0
+    True
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "native operations": native.library() is not None,
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "threads": native.cores(),
+    }
 
 
 class Devices:

@@ -103,7 +103,9 @@ def close_reader(model: keras.Model) -> Callable[..., Reading]:
     reader = next((model.get_layer(name) for name in _READERS if name in names), None)
     read = model.inputs[0] if reader is None else reader.output
     start = keras.Model(model.inputs, read)
-    rest = keras.Model([read, *model.inputs], [_scores(model), *map(_sequences, recurrent)])
+    others = [place for place, x in enumerate(model.inputs) if x is not read]
+    given = [read, *(model.inputs[place] for place in others)]
+    rest = keras.Model(given, [_scores(model), *map(_sequences, recurrent)])
 
     def read_closely(inputs: Sequence[np.ndarray], score: Callable[[tf.Tensor], tf.Tensor]):
         arrays = [tf.constant(x, of.dtype) for x, of in zip(inputs, model.inputs, strict=True)]
@@ -111,7 +113,7 @@ def close_reader(model: keras.Model) -> Callable[..., Reading]:
         first = tf.identity(first)  # without its mask: no step is padding
         with tf.GradientTape() as tape:
             tape.watch(first)
-            found, *states = rest([first, *arrays], training=False)
+            found, *states = rest([first, *(arrays[place] for place in others)], training=False)
             total = score(tf.cast(found, tf.float32))
         method, saliency = _saliency(first, tape.gradient(total, first), model.inputs[0].dtype)
         pairs = zip(recurrent, states, strict=True)
@@ -140,15 +142,23 @@ def check_single(model: keras.Model):
 
 
 def _functional(model):
-    """A model whose layers know their inputs and outputs: of a sequential one a copy."""
-    if not isinstance(model, keras.Sequential):
+    """A model whose layers are called once each and know it: a copy of a sequential or tied one."""
+    tied = next((x for x in model.layers if isinstance(x, keras.layers.ReversibleEmbedding)), None)
+    if tied is None and not isinstance(model, keras.Sequential):
         return model
     x = found = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype)
     for layer in model.layers:
-        found = type(layer).from_config(layer.get_config())(found)
-    copy = keras.Model(x, found)
-    copy.set_weights(model.get_weights())
-    return copy
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        weights, twin = layer.get_weights(), type(layer).from_config(layer.get_config())
+        if tied is layer:
+            twin = keras.layers.Embedding(tied.input_dim, tied.output_dim, name=tied.name)
+        elif tied is not None and isinstance(layer, keras.layers.Activation):
+            twin = keras.layers.Dense(tied.input_dim, layer.activation, False, name=layer.name)
+            weights = [tied.get_weights()[0].T]
+        found = twin(found)
+        twin.set_weights(weights)
+    return keras.Model(x, found)
 
 
 def _is_recurrent(layer):
@@ -156,8 +166,11 @@ def _is_recurrent(layer):
 
 
 def _scores(model):
-    """What the head gives before a softmax or sigmoid; of other heads the output."""
-    last = model.layers[-1]
+    """What the head gives before a softmax or sigmoid; of other heads the output of the model.
+
+    After a tagger's head its labels may be chosen together, which is left out here.
+    """
+    last = next((x for x in model.layers if x.name == "head"), model.layers[-1])
     if getattr(last, "activation", None) not in _SQUASHING:
         return model.outputs[0]
     if isinstance(last, keras.layers.Activation):
@@ -177,7 +190,8 @@ def _sequences(layer):
     for one in [config[name]["config"] for name in inner if config.get(name)] or [config]:
         one["return_sequences"] = True
     twin = type(layer).from_config({**config, "name": f"{layer.name}_steps"})
-    found = twin(layer.input)
+    x, *masks = layer.input if isinstance(layer.input, list) else [layer.input]
+    found = twin(x, mask=masks[0] if masks else None)
     twin.set_weights(layer.get_weights())
     return found
 

@@ -22,7 +22,7 @@ from kerasrnn.plotting.curves import (
 )
 from kerasrnn.plotting.examples import plot_mistakes
 from kerasrnn.plotting.figures import FIGURES, find
-from kerasrnn.plotting.numbers import plot_forecast, plot_predicted
+from kerasrnn.plotting.numbers import plot_forecast, plot_forecasts, plot_predicted
 from kerasrnn.plotting.states import plot_explanation, plot_saliency, plot_states
 from kerasrnn.plotting.style import (
     FORMATS,
@@ -61,6 +61,7 @@ __all__ = [
     "plot_explanation",
     "plot_f1",
     "plot_forecast",
+    "plot_forecasts",
     "plot_histories",
     "plot_history",
     "plot_label_counts",

@@ -79,7 +79,8 @@ def smoothed(values: Sequence[float], smoothing: float) -> list[float]:
 def best_epoch(history: History) -> int | None:
     """The index of the epoch whose model a run keeps as its best; None without validation.
 
-    That of the highest F1 of entities where it is measured, else of the lowest validation loss.
+    That of the highest F1 of entities where it is measured, else of the lowest validation loss;
+    the start of a training, which a regressor may keep, is none.
 
     >>> best_epoch({"val_loss": [2.0, 1.5, 1.75]})
     1

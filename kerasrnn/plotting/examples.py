@@ -47,8 +47,8 @@ def plot_mistakes(mistakes: Sequence[Mapping], ax: Axes | None = None) -> Axes:
         The Axes.
 
     >>> wrong = {"input": {"text": "so so"}, "true": "bad", "predicted": "good", "probability": 0.9}
-    >>> plot_mistakes([wrong]).texts[-1].get_text()
-    'so so'
+    >>> [text.get_text() for text in plot_mistakes([wrong]).texts]
+    ['good 0.90, true: bad', 'so', 'so']
     """
     ax = ax or new_axes()
     if not mistakes:

@@ -14,6 +14,7 @@ from kerasrnn.plotting.classes import (
     plot_lengths,
 )
 from kerasrnn.plotting.examples import plot_mistakes
+from kerasrnn.plotting.numbers import plot_forecasts
 from kerasrnn.plotting.tokens import plot_blanks, plot_perplexity, plot_probabilities, plot_tagged
 
 
@@ -47,6 +48,7 @@ FIGURES = {
     "sentences": Figure("examples.json", "sentences", plot_tagged),
     "passages": Figure("examples.json", "passages", plot_probabilities),
     "blanks": Figure("examples.json", "blanks", plot_blanks),
+    "forecasts": Figure("examples.json", "forecasts", plot_forecasts),
     "labels": Figure("run.json", "data.distribution.labels", plot_label_counts),
     "lengths": Figure("run.json", "data.distribution.lengths", plot_lengths),
 }

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 _SALIENCY, _MAP, _INPUT = 1.1, 1.5, 1.3  # inches
-_STEP = 0.17  # inches of a token
+_STEP = 0.17  # inches of a token, at least
+_LETTER = 0.085  # inches
 _WIDEST = 24.0
 _MOST_LINES = 3  # features up to which numbers are drawn as lines
 _LEAST = 0.01  # probability, below which all tokens have one colour
@@ -115,12 +116,13 @@ def plot_explanation(
     """
     ax = ax or new_axes()
     tokens = not hasattr(steps, "shape")
-    heights = [_SALIENCY, *[_MAP] * len(layers), _strip_height(steps, notes) if tokens else _INPUT]
     width = min(_WIDEST, max(7.0, 1.6 + _STEP * len(steps))) if tokens else 7.0
+    room = (width - 1.6) / len(steps)  # inches of a step
+    heights = [_SALIENCY, *[_MAP] * len(layers), _height(steps, room) if tokens else _INPUT]
     place = ax.get_subplotspec().subgridspec(len(heights), 1, height_ratios=heights, hspace=0.08)
     figure, rows = ax.figure, place.subplots(sharex=True)
     ax.remove()
-    figure.set_size_inches(width, sum(heights) + 0.9)
+    figure.set_size_inches(width, sum(heights) + 0.9 + _height(notes or (), room))
     plot_saliency(saliency, rows[0])
     rows[0].set_title(title)
     largest = max((float(abs(states).max()) for _, states in layers), default=1.0) or 1.0
@@ -134,7 +136,7 @@ def plot_explanation(
         bar.ax.tick_params(labelsize=9)
         bar.outline.set_visible(False)
     if tokens:
-        _draw_tokens(rows[-1], steps, notes, sure)
+        _draw_tokens(rows[-1], steps, notes, sure, room)
     else:
         _draw_numbers(rows[-1], steps)
     rows[-1].set_xlim(-0.5, len(steps) - 0.5)
@@ -149,18 +151,23 @@ def _both_ways(ax) -> Colormap:
     return LinearSegmentedColormap.from_list("states", [red, ax.get_facecolor(), blue])
 
 
-def _strip_height(tokens, notes):
-    """Inches of the row of tokens, and of the words under them."""
-    longest = max((len(token) for token in tokens), default=1)
-    below = max((len(note) for note in notes), default=0) if notes else 0
-    return 0.3 + 0.085 * max(longest - 1, 0) + 0.09 * below
+def _turned(words, room):
+    """Whether some words are too long for their places, of so many inches, unless turned."""
+    return max(map(len, words), default=0) * _LETTER > max(room - 0.04, _LETTER)
 
 
-def _draw_tokens(ax, tokens, notes, sure):
+def _height(words, room):
+    """Inches of a row of words."""
+    if not words:
+        return 0
+    return 0.2 + _LETTER * max(map(len, words)) if _turned(words, room) else 0.3
+
+
+def _draw_tokens(ax, tokens, notes, sure, room):
     """A cell for each token, on red where it is unlikely, and under it a word."""
     import numpy as np
 
-    turned = any(len(token) > 1 for token in tokens)
+    turned = _turned(tokens, room)
     unsure = shades(ax, palette(ax)[1])
     for place, token in enumerate(tokens):
         known = sure is not None and not np.isnan(sure[place])
@@ -173,7 +180,7 @@ def _draw_tokens(ax, tokens, notes, sure):
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     if notes:
-        below = {"rotation": 90 if max(map(len, notes)) > 1 else 0, "fontsize": 8}
+        below = {"rotation": 90 if _turned(notes, room) else 0, "fontsize": 8}
         names = [note.translate(_SHOWN) for note in notes]
         ax.set_xticks(range(len(tokens)), names, family="monospace", **below)
     else:
@@ -185,8 +192,10 @@ def _draw_tokens(ax, tokens, notes, sure):
 def _draw_numbers(ax, values):
     """Lines, or a map of features over time; of an image the image, and upright beside it."""
     import numpy as np
+    from matplotlib.ticker import MaxNLocator
 
     values = np.nan_to_num(values)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if values.shape[1] <= _MOST_LINES:
         for line, colour in zip(values.T, palette(ax), strict=False):
             ax.plot(line, color=colour, marker="." if len(values) <= 60 else None)

@@ -25,6 +25,7 @@ _OKABE_ITO = (  # Okabe & Ito 2008, "Color Universal Design", in an order of our
     *("#CC79A7", "#000000", "#E69F00", "#F0E442"),  # reddish purple, black, orange, yellow
 )
 _LEAST_CONTRAST = 3  # of lines with their ground, as WCAG 2.2 asks in 1.4.11
+_LEAST_COLOURS = 5
 _SIZES = {  # points on 6.4 inches; in a column of 3.4 inches a little more than half of it
     "font.size": 13,
     "axes.titlesize": 14,
@@ -100,7 +101,10 @@ def palette(ax: Axes) -> list[str]:
 
 
 def _seen_on(ground):
-    return [colour for colour in _OKABE_ITO if contrast(colour, ground) >= _LEAST_CONTRAST]
+    found = [colour for colour in _OKABE_ITO if contrast(colour, ground) >= _LEAST_CONTRAST]
+    if len(found) < _LEAST_COLOURS:  # on a ground between light and dark
+        found = sorted(_OKABE_ITO, key=lambda colour: -contrast(colour, ground))[:_LEAST_COLOURS]
+    return found
 
 
 def ink(ground) -> str:

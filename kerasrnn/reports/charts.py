@@ -40,7 +40,6 @@ class Chart(NamedTuple):
 
     title: str
     x: str
-    y: str
     x_ticks: list
     y_ticks: list
     lines: list
@@ -52,7 +51,6 @@ def line_chart(
     lines: Sequence[Line],
     title: str,
     x: str,
-    y: str = "",
     *,
     group: str = "",
     notes: Sequence[tuple[float, str]] = (),
@@ -94,7 +92,6 @@ def line_chart(
     return Chart(
         title,
         x,
-        y,
         [(across(value), f"{value:.6g}") for value in ticks(low, high, whole)],
         [(up(value), f"{value:.6g}") for value in ticks(bottom, top)],
         drawn,

@@ -95,15 +95,16 @@ def _means(values):
 
 def _ranked(tables):
     """Rows (metric, values, place of the best) of tables of numbers."""
-    rows = []
-    for metric in dict.fromkeys(name for table in tables for name in table):
-        values = dict(enumerate(table.get(metric) for table in tables))
-        best = facts.best_of(metric, values)
-        tie = best is not None and sum(value == values[best] for value in values.values()) > 1
-        rows.append(
-            (facts.title_of(metric), [*map(facts.score, values.values())], None if tie else best)
-        )
-    return rows
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [(facts.title_of(name), *_best(name, tables)) for name in names]
+
+
+def _best(name, tables):
+    """A metric of tables as it is shown, and the place of the best, None where two look alike."""
+    values = [table.get(name) for table in tables]
+    shown, best = [*map(facts.score, values)], facts.best_of(name, dict(enumerate(values)))
+    alone = best is not None and shown.count(shown[best]) == 1
+    return shown, best if alone else None
 
 
 def _labels(names, runs):
@@ -113,13 +114,8 @@ def _labels(names, runs):
     ]
     if sum(map(bool, tables)) < 2:
         return []
-    keys = dict.fromkeys(label for table in tables for label in table)
-    rows = []
-    for label in keys:
-        values = dict(enumerate(table.get(label) for table in tables))
-        best = facts.best_of("f1", values)
-        tie = best is not None and sum(value == values[best] for value in values.values()) > 1
-        rows.append((label, [*map(facts.score, values.values())], None if tie else best))
+    labels = dict.fromkeys(label for table in tables for label in table)
+    rows = [(one, *_best("f1", [{"f1": table.get(one)} for table in tables])) for one in labels]
     return [("F1", "label", names, rows, [])]
 
 

@@ -12,30 +12,42 @@ from kerasrnn.reports.charts import Chart, Line, finite, line_chart
 
 _LEVELS = 10  # of a probability's colour
 _IMAGE = 6  # values across from which a square of numbers is looked at as an image
-_MOST_LINES = 4  # of a sequence that are drawn as such; more are a picture
+_MOST_LINES = 3  # of a sequence that are drawn as such; more are a picture
 FORECAST = (("history", 4, False, 0), ("truth", 0, True, 0), ("forecast", 1, False, 1))  # legend
 _WORDS = {"\n": "↵\n", "\t": "→", " ": "␣", "": "∅"}  # tokens that one would not see
 
 
 def picture_of(given: dict) -> dict:
-    """An input of a model as the page shows it: ``kind`` is text, image, heat or lines.
+    """An input of a model as the page shows it: ``kind`` is text, tokens, image, heat or lines.
 
-    given: ``{"text"}`` or ``{"values": [[…features] …steps], "features": names}``.
+    given: ``{"text"}``, of which there may be ``"tokens"`` and the ``"saliency"`` of each; or
+    ``{"values": [[…features] …steps], "features": names}``.
 
     >>> picture_of({"text": "a film"})
     {'kind': 'text', 'text': 'a film'}
     """
+    if "saliency" in given:
+        return {"kind": "tokens", "tokens": _salient(given["tokens"], given["saliency"])}
     if "text" in given:
         return {"kind": "text", "text": f"{given['text']}"}
     values = [row if isinstance(row, list) else [row] for row in given["values"]]
     steps, wide = len(values), max(map(len, values))
     if wide <= _MOST_LINES:
         return {"kind": "lines", "chart": _lines(values, given)}
-    image = wide >= _IMAGE and 0.5 <= steps / wide <= 2 and not given.get("features")
+    image = min(steps, wide) >= _IMAGE and 0.5 <= steps / wide <= 2 and not given.get("features")
     rows = values if image else [*map(list, zip(*values, strict=True))]  # time goes to the right
     kind = "image" if image else "heat"
     said = f"{steps} steps of {wide} values"
     return {"kind": kind, "source": f"data:image/png;base64,{png(rows)}", "said": said}
+
+
+def _salient(tokens, saliency):
+    """Pairs of a token and its level: the upper half speaks for the answer, the lower against."""
+    most = max([abs(value) for value in saliency if finite(value)], default=0) or 1
+    middle = _LEVELS // 2
+    levels = (middle + round((_LEVELS - 1 - middle) * (value or 0) / most) for value in saliency)
+    gap = "" if all(len(f"{token}") == 1 for token in tokens) else " "
+    return [(f"{token}{gap}", level) for token, level in zip(tokens, levels, strict=False)]
 
 
 def _lines(values, given):
@@ -105,10 +117,10 @@ def passage_of(row: dict, char: bool) -> dict:
     return {"tokens": tokens, "char": char, "perplexity": perplexity}
 
 
-def sentence_of(row: dict, colours: dict) -> dict:
-    """A tagged sentence: ``tokens`` are (token, predicted, colour, true where it is another).
+def sentence_of(row: dict, colours: dict) -> list[tuple]:
+    """Of each token of a tagged sentence (token, predicted, colour, true or None, probability).
 
-    colours: of labels, to which new ones are added.
+    What is true is there where it is another label. colours: of labels; new ones are added.
     """
     tokens, probabilities = [], row.get("probabilities") or [None] * len(row["tokens"])
     for token, true, predicted, p in zip(
@@ -116,8 +128,7 @@ def sentence_of(row: dict, colours: dict) -> dict:
     ):
         colour = colours.setdefault(f"{predicted}", len(colours) % 8)
         tokens.append((f"{token}", f"{predicted}", colour, true if true != predicted else None, p))
-    wrong = sum(true is not None for *_, true, _ in tokens)
-    return {"tokens": tokens, "wrong": wrong}
+    return tokens
 
 
 def blanks_of(row: dict, char: bool) -> dict:

@@ -116,7 +116,8 @@ def verdict(rows: list[Row], summary: dict, members: int) -> str:
     said = f"{_capital(title_of(metric))} of {number(part.values[metric])} on the {part.name} part"
     if not (best := best_of(metric, others)):
         return f"{said}."
-    return f"{said}; the best baseline, {best}, has {number(others[best])}."
+    name = "baseline" if best == "baseline" else f"best baseline, {best},"
+    return f"{said}; the {name} has {number(others[best])}."
 
 
 def beats(rows: list[Row]) -> bool | None:
@@ -145,7 +146,8 @@ def best_epoch(history: dict) -> int | None:
 
 def settings_of(run: Run) -> list[Setting]:
     """The options of a run: given, found from the data with the reason, or the defaults."""
-    data, reasons = run.info["data"].get("options"), run.info.get("recipe", {})
+    made = next(iter(run.runs), run).info  # of several trainings the first has the reasons
+    data, reasons = run.info["data"].get("options"), made.get("recipe", {})
     of_data = data if isinstance(data, dict) else {}
     kind = "texts" if "level" in of_data else "series" if "horizon" in of_data else None
     kind = kind if run.task in ("classifier", "regressor") else None

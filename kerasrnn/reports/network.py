@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -11,7 +10,7 @@ import zipfile
 from typing import NamedTuple
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_LARGEST = 1 << 29  # bytes of a file in it that is read
+_LARGEST = 1 << 26  # bytes of a configuration
 _CELLS = ("LSTM", "GRU", "SimpleRNN")
 _KEEPING = ("Dropout", "SpatialDropout1D", "Activation")  # the shape, of which they say nothing
 
@@ -54,17 +53,13 @@ def read_network(path: str | os.PathLike) -> Network | None:
     """
     try:
         with zipfile.ZipFile(path) as file:
-            config = json.loads(_member(file, _CONFIG))["config"]
-            sizes = _sizes(_member(file, _WEIGHTS))
-        return _network(config, sizes)
+            if file.getinfo(_CONFIG).file_size > _LARGEST:
+                return None
+            config = json.loads(file.read(_CONFIG))["config"]
+            with file.open(_WEIGHTS) as weights:
+                return _network(config, _sizes(weights))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile):
         return None  # it is a model that the report cannot show, and is good for all else
-
-
-def _member(file, name):
-    if file.getinfo(name).file_size > _LARGEST:
-        raise ValueError(f"{name} is too large")
-    return file.read(name)
 
 
 def _sizes(weights):
@@ -72,7 +67,7 @@ def _sizes(weights):
     import h5py
 
     sizes = {}
-    with h5py.File(io.BytesIO(weights)) as file:
+    with h5py.File(weights, "r") as file:
         layers = file["layers"]
         for name in layers:
             found = []

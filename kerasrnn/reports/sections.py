@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kerasrnn.reports import facts
@@ -17,7 +17,7 @@ from kerasrnn.reports.examples import (
     sentence_of,
 )
 from kerasrnn.reports.network import read_network
-from kerasrnn.runs import Run, spread
+from kerasrnn.runs import Run
 
 _MOST_LABELS = 40  # of a confusion matrix
 _MOST_ROWS = 200  # of a table of epochs
@@ -45,7 +45,7 @@ def run_sections(run: Run) -> list[Section]:
     settings = facts.settings_of(run)
     sections = [
         Section("curves", "Training curves", "curves", curves(histories)),
-        Section("metrics", "Metrics", "metrics", metrics_of(metrics)),
+        Section("metrics", "Metrics", "metrics", metrics_of(metrics, run.runs)),
         *_of_labels(metrics),
         *_of_examples(examples, metrics, run.info["data"].get("level") == "char"),
         Section("data", "Data", "data", data_of(run)),
@@ -129,8 +129,11 @@ def _numbers(name, history):
     return name, [column.replace("_", " ") for column in columns], kept
 
 
-def metrics_of(metrics: dict) -> dict | None:
-    """The table of metrics.json and what stands beside it; None where nothing was measured."""
+def metrics_of(metrics: dict, members: Sequence[Run] = ()) -> dict | None:
+    """The table of metrics.json and what stands beside it; None where nothing was measured.
+
+    members: the runs in a run.
+    """
     rows = facts.table_of(metrics)
     if summary := metrics.get("summary"):
         means = [facts.Row(part, "mean", values) for part, values in summary.items()]
@@ -148,7 +151,8 @@ def metrics_of(metrics: dict) -> dict | None:
         "columns": [(name, facts.title_of(name)) for name in names],
         "rows": rows,
         "best": best,
-        "more": [*_more(metrics)],
+        "more": [*_members(members), *_more(metrics)],
+        "bars": [],
     }
     if found := facts.headline(facts.table_of(metrics)):
         metric = found[0]
@@ -162,6 +166,19 @@ def metrics_of(metrics: dict) -> dict | None:
             "bars": [(*bar, abs(bar[2]) / most) for bar in bars] if len(bars) > 1 else [],
         }
     return value
+
+
+def _members(runs) -> Iterator[tuple]:
+    """A table of what each run in a run measured, by part."""
+    tables = [{row.name: row.values for row in facts.table_of(run.metrics())} for run in runs]
+    for part in ("test", "validation"):
+        names = dict.fromkeys(name for table in tables for name in table.get(part, {}))
+        rows = [
+            (run.path.name, *(table.get(part, {}).get(name) for name in names))
+            for run, table in zip(runs, tables, strict=True)
+        ]
+        if names:
+            yield f"Each run, {part} part", ("run", *map(facts.title_of, names)), rows
 
 
 def _more(metrics) -> Iterator[tuple]:
@@ -240,7 +257,11 @@ def _of_examples(examples, metrics, char) -> Iterator[Section]:
         cards = [one | {"picture": picture_of(one["input"])} for one in mistakes]
         numbers = "probability" not in mistakes[0]
         said = "What it got most wrong" if numbers else "The mistakes that it was surest of"
-        value = {"cards": cards, "said": f"{said}, of the part that was evaluated."}
+        value = {
+            "cards": cards,
+            "said": f"{said}, of the part that was evaluated.",
+            "salient": any(card["picture"]["kind"] == "tokens" for card in cards),
+        }
         yield Section("mistakes", "Mistakes", "mistakes", value)
     if sentences := examples.get("sentences"):
         colours = {}
@@ -321,13 +342,11 @@ def environment(run: Run) -> list[tuple]:
     rows = [("made", facts.when(run.info["created"])), ("format of run.json", run.info["format"])]
     if seconds:
         rows.append(("time of the epochs", facts.duration(seconds)))
-    return [*rows, *run.info.get("versions", {}).items()]
+    found = run.info.get("versions", {}) | run.info.get("machine", {})
+    if "gpus" in found:
+        found["gpus"] = ", ".join(found["gpus"]) or "none"
+    return [*rows, *found.items()]
 
 
 def _files(run):
     return [(name, facts.bytes_of(size)) for name, size in facts.files_of(run)]
-
-
-def summary_of(runs: list[Run]) -> dict:
-    """Mean and deviation of what runs measured."""
-    return spread([{row.name: row.values for row in facts.table_of(run.metrics())} for run in runs])

@@ -147,7 +147,7 @@
       this.over.replaceChildren();
       const [low, high] = this.range();
       if (at === undefined || at < low || at > high) {
-        this.readout.textContent = this.readout.dataset.hint;
+        this.readout.textContent = "";
         return;
       }
       const x = this.across(at);
