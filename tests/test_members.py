@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasrnn import Classifier, Dataset, InputError, Texts, build_classifier, export, train
+from kerasrnn.tasks.explanations import explain_label
 from kerasrnn.tasks.members import members_apart, members_of, with_members
 from kerasrnn.training import resume
 
@@ -50,6 +51,13 @@ def test_a_run_answers_with_the_mean_and_so_does_its_export(trained, tmp_path):
     assert np.abs(predictor.predict_proba(x, lengths) - mean).max() < 1e-6
     exported = Classifier.load(export(run, tmp_path / "export", check=False))
     assert np.abs(exported.predict_proba(x, lengths) - mean).max() < 1e-6
+
+
+def test_the_first_is_explained(trained):
+    predictor = Classifier.load(trained[0])
+    found = explain_label(predictor, trained[1].test.x[0])
+    assert {one.name for one in found.reading.layers} == {"bidirectional_1"}
+    assert found.answer["probability"] == predictor.predict_proba(trained[1].test.x[:1]).max()
 
 
 def test_a_training_goes_on_bit_for_bit(trained, tmp_path):

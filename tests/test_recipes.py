@@ -48,6 +48,20 @@ def test_long_sequences_are_strided():
     assert strides == [1, 1, 2, 4, 13]
 
 
+@pytest.mark.parametrize(
+    ("data", "members"),
+    [
+        (dataset(40, 60), 3),
+        (dataset(40, 2600), 1),
+        (dataset(1200, 9), 1),
+        (load_dataset("digits"), 1),
+    ],
+)
+def test_few_short_sequences_are_learnt_by_several(data, members):
+    options, reasons = chosen(data)
+    assert options["members"] == members and reasons["members"]
+
+
 def test_a_recipe_is_said_and_recorded(tmp_path, capfd):
     run = train(dataset(20, 8), tmp_path / "r", epochs=2, units=2, stem_filters=2)
     said = capfd.readouterr().err

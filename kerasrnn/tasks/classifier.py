@@ -41,8 +41,8 @@ from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
-from kerasrnn.tasks.members import members_apart, with_members
 from kerasrnn.tasks.explanations import chosen, each, explain_label, salient_texts
+from kerasrnn.tasks.members import members_apart, with_members
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scaling import scaling

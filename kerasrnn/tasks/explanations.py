@@ -17,6 +17,7 @@ from kerasrnn.errors import InputError
 from kerasrnn.inference.calling import compiled
 from kerasrnn.inference.explaining import Explanation, check_single, close_reader
 from kerasrnn.tasks.examples import rounded
+from kerasrnn.tasks.members import members_of
 from kerasrnn.tasks.ngram_regression import without_ngrams
 from kerasrnn.text import LINE_END, MASK
 
@@ -56,10 +57,10 @@ def each(parts: Iterable[Batch]):
 def explain_label(predictor, given) -> Explanation:
     """The likeliest label of a sequence (time, features), or of a text.
 
-    Of a text the network is read closely without the n-grams beside it.
+    Of a text the network is read closely without the n-grams beside it, of members the first.
     """
-    check_single(predictor.model)
     if predictor.reads_text:
+        check_single(predictor.model)
         steps = predictor.terms(given)
         if not steps:
             raise InputError("a text without a token", found=repr(given[:40]))
@@ -67,8 +68,8 @@ def explain_label(predictor, given) -> Explanation:
         model = without_ngrams(predictor.model)
         inputs = [np.array([predictor.vocabulary.encode(steps)])]
     else:
-        steps, model, lengths = given, predictor.model, np.array([len(given)])
-        inputs = [given[None], lengths][: len(model.inputs)]
+        steps, model = given, members_of(predictor.model)[0]
+        inputs = [given[None], np.array([len(given)])][: len(model.inputs)]
         found = predictor.predict_proba(*inputs)[0]
     best = int(found.argmax())
     names = predictor.labels_of(found[None])[0]
