@@ -40,7 +40,7 @@ from kerasrnn.runs import measured
 from kerasrnn.training import run_training
 
 FAST = {"epochs": 1, "units": 3, "cell": "simple", "bidirectional": False, "quiet": True}
-STEM = FAST | {"stem": "conv", "stem_filters": 4}
+STEM = FAST | {"stem": "conv", "stem_filters": 4, "members": 1}
 WORDS = ["--epochs", "1", "--units", "3", "--cell", "simple", "--unidirectional", "--quiet"]
 
 

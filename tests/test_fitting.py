@@ -10,6 +10,7 @@ from kerasrnn.fitting import optimizers
 from kerasrnn.fitting.optimizers import TimeLimit
 
 SMALL = {"units": 3, "cell": "simple", "bidirectional": False, "stem": "none", "pooling": "last"}
+SMALL |= {"members": 1}
 
 
 def sequences(number=40):

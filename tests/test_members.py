@@ -67,6 +67,7 @@ def test_a_training_goes_on_bit_for_bit(trained, tmp_path):
     assert whole.history()["loss"] == run.history()["loss"]
 
 
+@pytest.mark.slow
 def test_members_start_from_those_of_a_run(trained, tmp_path):
     run, data = trained
     options = TINY | {"members": 3, "learning_rate": 1e-9}

@@ -25,7 +25,7 @@ from kerasrnn.fitting.workers import Worker, check_alone, this_worker
 
 several = pytest.mark.skipif("KERASRNN_WORKERS" not in os.environ, reason="needs KERASRNN_WORKERS")
 # of the batches of 8 the last has one row: fewer than there are replicas
-NET = {"units": 4, "stem": "fcn", "stem_filters": 4, "dropout": 0, "batch_size": 8}
+NET = {"units": 4, "stem": "fcn", "stem_filters": 4, "dropout": 0, "batch_size": 8, "members": 1}
 WORK = """
 import json, sys
 import numpy as np, tensorflow as tf

@@ -22,7 +22,7 @@ from kerasrnn.options import FIT
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.scaling import scaling
 
-SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "quiet": True}  # quick to trace
+SMALL = {"units": 4, "cell": "simple", "bidirectional": False, "members": 1, "quiet": True}
 
 
 @pytest.fixture
