@@ -144,6 +144,7 @@ LEFT = {
     "blanks": [
         {"tokens": ["a", None], "true": {"1": "b"}, "candidates": {"1": [["c", 0.5], ["d", 0.1]]}}
     ],
+    "forecasts": [{"history": [1, 2], "truth": [3], "forecast": [2.5], "quantiles": []}],
     "data": {
         "distribution": {
             "labels": {"train": {"a": 3, "b": 1}, "test": {"a": 1, "b": 0}},
