@@ -66,6 +66,8 @@ def series(level=0.0):
 def built(data, **options):
     """A new model for data, its task and its settings."""
     task = task_of(data.task)
+    if data.task == "classifier":
+        options = {"members": 1} | options
     settings = task.settings(options, data.options, data.kind)
     settings, _ = task.completed(data, settings)
     keras.utils.set_random_seed(0)
