@@ -29,6 +29,7 @@ from kerasrnn.options import BUDGET, GOES_ON
 from kerasrnn.runs import Run, create_run, library_versions, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
+from kerasrnn.tasks.members import summarize
 
 
 def train(
@@ -256,7 +257,7 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
         if not quiet:
             said = [*_lines(settings, reasons), *warm.lines(started)]
             print(data, *said, sep="\n", file=sys.stderr)
-            model.summary(print_fn=lambda line: print(line, file=sys.stderr))
+            summarize(model, lambda line: print(line, file=sys.stderr))
         recorder = Recorder(run, model, data, settings, batches.tokens, quiet, devices)
         ends = limits(settings.fit, steps, "val_loss" if recorder.validate else "loss")
         if not chief:

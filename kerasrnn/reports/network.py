@@ -37,12 +37,14 @@ class Layer(NamedTuple):
 class Network(NamedTuple):
     """A model: names of its inputs with their shapes, its layers in order, its parameters.
 
-    What only makes masks is left out of the layers.
+    What only makes masks is left out of the layers. Of an average of several members alike the
+    inputs and layers are those of the first.
     """
 
     inputs: dict[str, list]
     layers: list[Layer]
     parameters: int
+    members: int = 1
 
 
 def read_network(path: str | os.PathLike) -> Network | None:
@@ -51,36 +53,47 @@ def read_network(path: str | os.PathLike) -> Network | None:
     >>> read_network("runs/digits-classifier-1/best.keras").parameters  # doctest: +SKIP
     85010
     """
+    import h5py
+
     try:
         with zipfile.ZipFile(path) as file:
             if file.getinfo(_CONFIG).file_size > _LARGEST:
                 return None
             config = json.loads(file.read(_CONFIG))["config"]
-            with file.open(_WEIGHTS) as weights:
-                return _network(config, _sizes(weights))
+            with file.open(_WEIGHTS) as weights, h5py.File(weights, "r") as groups:
+                return _network(config, groups)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile):
         return None  # it is a model that the report cannot show, and is good for all else
 
 
-def _sizes(weights):
+def _sizes(layers):
     """How many numbers each group of layers in an HDF5 file holds, by its name."""
     import h5py
 
     sizes = {}
-    with h5py.File(weights, "r") as file:
-        layers = file["layers"]
-        for name in layers:
-            found = []
-            layers[name].visititems(
-                lambda _, item, found=found: (
-                    found.append(math.prod(item.shape)) if isinstance(item, h5py.Dataset) else None
-                )
+    for name in layers:
+        found = []
+        layers[name].visititems(
+            lambda _, item, found=found: (
+                found.append(math.prod(item.shape)) if isinstance(item, h5py.Dataset) else None
             )
-            sizes[name] = sum(found)
+        )
+        sizes[name] = sum(found)
     return sizes
 
 
-def _network(config, sizes):
+def _network(config, weights):
+    """A model by its configuration and its group of an HDF5 file."""
+    sizes = _sizes(weights["layers"])
+    models = [row for row in config["layers"] if isinstance(row["config"].get("layers"), list)]
+    kinds = [[layer["class_name"] for layer in row["config"]["layers"]] for row in models]
+    if len(kinds) > 1 and all(one == kinds[0] for one in kinds):
+        first = _network(models[0]["config"], weights["layers"][_snake(models[0]["class_name"])])
+        return first._replace(parameters=sum(sizes.values()), members=len(kinds))
+    return _plain_network(config, sizes)
+
+
+def _plain_network(config, sizes):
     rows = config["layers"]
     masks = {name for row in rows for name, _, kind in _tensors(row) if kind == "bool"}
     shapes = _shapes(rows)

@@ -37,3 +37,11 @@ def members_apart(model: keras.Model) -> keras.Model:
 def members_of(model: keras.Model) -> list[keras.Model]:
     """The members of a model; of one without, itself."""
     return [layer for layer in model.layers if isinstance(layer, keras.Model)] or [model]
+
+
+def summarize(model: keras.Model, print_fn: Callable[[str], object]):
+    """Print the layers of a model; of members then those of the first, as the others have them."""
+    model.summary(print_fn=print_fn)
+    first, *others = members_of(model)
+    if others:
+        first.summary(print_fn=print_fn)
