@@ -56,7 +56,7 @@ def test_the_problems_are_trained_on_once_and_a_broken_one_is_named(folder, tmp_
     """One journey: each training is a process, of some seconds."""
     runs, output = tmp_path / "runs", tmp_path / "table.md"
     command = [folder, "--seeds", 2, "--output", output, "--runs", runs]
-    options = ["--", "--epochs", 1, "--units", 4]
+    options = ["--", "--epochs", 1, "--units", 4, "--members", 1]
     (runs / "Tiny-1").mkdir(parents=True)
     (runs / "Tiny-1" / "run.json").write_text("{}")  # a half run
     first = run(*command, *options, code=1)
