@@ -57,7 +57,7 @@ def test_a_label_only_in_the_test_part_counts_as_wrong(tmp_path):
     with pytest.warns(UserWarning, match="new"):
         data = Dataset.from_arrays(x, y, test=test)
     assert data.labels == ("high", "low") and data.unseen_labels == ("new",)
-    run = train(data, tmp_path / "r", units=4, epochs=10, learning_rate=0.05, quiet=True)
+    run = train(data, tmp_path / "r", units=4, epochs=10, learning_rate=0.05, members=1, quiet=True)
     metrics = run.metrics()
     assert metrics["test"]["accuracy"] == pytest.approx(2 / 3)
     assert np.isfinite(metrics["test"]["loss"])

@@ -22,7 +22,7 @@ from kerasrnn import (
 )
 from kerasrnn.runs import make_directory
 
-FAST = {"epochs": 2, "units": 4, "batch_size": 16, "quiet": True}
+FAST = {"epochs": 2, "units": 4, "batch_size": 16, "members": 1, "quiet": True}
 MIXED = ("mixed_bfloat16", "mixed_float16")
 
 

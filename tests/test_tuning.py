@@ -16,7 +16,7 @@ pytest.importorskip("optuna")
 from kerasrnn import Classifier, InputError, load_dataset, open_run, studies, tune, tuning
 from kerasrnn.ranges import WIDEST, parse_range, search_space, show_range, usual_ranges
 
-FIXED = {"cell": "simple", "bidirectional": False, "stem": "none", "batch_size": 48}
+FIXED = {"cell": "simple", "bidirectional": False, "stem": "none", "batch_size": 48, "members": 1}
 TINY = FIXED | {"quiet": True}
 UNITS = {"search": [], "ranges": {"units": (3, 9), "learning_rate": (1e-3, 1e-1)}}
 
@@ -181,7 +181,7 @@ def test_two_processes_share_a_study(data, tmp_path):
         tune(from_memory, tmp_path / "other", parallel=2, **made | {"epochs": 0})
 
 
-PLAIN = ["--cell", "simple", "--unidirectional", "--stem", "none"]
+PLAIN = ["--cell", "simple", "--unidirectional", "--stem", "none", "--members", "1"]
 
 
 def test_a_command_that_trains_like_the_best_is_printed(ragged, workplace):
