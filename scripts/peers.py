@@ -32,6 +32,8 @@ def has_torch() -> bool:
 class TorchModel:
     """The same model in PyTorch, with the same weights, and the calls that are timed.
 
+    On the GPU where PyTorch sees one; arrays are copied there and back in each call.
+
     Raises:
         ValueError: a layer that has no counterpart here.
     """
@@ -41,7 +43,8 @@ class TorchModel:
 
         modules = [_torch_module(layer, torch) for layer in model.layers]
         self.torch = torch
-        self.logits = torch.nn.Sequential(*filter(None, modules))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.logits = torch.nn.Sequential(*filter(None, modules)).to(self.device)
         self.optimizer = torch.optim.Adam(self.logits.parameters())
         self.loss = torch.nn.CrossEntropyLoss()
 
@@ -49,7 +52,7 @@ class TorchModel:
         """Probabilities."""
         self.logits.eval()
         with self.torch.inference_mode():
-            return self.logits(self.torch.from_numpy(x)).softmax(-1).numpy()
+            return self.logits(self._there(x)).softmax(-1).cpu().numpy()
 
     def predict(self, x: np.ndarray, batch_size: int) -> None:
         """Probabilities of all batches, which are thrown away."""
@@ -59,13 +62,17 @@ class TorchModel:
     def fit(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> None:
         """One epoch, in order."""
         self.logits.train()
-        x, y = self.torch.from_numpy(x), self.torch.from_numpy(y).long()
         for start in range(0, len(x), batch_size):
             self.optimizer.zero_grad()
-            output = self.logits(x[start : start + batch_size])
-            target = y[start : start + batch_size]
+            output = self.logits(self._there(x[start : start + batch_size]))
+            target = self._there(y[start : start + batch_size]).long()
             self.loss(output.flatten(0, -2), target.flatten()).backward()
             self.optimizer.step()
+        if self.device.type == "cuda":
+            self.torch.cuda.synchronize()
+
+    def _there(self, array):
+        return self.torch.from_numpy(array).to(self.device)
 
 
 def _torch_module(layer, torch):
@@ -93,8 +100,13 @@ def _torch_module(layer, torch):
 
 def _torch_scaling(torch, mean, spread):
     class Scaling(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.from_numpy(mean))
+            self.register_buffer("spread", torch.from_numpy(spread))
+
         def forward(self, x):
-            return (x - torch.from_numpy(mean)) / torch.from_numpy(spread)
+            return (x - self.mean) / self.spread
 
     return Scaling()
 

@@ -1,4 +1,4 @@
-"""Real data where it is at hand, no window, no start-up lines of TensorFlow."""
+"""Real data where it is at hand, no window, no start-up lines, and no GPU unless asked for."""
 
 import importlib.util
 import os
@@ -12,6 +12,10 @@ from click.testing import CliRunner
 
 os.environ["MPLBACKEND"] = "agg"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if os.environ.get("KERASRNN_TEST_GPU"):
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # else it rounds products to 10 bits
+else:
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of a CPU, but those of test_gpu.py
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -22,11 +22,9 @@ def run(*arguments):
 
 
 def test_classify_gives_a_row_for_each_contender_and_a_picture(tmp_path):
-    model = tmp_path / "model.keras"
-    build_classifier((4, 2), num_classes=3, units=3).save(model)
     picture = tmp_path / "serving.png"
     given = ["--turns", 1, "--calls", 2, "--batch", 1, "--batch", 2, "--output", picture]
-    output = run("classify", model, *given)
+    output = run("classify", *given)
     rows = re.findall(r"^\| (\d) \| ([\w ]+) \|", output, re.MULTILINE)
     for batch in "12":
         assert {(batch, "Keras predict"), (batch, "Keras __call__"), (batch, "SavedModel")} <= {

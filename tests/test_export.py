@@ -236,7 +236,7 @@ def test_the_card_says_what_it_is_in_the_words_of_the_task(digits, tagged):
     for folder in (digits, tagged):
         card = (folder / "model_card.md").read_text()
         assert task_of(load_export(folder).task).summary in card
-        assert "has not yet been run on a GPU" in card and "$" not in card
+        assert "once for a CPU and once for cuDNN" in card and "$" not in card
     assert "| test | 0." in (digits / "model_card.md").read_text()
 
 

@@ -75,7 +75,9 @@ def test_files_of_the_first_format_hold_a_character_encoder_by_its_old_argument(
     assert CharacterEncoder.from_config(config).embedding_dim == 5
 
 
-@pytest.mark.parametrize("module", [layers.recurrent, layers.sequence, layers.stem, layers.clones])
+@pytest.mark.parametrize(
+    "module", [layers.recurrent, layers.bidirectional, layers.sequence, layers.stem, layers.clones]
+)
 def test_the_examples_of_the_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted and not found.failed

@@ -159,7 +159,7 @@ def numpy_gru(parameters, x, h):
 def test_the_parameters_of_cudnn_mean_the_same_layer(cell, go_backwards):
     kind = {"lstm": "LSTM", "gru": "GRU"}[cell]
     made = layer(kind, go_backwards=go_backwards)
-    parameters = portable.cudnn_parameters(cell, *map(tf.convert_to_tensor, made.weights)).numpy()
+    parameters = portable.cudnn_parameters(cell, [*map(tf.convert_to_tensor, made.weights)]).numpy()
     for row in X:
         x = row[::-1] if go_backwards else row
         states = [np.zeros(6)] * (2 if cell == "lstm" else 1)
@@ -171,8 +171,8 @@ def test_lengths_reach_cudnn():
     for cell in ("lstm", "gru"):
         _, body = portable._bodies(cell)
         (node,) = [n for n in body.graph.as_graph_def().node if n.op == "CudnnRNNV3"]
-        lengths = body.inputs[1].op.name
-        assert node.input[4] == lengths, "the fifth input of CudnnRNNV3 is sequence_lengths"
+        (given,) = [n for n in body.graph.as_graph_def().node if n.name == node.input[4]]
+        assert given.op == "PadV2" and given.input[0] == body.inputs[1].op.name
         assert node.attr["rnn_mode"].s.decode() == cell and node.attr["time_major"].b
 
 

@@ -28,6 +28,7 @@ def pair(cell, shape=(5, 6, 3), units=11, both="no", **options):
     options.setdefault("recurrent_initializer", "glorot_uniform")  # orthogonal takes seconds
     options.setdefault("bias_initializer", keras.initializers.RandomNormal(stddev=0.5, seed=1))
     ours, stock = (kind(units, **options) for kind in PAIRS[cell])
+    stock.use_cudnn = False  # which has other masks than Keras's loop
     if both != "no":
         ours = layers.Bidirectional(ours, merge_mode=both)
         stock = keras.layers.Bidirectional(stock, merge_mode=both)

@@ -221,7 +221,8 @@ def _set_quiet(ctx, param, value):
 
 def is_quiet() -> bool:
     """Whether the user wants nothing but results."""
-    return click.get_current_context().meta.get(_QUIET, False)
+    context = click.get_current_context(silent=True)  # none in a thread, or after the command
+    return bool(context and context.meta.get(_QUIET))
 
 
 def talk(message: str):

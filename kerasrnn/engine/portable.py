@@ -1,14 +1,16 @@
-"""A recurrent layer of an export: cuDNN where the graph runs on a GPU, else plain TensorFlow.
+"""An LSTM or GRU layer by lengths: cuDNN on a GPU, plain TensorFlow elsewhere.
 
-Stock Keras chooses when it traces: a graph traced without a GPU never uses cuDNN, and one traced
-on a GPU runs nowhere else. Here each layer is a call of a function with two bodies, one for each
-device, under one name; both go into the SavedModel, and TensorFlow's implementation selector (a
-pass of Grappler) takes the one for the device of the call when the graph is run. Weights and
-shapes are arguments, so that all layers of one kind of cell share the two.
+In a training the device is known. In an export it is not: stock Keras chooses when it traces, so a
+graph traced without a GPU never uses cuDNN, and one traced on a GPU runs nowhere else. Here each
+layer of an export is a call of a function with two bodies, one for each device, under one name;
+both go into the SavedModel, and TensorFlow's implementation selector (a pass of Grappler) takes
+the one for the device of the call when the graph is run. Weights and shapes are arguments, so
+that all layers of one kind of cell share the two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import tensorflow as tf
@@ -25,32 +27,33 @@ _BIAS_AND_STATES = {
 
 
 def recurrence(
-    cell: str, x, lengths, inputs: LayerInputs, *, go_backwards: bool = False
+    cell: str, x, lengths, inputs: LayerInputs, *, go_backwards: bool = False, on_gpu: bool = False
 ) -> LayerResult:
     """All steps of an LSTM or GRU layer, on the device that the graph is run on.
 
     Args:
         cell: one of ``CELLS``; a GRU that resets after the product; Keras's default activations.
-        x: float32 (batch, time, inputs), at least one step.
+        x: floats (batch, time, inputs), at least one step; float32 unless ``on_gpu``.
         lengths: int32 (batch,), the steps before the padding on the right; may be 0.
         inputs: weights as Keras has them, a GRU's bias (2, 3 · units) or (3 · units,); initial
             states (batch, units), c of an LSTM only.
         go_backwards: read the real steps from the last to the first.
+        on_gpu: by cuDNN, here and now; else in a graph that may run on a CPU or a GPU.
 
     Returns:
         The outputs (batch, time, units) in the order of Keras's layer, unspecified at padded
         steps; and the states (batch, units) after the last real step, c as it came of a GRU.
     """
-    bias, states = inputs.bias, [inputs.h, inputs.c]
-    if cell == "gru":
-        bias = bias if bias.shape.rank == 2 else tf.stack([bias, tf.zeros_like(bias)])
-        states = [inputs.h]
+    states = [inputs.h, inputs.c] if cell == "lstm" else [inputs.h]
     steps = tf.maximum(lengths, 1)  # cuDNN takes no empty row
     if go_backwards:
         x = tf.reverse_sequence(x, steps, seq_axis=1, batch_axis=0)
-    called, other = _bodies(cell)
-    compat.add_to_current_graph(other)
-    weights = (inputs.kernel, inputs.recurrent_kernel, bias)
+    if on_gpu:
+        called = _BODIES[cell]["GPU"]
+    else:
+        called, other = _bodies(cell)
+        compat.add_to_current_graph(other)
+    weights = (inputs.kernel, inputs.recurrent_kernel, _bias(cell, inputs))
     outputs, *last = called(tf.transpose(x, [1, 0, 2]), steps, *weights, *states)
     outputs = tf.transpose(outputs, [1, 0, 2])
     if go_backwards:  # in the order of time, then in Keras's, where the last step is the first
@@ -65,11 +68,7 @@ def _bodies(cell):
     """The two bodies as concrete functions: that for a CPU, which a graph calls, and cuDNN's."""
     x, lengths = tf.TensorSpec((None, None, None)), tf.TensorSpec((None,), tf.int32)
     signature = [x, lengths, _MATRIX, _MATRIX, *_BIAS_AND_STATES[cell]]
-    bodies = {
-        "lstm": {"CPU": _lstm_on_cpu, "GPU": _lstm_on_gpu},
-        "gru": {"CPU": _gru_on_cpu, "GPU": _gru_on_gpu},
-    }
-    return compat.alternatives(f"kerasrnn_{cell}", bodies[cell], signature)
+    return compat.alternatives(f"kerasrnn_{cell}", _BODIES[cell], signature)
 
 
 def _lstm_on_cpu(x, lengths, kernel, recurrent, bias, h, c):
@@ -108,42 +107,94 @@ def _gru_on_cpu(x, lengths, kernel, recurrent, bias, h):
     return outputs.stack(), h
 
 
-def _lstm_on_gpu(x, lengths, kernel, recurrent, bias, h, c):
-    return _cudnn("lstm", x, lengths, [kernel, recurrent, bias], h, c[None])
+def _lstm_on_gpu(x, lengths, *weights_and_states):
+    *weights, h, c = weights_and_states
+    output, h, c = _cudnn("lstm", x, lengths, [weights], h[None], c[None])
+    return output, h[0], c[0]
 
 
-def _gru_on_gpu(x, lengths, kernel, recurrent, bias, h):
-    return _cudnn("gru", x, lengths, [kernel, recurrent, bias], h, 0.0)
+def _gru_on_gpu(x, lengths, *weights_and_state):
+    *weights, h = weights_and_state
+    output, h, _ = _cudnn("gru", x, lengths, [weights], h[None])
+    return output, h[0]
 
 
-def _cudnn(cell, x, lengths, weights, h, c):
+_BODIES = {
+    "lstm": {"CPU": _lstm_on_cpu, "GPU": _lstm_on_gpu},
+    "gru": {"CPU": _gru_on_cpu, "GPU": _gru_on_gpu},
+}
+
+
+def both_directions(cell: str, x, lengths, layers: Sequence[LayerInputs]) -> list[LayerResult]:
+    """Two layers of as many units on a GPU by one call of cuDNN: the second reads backwards.
+
+    Args:
+        cell, x, lengths: as of ``recurrence``.
+        layers: what the two read.
+
+    Returns:
+        The results of each, the outputs of both in the order of time.
+    """
+    steps, real = tf.maximum(lengths, 1), lengths[:, None] > 0
+    weights = [(one.kernel, one.recurrent_kernel, _bias(cell, one)) for one in layers]
+    first, c = tf.stack([one.h for one in layers]), None
+    if cell == "lstm":
+        c = tf.stack([one.c for one in layers])
+    outputs, h, c_last = _cudnn(cell, tf.transpose(x, [1, 0, 2]), steps, weights, first, c)
+    h = tf.where(real, h, first)
+    c = [one.c for one in layers] if c is None else tf.where(real, c_last, c)
+    halves = tf.split(tf.transpose(outputs, [1, 0, 2]), 2, axis=-1)
+    return [LayerResult(*of_one) for of_one in zip(halves, h, c, strict=True)]
+
+
+def _bias(cell, inputs):
+    """The bias of a layer as cuDNN wants it of a GRU, (2, 3 · units)."""
+    bias = inputs.bias
+    if cell == "lstm" or bias.shape.rank == 2:
+        return bias
+    return tf.stack([bias, tf.zeros_like(bias)])
+
+
+def _cudnn(cell, x, lengths, weights, h, c=None):
+    """Outputs and states, (directions, batch, units), of a layer or of one in each direction."""
+    steps, rows = tf.shape(x)[0], tf.shape(x)[1]
+    step, row = tf.cast(steps == 0, tf.int32), tf.cast(rows == 0, tf.int32)  # cuDNN takes none
+    state_padding = [[0, 0], [0, row], [0, 0]]
     found = tf.raw_ops.CudnnRNNV3(
-        input=x,
-        input_h=h[None],
-        input_c=c,
+        input=tf.pad(x, [[0, step], [0, row], [0, 0]]),
+        input_h=tf.pad(h, state_padding),
+        input_c=0.0 if c is None else tf.pad(c, state_padding),
         params=cudnn_parameters(cell, *weights),
-        sequence_lengths=lengths,
+        sequence_lengths=tf.pad(lengths, [[0, row]], constant_values=1),
         rnn_mode=cell,
+        direction="bidirectional" if len(weights) == 2 else "unidirectional",
         is_training=True,  # as Keras calls it in predictions too; there is no dropout
         time_major=True,
     )
-    states = [found.output_h, found.output_c] if cell == "lstm" else [found.output_h]
-    return found.output, *[state[0] for state in states]
+    last_c = None if c is None else found.output_c[:, :rows]
+    return found.output[:steps, :rows], found.output_h[:, :rows], last_c
 
 
-def cudnn_parameters(cell, kernel, recurrent, bias):
-    """The weights of a layer as the one vector that cuDNN reads.
+def cudnn_parameters(cell, *layers):
+    """The weights of a layer, or of one in each direction, as the one vector that cuDNN reads.
 
     First the matrices of all gates for the input, then those for the state, each (units,
-    inputs), then the biases in the same order. cuDNN has two biases for each gate; Keras's LSTM
-    has one, so the other is 0. Keras orders a GRU's gates as z, r, h, cuDNN as r, z, h (NVIDIA,
-    cuDNN API, RNN mode).
+    inputs); those of the second layer; then the biases in the same order. cuDNN has two biases
+    for each gate; Keras's LSTM has one, so the other is 0. Keras orders a GRU's gates as z, r, h,
+    cuDNN as r, z, h (NVIDIA, cuDNN API, RNN mode).
+
+    Args:
+        cell: one of ``CELLS``.
+        layers: kernel, recurrent kernel and bias of each, the last of a GRU (2, 3 · units).
     """
-    if cell == "lstm":
-        order, bias = (0, 1, 2, 3), tf.stack([tf.zeros_like(bias), bias])
-    else:
-        order = (1, 0, 2)
-    parts = [tf.split(values, len(order), axis=1) for values in (kernel, recurrent)]
-    parts += [tf.split(one, len(order)) for one in tf.unstack(bias)]
-    ordered = [of_gates[gate] for of_gates in parts for gate in order]
-    return tf.concat([tf.reshape(tf.transpose(part), [-1]) for part in ordered], 0)
+    order = (0, 1, 2, 3) if cell == "lstm" else (1, 0, 2)
+    matrices, biases = [], []
+    for kernel, recurrent, bias in layers:
+        for of_gates in (kernel, recurrent):
+            of_gates = tf.split(of_gates, len(order), axis=1)
+            matrices += [tf.transpose(of_gates[gate]) for gate in order]
+        bias = tf.stack([tf.zeros_like(bias), bias]) if cell == "lstm" else bias
+        for of_gates in tf.unstack(bias):
+            of_gates = tf.split(of_gates, len(order))
+            biases += [of_gates[gate] for gate in order]
+    return tf.concat([tf.reshape(part, [-1]) for part in matrices + biases], 0)

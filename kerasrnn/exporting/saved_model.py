@@ -15,9 +15,9 @@ from kerasrnn.inference.signatures import Example, Servable
 
 WORDS = (
     "It needs TensorFlow only, on a CPU or a GPU: labels, vocabulary and scaling are inside. Each "
-    "LSTM and GRU layer is in it twice, once for a CPU and once for cuDNN, which **has not yet "
-    "been run on a GPU**. Batches may be of any size, sequences of any length. **A SavedModel is "
-    "code: load it only if you trust who made it.**"
+    "LSTM and GRU layer is in it twice, once for a CPU and once for cuDNN. Batches may be of any "
+    "size, sequences of any length. **A SavedModel is code: load it only if you trust who made "
+    "it.**"
 )
 _SHORT = 400  # characters of a request that the card still shows
 _USAGE = Template("""### `$signature`

@@ -4,6 +4,7 @@ All are registered under ``kerasrnn``; ``import kerasrnn.layers`` (or ``load_mod
 them known to Keras before a saved model is loaded.
 """
 
+from kerasrnn.layers.bidirectional import Bidirectional
 from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.entities import LabelPairs
 from kerasrnn.layers.members import GeometricMean
@@ -13,7 +14,6 @@ from kerasrnn.layers.recurrent import (
     GRU,
     LSTM,
     RNN,
-    Bidirectional,
     Implementation,
     SimpleRNN,
     implementation,

@@ -11,12 +11,13 @@ import keras
 
 from kerasrnn.errors import InputError
 from kerasrnn.layers import portable, recurrent
+from kerasrnn.layers.bidirectional import Bidirectional
 from kerasrnn.layers.sequence import LengthMask
 
 _KINDS = ("LSTM", "GRU", "SimpleRNN")
 _STOCK = [getattr(keras.layers, kind) for kind in (*_KINDS, "Bidirectional")]
-_NATIVE = [getattr(recurrent, kind) for kind in (*_KINDS, "Bidirectional")]
-_PORTABLE = [*(getattr(portable, f"Portable{kind}") for kind in _KINDS), recurrent.Bidirectional]
+_NATIVE = [*(getattr(recurrent, kind) for kind in _KINDS), Bidirectional]
+_PORTABLE = [*(getattr(portable, f"Portable{kind}") for kind in _KINDS), Bidirectional]
 
 
 def with_native_layers(model: keras.Model) -> keras.Model:

@@ -1,8 +1,8 @@
 """Keras's recurrent layers with a native loop over time on a CPU.
 
-``LSTM``, ``GRU``, ``SimpleRNN`` and ``Bidirectional`` take the place of the layers of the same
-name in ``keras.layers``: same arguments, weights, numbers and saved files. ``implementation``
-tells which loop a layer takes.
+``LSTM``, ``GRU`` and ``SimpleRNN`` take the place of the layers of the same name in
+``keras.layers``: same arguments, weights, numbers and saved files. ``implementation`` tells which
+loop a layer takes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kerasrnn.engine import compat, native
+from kerasrnn.engine import compat, native, portable
 
 compat.warn_of_untested_keras()
 
+_DTYPES_OF_CUDNN = ("float32", "float16", "bfloat16", "float64")
+_PAD_ON_THE_RIGHT = "a masked step before a real one: pad on the right"
+
 
 class Implementation(NamedTuple):
-    """The loop over time of a layer, ``"native"`` or ``"keras"``, and why."""
+    """The loop over time of a layer, ``"native"``, ``"cudnn"`` or ``"keras"``, and why."""
 
     name: str
     reason: str
@@ -29,10 +32,10 @@ class Implementation(NamedTuple):
 def implementation(layer: keras.layers.Layer) -> Implementation:
     """Which loop over time a layer takes when it is called here and now, and why.
 
-    ``"native"`` is the loop of ``kerasrnn.engine``; ``"keras"`` is Keras's own, which is cuDNN
-    on a GPU. The numbers are the same. A traced function keeps the loop that it was traced with.
-    Where ``engine.native.worthwhile`` says that Keras's loop is faster for the shapes of a call,
-    that call takes it all the same.
+    ``"native"`` is the loop of ``kerasrnn.engine`` for a CPU, ``"cudnn"`` NVIDIA's for a GPU, and
+    ``"keras"`` Keras's own. The numbers are the same. A traced function keeps the loop that it was
+    traced with. Where ``engine.native.worthwhile`` says that Keras's loop is faster for the shapes
+    of a call, that call takes it all the same.
 
     Args:
         layer: a recurrent layer, or ``Bidirectional`` around one.
@@ -45,22 +48,41 @@ def implementation(layer: keras.layers.Layer) -> Implementation:
     layer = getattr(layer, "forward_layer", layer)
     if not isinstance(layer, Native):
         return Implementation("keras", "not a layer of kerasrnn")
-    if reason := why_not_native(layer):
+    on_gpu = _gpus()
+    if reason := _why_not_cudnn(layer) if on_gpu else why_not_native(layer):
         return Implementation("keras", reason)
+    if on_gpu:
+        return Implementation("cudnn", "there is a GPU")
     return Implementation("native", "float32 on a CPU")
+
+
+def _gpus():
+    return keras.backend.backend() == "tensorflow" and tf.config.list_logical_devices("GPU")
 
 
 def why_not_native(layer: Native) -> str | None:
     """Why the native loop does not apply to a layer here and now, or None."""
-    cell = layer.cell
     if keras.backend.backend() != "tensorflow":
         return f"the Keras backend is {keras.backend.backend()}"
     if native.library() is None:
         return "no native loop: no compiler at the installation, or another TensorFlow"
-    if tf.config.list_logical_devices("GPU"):
+    if _gpus():
         return "there is a GPU"
     if layer.use_cudnn is True:
         return "use_cudnn=True"
+    return unusual_dtype(layer.cell, "float32") or _why_not_this_call(layer.cell)
+
+
+def _why_not_cudnn(layer):
+    if layer.cell_name not in portable.CELLS:
+        return "cuDNN is taken for LSTM and GRU"
+    if layer.use_cudnn is False:
+        return "use_cudnn=False"
+    cell = layer.cell
+    return unusual_dtype(cell, *_DTYPES_OF_CUDNN) or _why_not_this_call(cell)
+
+
+def _why_not_this_call(cell):
     if cell.recurrent_dropout:
         return "recurrent dropout"
     if cell.dropout and getattr(cell, "implementation", 2) == 1:
@@ -68,10 +90,13 @@ def why_not_native(layer: Native) -> str | None:
     return unusual_option(cell) or (None if tf.executing_eagerly() else _why_not_in_this_graph())
 
 
+def unusual_dtype(cell, *usual: str) -> str | None:
+    """Why a loop does not compute a cell, or None."""
+    return None if cell.compute_dtype in usual else f"computes in {cell.compute_dtype}"
+
+
 def unusual_option(cell) -> str | None:
-    """Why neither the native loop nor cuDNN computes a cell, or None."""
-    if cell.compute_dtype != "float32":
-        return f"computes in {cell.compute_dtype}"
+    """Why neither the native loop nor cuDNN computes a cell, whatever its dtype, or None."""
     if cell.activation is not keras.activations.tanh:
         return "an activation other than tanh"
     if getattr(cell, "recurrent_activation", None) not in (None, keras.activations.sigmoid):
@@ -162,29 +187,96 @@ def layer_inputs(layer, states) -> native.LayerInputs:
     if len(states) != len(expected):
         number = f"{len(states)} initial states of {layer.name}"
         raise ValueError(f"{number}, expected {len(expected)}: {', '.join(expected)}")
-    bias = tf.zeros(cell.kernel.shape[1]) if cell.bias is None else cell.bias
+    bias = tf.zeros(cell.kernel.shape[1], cell.compute_dtype) if cell.bias is None else cell.bias
     c = states[1] if len(states) == 2 else tf.zeros(0)
     arrays = (cell.kernel, cell.recurrent_kernel, bias, states[0], c)
     return native.LayerInputs(*map(tf.convert_to_tensor, arrays))
 
 
-def _states(layer, result):
+def states_of(layer, result) -> list:
     """The final states of a layer, as Keras has them."""
     return [getattr(result, name) for name in native.CELLS[layer.cell_name].states]
+
+
+def by_lengths(layer, sequences, initial_state, mask, *, on_gpu: bool = False):
+    """What ``inner_loop`` of a layer gives, by ``portable.recurrence``.
+
+    Args:
+        layer: an LSTM or GRU without ``unusual_option``.
+        sequences: (batch, time, features), at least one step.
+        initial_state: a list of (batch, units).
+        mask: None or bool (batch, time): padding on the right.
+        on_gpu: as ``portable.recurrence`` has it.
+    """
+    lengths = lengths_of(sequences, mask)
+    result = portable.recurrence(
+        layer.cell_name,
+        sequences,
+        lengths,
+        layer_inputs(layer, initial_state),
+        go_backwards=layer.go_backwards,
+        on_gpu=on_gpu,
+    )
+    outputs, last, states = result.outputs, result.h, states_of(layer, result)
+    if mask is not None:
+        last = tf.where(lengths[:, None] > 0, last, tf.zeros_like(last))
+        outputs = _fill_masked(layer, outputs, mask, last)
+    outputs.set_shape((None, sequences.shape[1], layer.units))
+    for array in (last, *states):
+        array.set_shape((None, layer.units))
+    last = outputs[:, -1] if layer.zero_output_for_mask else last
+    return last, outputs if layer.return_sequences else last[:, None], states
+
+
+def lengths_of(sequences, mask) -> tf.Tensor:
+    """The steps of each row (batch,), where padding is on the right; else the graph ends."""
+    if mask is None:
+        batch, time = tf.unstack(tf.shape(sequences)[:2])
+        return tf.fill([batch], time)
+    tf.debugging.Assert(padded_on_the_right(mask), [_PAD_ON_THE_RIGHT])
+    return tf.reduce_sum(tf.cast(mask, tf.int32), 1)
+
+
+def padded_on_the_right(mask) -> tf.Tensor:
+    """Whether no masked step is before a real one."""
+    lengths = tf.reduce_sum(tf.cast(mask, tf.int32), 1)
+    return tf.reduce_all(mask == tf.sequence_mask(lengths, tf.shape(mask)[1]))
+
+
+def _fill_masked(layer, outputs, mask, last):
+    """At masked steps zeros, or what the last step gave, as Keras has them."""
+    if layer.go_backwards:  # the masked steps come first
+        mask, last = tf.reverse(mask, [1]), tf.zeros_like(last)
+    elif layer.zero_output_for_mask:
+        last = tf.zeros_like(last)
+    return tf.where(mask[:, :, None], outputs, last[:, None])
 
 
 class Native(Recurrent):
     """The loop over time of this package's recurrent layers."""
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if (
-            why_not_native(self)
-            or of_each_unit(mask)
-            or not native.worthwhile(self.cell_name, sequences.shape, self.units, training)
-        ):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
+        loop = "keras" if of_each_unit(mask) else implementation(self).name
+        if loop == "native":
+            worthwhile = native.worthwhile(self.cell_name, sequences.shape, self.units, training)
+            loop = loop if worthwhile else "keras"
+        if loop == "cudnn" and mask is not None and tf.executing_eagerly():
+            loop = loop if padded_on_the_right(mask) else "keras"
+        if loop == "keras":
+            return self._loop_of_keras(sequences, initial_state, mask, training)
         if training and self.cell.dropout:
             sequences = sequences * compat.input_dropout(self.cell, sequences[:, 0])[:, None]
+        if loop == "cudnn":
+            return by_lengths(self, sequences, initial_state, mask, on_gpu=True)
+        return self._native_loop(sequences, initial_state, mask, training)
+
+    def _loop_of_keras(self, sequences, initial_state, mask, training):
+        """Not Keras's cuDNN, which refuses masks and graphs that its loop computes."""
+        of_a_gpu = _gpus() and self.use_cudnn is not True
+        inner_loop = partial(keras.layers.RNN.inner_loop, self) if of_a_gpu else super().inner_loop
+        return inner_loop(sequences, initial_state, mask, training=training)
+
+    def _native_loop(self, sequences, initial_state, mask, training):
         (result,) = native.recurrence(
             self.cell_name,
             sequences,
@@ -195,7 +287,7 @@ class Native(Recurrent):
             return_sequences=self.return_sequences,
             training=training,
         )
-        outputs, states = result.outputs, _states(self, result)
+        outputs, states = result.outputs, states_of(self, result)
         if self.return_sequences:
             return outputs[:, -1], outputs, states
         return outputs, outputs[:, None], states
@@ -258,76 +350,3 @@ class RNN(CarriesMask, keras.layers.RNN):
     >>> layers.RNN(keras.layers.GRUCell(4))(np.ones((2, 3, 5), "float32")).shape
     TensorShape([2, 4])
     """
-
-
-@keras.saving.register_keras_serializable(package="kerasrnn")
-class Bidirectional(CarriesMask, keras.layers.Bidirectional):
-    """``keras.layers.Bidirectional`` that runs both directions in one operation on a CPU.
-
-    Schuster & Paliwal 1997. Arguments, weights and results are those of Keras's layer.
-
-    >>> import numpy as np
-    >>> from kerasrnn import layers
-    >>> layers.Bidirectional(layers.LSTM(4))(np.ones((2, 3, 5), "float32")).shape
-    TensorShape([2, 8])
-    """
-
-    def call(self, sequences, initial_state=None, mask=None, training=None):
-        layers = (self.forward_layer, self.backward_layer)
-        if not _share_a_loop(*layers) or any(map(why_not_native, layers)):
-            return super().call(sequences, initial_state, mask, training)
-        dtype = layers[0].cell.compute_dtype
-        x, states, mask = standardized(dtype, sequences, initial_state, mask)
-        worthwhile = partial(native.worthwhile, layers[0].cell_name, x.shape, training=training)
-        if of_each_unit(mask) or not all(worthwhile(units=layer.units) for layer in layers):
-            return super().call(sequences, initial_state, mask, training)
-        if states is None:
-            batch = ops.shape(x)[0]
-            states = [state for layer in layers for state in layer.get_initial_state(batch)]
-        return self._call_native(layers, x, states, mask, training)
-
-    def _call_native(self, layers, x, states, mask, training):
-        half = len(states) // 2
-        halves = (states[:half], states[half:])
-        joined = self.return_sequences and self.merge_mode == "concat"
-        joined = joined and layers[0].units == layers[1].units
-        results = native.recurrence(
-            layers[0].cell_name,
-            x,
-            mask,
-            [layer_inputs(*pair) for pair in zip(layers, halves, strict=True)],
-            reverse=[layer.go_backwards for layer in layers],
-            zero_masked=layers[0].zero_output_for_mask,
-            return_sequences=self.return_sequences,
-            training=training,
-            joined=joined,
-        )
-        forward, backward = (result.outputs for result in results)
-        output = forward if joined else self._merge(forward, backward)
-        if not self.return_state:
-            return output
-        output = output if isinstance(output, tuple) else (output,)
-        final = (_states(*pair) for pair in zip(layers, results, strict=True))
-        return *output, *(state for states in final for state in states)
-
-    def _merge(self, forward, backward):
-        if self.return_sequences:
-            backward = ops.flip(backward, axis=1)
-        if self.merge_mode is None:
-            return forward, backward
-        if self.merge_mode == "concat":
-            return ops.concatenate([forward, backward], axis=-1)
-        if self.merge_mode == "mul":
-            return forward * backward
-        total = forward + backward
-        return total / 2 if self.merge_mode == "ave" else total
-
-
-def _share_a_loop(forward, backward):
-    """Whether both are layers of this package that one native operation can run together."""
-    return (
-        isinstance(forward, Native)
-        and type(forward) is type(backward)
-        and not (forward.stateful or forward.cell.dropout or backward.cell.dropout)
-        and forward.zero_output_for_mask == backward.zero_output_for_mask
-    )

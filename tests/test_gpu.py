@@ -1,0 +1,165 @@
+"""Layers, trainings and exports on a GPU: ``KERASRNN_TEST_GPU=1 pytest tests/test_gpu.py``.
+
+The first tests need none: the bodies of an export for a CPU stand in for cuDNN.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_portable import save
+from twins import MASKS, PAIRS, assert_same, normal, pair
+
+from kerasrnn import (
+    TextGenerator,
+    Vocabulary,
+    build_generator,
+    export,
+    layers,
+    load_dataset,
+    load_model,
+    resume,
+    train,
+)
+from kerasrnn.engine import portable
+from kerasrnn.layers import recurrent
+
+CELLS = [cell for cell in PAIRS if cell in portable.CELLS]
+ON_GPU = pytest.mark.skipif(not os.environ.get("KERASRNN_TEST_GPU"), reason="KERASRNN_TEST_GPU")
+RIGHT = [name for name in MASKS if name != "gaps"]  # padding is on the right
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A GPU that is none."""
+    monkeypatch.setattr(recurrent, "_gpus", lambda: [1])
+    for bodies in portable._BODIES.values():
+        monkeypatch.setitem(bodies, "GPU", bodies["CPU"])
+
+    def both_directions(cell, x, lengths, inputs):
+        one, other = (
+            portable.recurrence(cell, x, lengths, of, go_backwards=backwards, on_gpu=True)
+            for of, backwards in zip(inputs, (False, True), strict=True)
+        )
+        return [one, other._replace(outputs=tf.reverse(other.outputs, [1]))]
+
+    monkeypatch.setattr(portable, "both_directions", both_directions)
+
+
+def assert_all_alike(cell, mask, **how):
+    for states, zero, bias in ((False, False, True), (True, True, True), (True, False, False)):
+        for both in ("no", "concat") if not how["go_backwards"] else ("no",):
+            options = {"zero_output_for_mask": zero, "use_bias": bias, "both": both, **how}
+            ours, stock = pair(cell, return_state=True, **options)
+            assert layers.implementation(ours) == ("cudnn", "there is a GPU")
+            number = (2 if cell == "lstm" else 1) * (1 if both == "no" else 2)
+            given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
+            assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
+
+
+@pytest.mark.parametrize("mask", RIGHT)
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("backward", [False, True])
+def test_masks_and_states_around_cudnn(stand_in, backward, sequences, mask):
+    assert_all_alike("gru", mask, return_sequences=sequences, go_backwards=backward)
+
+
+def test_which_loop_a_layer_takes_on_a_gpu(stand_in):
+    assert layers.implementation(layers.LSTM(3)).name == "cudnn"
+    assert layers.implementation(layers.GRU(3, dtype="mixed_float16")).name == "cudnn"
+    for layer, reason in (
+        (layers.SimpleRNN(3), "cuDNN is taken for LSTM and GRU"),
+        (layers.LSTM(3, use_cudnn=False), "use_cudnn=False"),
+        (layers.LSTM(3, recurrent_dropout=0.1), "recurrent dropout"),
+        (layers.GRU(3, reset_after=False), "reset_after=False"),
+    ):
+        assert layers.implementation(layer) == ("keras", reason)
+
+
+def test_a_mask_with_gaps_takes_the_loop_of_keras_or_is_refused(stand_in):
+    ours, stock = pair("gru", return_sequences=True)
+    assert_same(ours, stock, normal(5, 6, 3), MASKS["gaps"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="pad on the right"):
+        tf.function(ours)(normal(5, 6, 3), mask=tf.constant(MASKS["gaps"]))
+
+
+# --- on a GPU -------------------------------------------------------------------------------
+
+
+@ON_GPU
+@pytest.mark.parametrize("mask", RIGHT)
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_cudnn_equals_the_loop_of_keras(cell, backward, sequences, mask):
+    assert_all_alike(cell, mask, return_sequences=sequences, go_backwards=backward)
+
+
+@ON_GPU
+@pytest.mark.parametrize("cell", CELLS)
+def test_in_a_graph_compiled_by_xla_and_in_16_bits(cell):
+    ours, stock = pair(cell, return_sequences=True)
+    x, mask = normal(5, 6, 3), tf.constant(MASKS["empty"])
+    expected = stock(x, mask=mask)
+    for by_xla in (False, True):
+        found = tf.function(ours, jit_compile=by_xla)(x, mask=mask)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    short, _ = pair(cell, return_sequences=True, dtype="mixed_float16")
+    short.set_weights(ours.get_weights())
+    assert short(x, mask=mask).dtype == tf.float16
+    np.testing.assert_allclose(short(x, mask=mask), expected, atol=0.02)
+
+
+ASK = """
+import sys
+import numpy as np, tensorflow as tf
+tf.debugging.set_log_device_placement(True)
+model, data = tf.saved_model.load(sys.argv[1]), np.load(sys.argv[1] + "/expected.npz")
+ask = model.signatures["classify"]
+found = ask(x=data["x"], lengths=data["lengths"])["probabilities"]
+print(float(np.abs(found - data["probabilities"]).max()))
+for rows, steps in ((0, 7), (2, 0)):
+    nothing = ask(x=np.zeros((rows, steps, 3), "float32"), lengths=np.zeros(rows, "int32"))
+    assert nothing["probabilities"].shape == (rows, 4)
+assert "kerasrnn" not in sys.modules
+"""
+
+
+@ON_GPU
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_export_answers_alike_on_both_devices(cell, tmp_path, monkeypatch):
+    save(tmp_path / "made", cell, "CPU", monkeypatch)
+    for devices in (os.environ.get("CUDA_VISIBLE_DEVICES", "0"), "-1"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", ASK, tmp_path / "made"],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": devices},
+        )
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout.split()[-1]) <= 1e-5
+        placed = [line for line in done.stderr.splitlines() if "CudnnRNNV3)" in line]
+        assert bool(placed) == (devices != "-1")
+        assert all("device:GPU:" in line for line in placed)
+
+
+@ON_GPU
+def test_exports_of_a_generator_pass_their_check(tmp_path):
+    model = build_generator(5, units=(8, 8))
+    generator = TextGenerator(model, Vocabulary("abcd"))
+    path = export(generator, tmp_path / "generator")  # which runs check.py
+    assert TextGenerator.load(path).generate("ab", 9, seed=1) == generator.generate("ab", 9, seed=1)
+
+
+@ON_GPU
+def test_a_deterministic_training_is_the_same_twice_and_when_resumed(tmp_path):
+    how = {"units": (8, 8), "schedule": "constant", "deterministic": True, "quiet": True}
+    one = train(load_dataset("digits"), tmp_path / "one", epochs=3, **how)
+    two = train(load_dataset("digits"), tmp_path / "two", epochs=2, **how)
+    two = resume(two, epochs=3, quiet=True)
+    ours, theirs = (load_model(run.path / "last.keras").get_weights() for run in (one, two))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
