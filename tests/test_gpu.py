@@ -1,11 +1,12 @@
 """Layers, trainings and exports on a GPU: ``KERASRNN_TEST_GPU=1 pytest tests/test_gpu.py``.
 
-The first tests need none: the bodies of an export for a CPU stand in for cuDNN.
+The first tests need none: the equations stand in for cuDNN.
 """
 
 import os
 import subprocess
 import sys
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -34,19 +35,51 @@ RIGHT = [name for name in MASKS if name != "gaps"]  # padding is on the right
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """A GPU that is none."""
+    """A GPU that is none: cuDNN's operation by the equations, for rows of one length."""
     monkeypatch.setattr(recurrent, "_gpus", lambda: [1])
-    for bodies in portable._BODIES.values():
-        monkeypatch.setitem(bodies, "GPU", bodies["CPU"])
+    monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", cudnn)
 
-    def both_directions(cell, x, lengths, inputs):
-        one, other = (
-            portable.recurrence(cell, x, lengths, of, go_backwards=backwards, on_gpu=True)
-            for of, backwards in zip(inputs, (False, True), strict=True)
-        )
-        return [one, other._replace(outputs=tf.reverse(other.outputs, [1]))]
 
-    monkeypatch.setattr(portable, "both_directions", both_directions)
+Found = namedtuple("Found", "output output_h output_c")
+
+
+def cudnn(input, input_h, input_c, params, sequence_lengths, rnn_mode, direction, **_):
+    """tf.raw_ops.CudnnRNNV3: time first, one vector of parameters (NVIDIA, cuDNN API)."""
+    np.testing.assert_array_equal(sequence_lengths, input.shape[0])
+    number, units, width = 1 + (direction == "bidirectional"), input_h.shape[-1], input.shape[-1]
+    gates = {"lstm": 4, "gru": 3}[rnn_mode]
+    shapes = [*[(units, width)] * gates, *[(units, units)] * gates] * number
+    shapes += [(units,)] * 2 * gates * number
+    parts = tf.split(params, [int(np.prod(shape)) for shape in shapes])
+    parts = [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+    matrices, biases = parts[: 2 * gates * number], parts[2 * gates * number :]
+    found = []
+    for at in range(number):
+        of = slice(2 * gates * at, 2 * gates * (at + 1))
+        c = input_c[at] if rnn_mode == "lstm" else None
+        found.append(one_direction(input, input_h[at], c, matrices[of], biases[of], at))
+    outputs, h, c = zip(*found, strict=True)
+    return Found(tf.concat(outputs, -1), tf.stack(h), None if c[0] is None else tf.stack(c))
+
+
+def one_direction(x, h, c, matrices, biases, backward):
+    half, outputs = len(matrices) // 2, []
+    for step in x[::-1] if backward else x:
+        of_x = [
+            step @ tf.transpose(w) + b for w, b in zip(matrices[:half], biases[:half], strict=True)
+        ]
+        of_h = [
+            h @ tf.transpose(w) + b for w, b in zip(matrices[half:], biases[half:], strict=True)
+        ]
+        if c is None:
+            reset, keep = (tf.sigmoid(of_x[i] + of_h[i]) for i in range(2))
+            h = keep * h + (1 - keep) * tf.tanh(of_x[2] + reset * of_h[2])
+        else:
+            i, f, g, o = (a + b for a, b in zip(of_x, of_h, strict=True))
+            c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+            h = tf.sigmoid(o) * tf.tanh(c)
+        outputs.append(h)
+    return tf.stack(outputs[::-1] if backward else outputs), h, c
 
 
 def assert_all_alike(cell, mask, **how):
@@ -63,8 +96,9 @@ def assert_all_alike(cell, mask, **how):
 @pytest.mark.parametrize("mask", RIGHT)
 @pytest.mark.parametrize("sequences", [False, True])
 @pytest.mark.parametrize("backward", [False, True])
-def test_masks_and_states_around_cudnn(stand_in, backward, sequences, mask):
-    assert_all_alike("gru", mask, return_sequences=sequences, go_backwards=backward)
+@pytest.mark.parametrize("cell", CELLS)
+def test_masks_and_states_around_cudnn(stand_in, cell, backward, sequences, mask):
+    assert_all_alike(cell, mask, return_sequences=sequences, go_backwards=backward)
 
 
 def test_which_loop_a_layer_takes_on_a_gpu(stand_in):
@@ -79,9 +113,23 @@ def test_which_loop_a_layer_takes_on_a_gpu(stand_in):
         assert layers.implementation(layer) == ("keras", reason)
 
 
-def test_a_mask_with_gaps_takes_the_loop_of_keras_or_is_refused(stand_in):
+def test_nan_in_padding_reaches_no_gradient(stand_in):
+    x, mask = normal(5, 6, 3).numpy(), MASKS["short"]
+    x[~mask] = np.nan
+    for cell in CELLS:
+        for both in ("no", "concat"):
+            layer, _ = pair(cell, both=both, return_sequences=True)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.where(mask[..., None], layer(x, mask=mask), 0.0))
+            for gradient in tape.gradient(loss, [w.value for w in layer.trainable_variables]):
+                assert np.isfinite(gradient).all()
+
+
+def test_a_mask_with_gaps_takes_the_loop_of_keras_or_is_refused(stand_in, monkeypatch):
     ours, stock = pair("gru", return_sequences=True)
     assert_same(ours, stock, normal(5, 6, 3), MASKS["gaps"])
+    zeros = tf.zeros((6, 5, 11)), tf.zeros((1, 5, 11)), None
+    monkeypatch.setattr(tf.raw_ops, "CudnnRNNV3", lambda **_: Found(*zeros))
     with pytest.raises(tf.errors.InvalidArgumentError, match="pad on the right"):
         tf.function(ours)(normal(5, 6, 3), mask=tf.constant(MASKS["gaps"]))
 
@@ -137,7 +185,7 @@ def test_one_export_answers_alike_on_both_devices(cell, tmp_path, monkeypatch):
             [sys.executable, "-P", "-c", ASK, tmp_path / "made"],
             capture_output=True,
             text=True,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": devices},
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": devices, "TF_CPP_MIN_LOG_LEVEL": "0"},
         )
         assert done.returncode == 0, done.stderr
         assert float(done.stdout.split()[-1]) <= 1e-5

@@ -167,12 +167,12 @@ def test_the_parameters_of_cudnn_mean_the_same_layer(cell, go_backwards):
         np.testing.assert_allclose(found, made(row[None])[0], atol=1e-5)
 
 
-def test_lengths_reach_cudnn():
+def test_cudnn_reads_rows_of_one_length():
     for cell in ("lstm", "gru"):
         _, body = portable._bodies(cell)
-        (node,) = [n for n in body.graph.as_graph_def().node if n.op == "CudnnRNNV3"]
-        (given,) = [n for n in body.graph.as_graph_def().node if n.name == node.input[4]]
-        assert given.op == "PadV2" and given.input[0] == body.inputs[1].op.name
+        nodes = {node.name: node for node in body.graph.as_graph_def().node}
+        (node,) = [node for node in nodes.values() if node.op == "CudnnRNNV3"]
+        assert nodes[node.input[4]].op == "Fill", "the fifth input of CudnnRNNV3 is its lengths"
         assert node.attr["rnn_mode"].s.decode() == cell and node.attr["time_major"].b
 
 

@@ -19,6 +19,7 @@ from kerasrnn.engine import compat
 from kerasrnn.engine.native import LayerInputs, LayerResult
 
 CELLS = ("lstm", "gru")  # those that cuDNN has
+_SURE = 1e4  # of a gate's sum: its sigmoid is 1 in any type of floats, and 0 of its negative
 _MATRIX = tf.TensorSpec((None, None))
 _BIAS_AND_STATES = {
     "lstm": [tf.TensorSpec((None,)), _MATRIX, _MATRIX],
@@ -34,7 +35,8 @@ def recurrence(
     Args:
         cell: one of ``CELLS``; a GRU that resets after the product; Keras's default activations.
         x: floats (batch, time, inputs), at least one step; float32 unless ``on_gpu``.
-        lengths: int32 (batch,), the steps before the padding on the right; may be 0.
+        lengths: int32 (batch,), the steps before the padding on the right; may be 0. None where
+            none is padded and ``on_gpu``.
         inputs: weights as Keras has them, a GRU's bias (2, 3 · units) or (3 · units,); initial
             states (batch, units), c of an LSTM only.
         go_backwards: read the real steps from the last to the first.
@@ -45,22 +47,28 @@ def recurrence(
         steps; and the states (batch, units) after the last real step, c as it came of a GRU.
     """
     states = [inputs.h, inputs.c] if cell == "lstm" else [inputs.h]
-    steps = tf.maximum(lengths, 1)  # cuDNN takes no empty row
-    if go_backwards:
-        x = tf.reverse_sequence(x, steps, seq_axis=1, batch_axis=0)
     if on_gpu:
         called = _BODIES[cell]["GPU"]
     else:
         called, other = _bodies(cell)
         compat.add_to_current_graph(other)
+    if go_backwards:
+        x = _reversed(x, lengths)
     weights = (inputs.kernel, inputs.recurrent_kernel, _bias(cell, inputs))
-    outputs, *last = called(tf.transpose(x, [1, 0, 2]), steps, *weights, *states)
+    outputs, *last = called(tf.transpose(x, [1, 0, 2]), lengths, *weights, *states)
     outputs = tf.transpose(outputs, [1, 0, 2])
-    if go_backwards:  # in the order of time, then in Keras's, where the last step is the first
-        outputs = tf.reverse(tf.reverse_sequence(outputs, steps, seq_axis=1, batch_axis=0), [1])
-    real = lengths[:, None] > 0
-    last = [tf.where(real, new, old) for new, old in zip(last, states, strict=True)]
+    if lengths is not None:
+        if go_backwards:  # in the order of time, then in Keras's, where the last step is the first
+            outputs = tf.reverse(_reversed(outputs, lengths), [1])
+        real = lengths[:, None] > 0
+        last = [tf.where(real, new, old) for new, old in zip(last, states, strict=True)]
     return LayerResult(outputs, last[0], last[1] if cell == "lstm" else inputs.c)
+
+
+def _reversed(x, lengths):
+    if lengths is None:
+        return tf.reverse(x, [1])
+    return tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0)
 
 
 @cache
@@ -86,8 +94,12 @@ def _lstm_on_cpu(x, lengths, kernel, recurrent, bias, h, c):
         cell_clip=0.0,
         use_peephole=False,
     )
-    at_the_end = tf.stack([lengths - 1, tf.range(tf.size(lengths))], 1)
-    return block.h, *[tf.gather_nd(values, at_the_end) for values in (block.h, block.cs)]
+    return block.h, *[tf.gather_nd(values, _at_the_end(lengths)) for values in (block.h, block.cs)]
+
+
+def _at_the_end(lengths):
+    """Where the last real step of each row is in (time, batch); the first of one that has none."""
+    return tf.stack([tf.maximum(lengths - 1, 0), tf.range(tf.size(lengths))], 1)
 
 
 def _gru_on_cpu(x, lengths, kernel, recurrent, bias, h):
@@ -109,14 +121,16 @@ def _gru_on_cpu(x, lengths, kernel, recurrent, bias, h):
 
 def _lstm_on_gpu(x, lengths, *weights_and_states):
     *weights, h, c = weights_and_states
-    output, h, c = _cudnn("lstm", x, lengths, [weights], h[None], c[None])
-    return output, h[0], c[0]
+    outputs, h, c = _cudnn("lstm", x, lengths, [weights], h[None], c[None])
+    if lengths is None:
+        return outputs, h[0], c[0]
+    return outputs, tf.gather_nd(outputs, _at_the_end(lengths)), c[0]
 
 
 def _gru_on_gpu(x, lengths, *weights_and_state):
     *weights, h = weights_and_state
-    output, h, _ = _cudnn("gru", x, lengths, [weights], h[None])
-    return output, h[0]
+    outputs, h, _ = _cudnn("gru", x, lengths, [weights], h[None])
+    return outputs, h[0]
 
 
 _BODIES = {
@@ -130,21 +144,25 @@ def both_directions(cell: str, x, lengths, layers: Sequence[LayerInputs]) -> lis
 
     Args:
         cell, x, lengths: as of ``recurrence``.
-        layers: what the two read.
+        layers: what the two read. With lengths, the initial states of an LSTM are zeros.
 
     Returns:
-        The results of each, the outputs of both in the order of time.
+        The results of each, the outputs of both in the order of time, zeros at padded steps.
     """
-    steps, real = tf.maximum(lengths, 1), lengths[:, None] > 0
     weights = [(one.kernel, one.recurrent_kernel, _bias(cell, one)) for one in layers]
-    first, c = tf.stack([one.h for one in layers]), None
+    h, c = tf.stack([one.h for one in layers]), None
     if cell == "lstm":
         c = tf.stack([one.c for one in layers])
-    outputs, h, c_last = _cudnn(cell, tf.transpose(x, [1, 0, 2]), steps, weights, first, c)
-    h = tf.where(real, h, first)
-    c = [one.c for one in layers] if c is None else tf.where(real, c_last, c)
-    halves = tf.split(tf.transpose(outputs, [1, 0, 2]), 2, axis=-1)
-    return [LayerResult(*of_one) for of_one in zip(halves, h, c, strict=True)]
+    outputs, h, c = _cudnn(cell, tf.transpose(x, [1, 0, 2]), lengths, weights, h, c)
+    h, c = tf.unstack(h), [of.c for of in layers] if c is None else tf.unstack(c)
+    if lengths is not None:
+        real = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))[:, :, None]
+        outputs = tf.where(real, outputs, tf.zeros_like(outputs))
+    one, other = tf.split(outputs, 2, axis=-1)
+    if lengths is not None and cell == "lstm":
+        h[0] = tf.gather_nd(one, _at_the_end(lengths))
+    outputs = (tf.transpose(half, [1, 0, 2]) for half in (one, other))
+    return [LayerResult(*of_one) for of_one in zip(outputs, h, c, strict=True)]
 
 
 def _bias(cell, inputs):
@@ -156,16 +174,23 @@ def _bias(cell, inputs):
 
 
 def _cudnn(cell, x, lengths, weights, h, c=None):
-    """Outputs and states, (directions, batch, units), of a layer or of one in each direction."""
+    """Outputs and states, (directions, batch, units), of a layer or of one in each direction.
+
+    All rows are read to the end, since rows of unequal lengths fail in TensorFlow now and then,
+    with numbers that are wrong or an error (tensorflow issues 60192 and 105092): padded steps
+    leave the states as they are instead, but for h of an LSTM.
+    """
+    if lengths is not None:
+        x, weights = _without_padding(cell, x, lengths, weights)
     steps, rows = tf.shape(x)[0], tf.shape(x)[1]
     step, row = tf.cast(steps == 0, tf.int32), tf.cast(rows == 0, tf.int32)  # cuDNN takes none
-    state_padding = [[0, 0], [0, row], [0, 0]]
+    of_states = [[0, 0], [0, row], [0, 0]]
     found = tf.raw_ops.CudnnRNNV3(
         input=tf.pad(x, [[0, step], [0, row], [0, 0]]),
-        input_h=tf.pad(h, state_padding),
-        input_c=0.0 if c is None else tf.pad(c, state_padding),
+        input_h=tf.pad(h, of_states),
+        input_c=0.0 if c is None else tf.pad(c, of_states),
         params=cudnn_parameters(cell, *weights),
-        sequence_lengths=tf.pad(lengths, [[0, row]], constant_values=1),
+        sequence_lengths=tf.fill([rows + row], steps + step),
         rnn_mode=cell,
         direction="bidirectional" if len(weights) == 2 else "unidirectional",
         is_training=True,  # as Keras calls it in predictions too; there is no dropout
@@ -173,6 +198,25 @@ def _cudnn(cell, x, lengths, weights, h, c=None):
     )
     last_c = None if c is None else found.output_c[:, :rows]
     return found.output[:steps, :rows], found.output_h[:, :rows], last_c
+
+
+def _without_padding(cell, x, lengths, weights):
+    """x (time, batch, inputs) and weights whose padded steps change neither h of a GRU nor c.
+
+    A further input is 1 where there is padding. Its weights shut the input gate of an LSTM and
+    open its forget gate, and keep all of the state of a GRU.
+    """
+    real = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[0]))[:, :, None]
+    x = tf.where(real, x, tf.zeros_like(x))  # NaN times 0 is none in the gradients of the weights
+    x = tf.concat([x, tf.cast(~real, x.dtype)], -1)
+    closes = (-_SURE, _SURE, 0.0, 0.0) if cell == "lstm" else (_SURE, 0.0, 0.0)
+
+    def extended(kernel, *others):
+        of_gates = tf.split(tf.zeros_like(kernel[:1]), len(closes), axis=1)
+        row = tf.concat([gate + by for gate, by in zip(of_gates, closes, strict=True)], 1)
+        return tf.concat([kernel, row], 0), *others
+
+    return x, [extended(*of_one) for of_one in weights]
 
 
 def cudnn_parameters(cell, *layers):

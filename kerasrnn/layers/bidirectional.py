@@ -45,7 +45,7 @@ class Bidirectional(CarriesMask, keras.layers.Bidirectional):
             worthwhile = partial(native.worthwhile, layers[0].cell_name, x.shape, training=training)
             at_once = all(worthwhile(units=layer.units) for layer in layers)
         else:
-            at_once = self._one_call_of_cudnn(layers, mask)
+            at_once = self._one_call_of_cudnn(layers, states, mask)
         if of_each_unit(mask) or not at_once:
             return super().call(sequences, initial_state, mask, training)
         if states is None:
@@ -55,24 +55,29 @@ class Bidirectional(CarriesMask, keras.layers.Bidirectional):
             return self._call_native(layers, x, states, mask, training)
         return self._call_cudnn(layers, x, states, mask)
 
-    def _one_call_of_cudnn(self, layers, mask):
-        if of_each_unit(mask) or self.merge_mode != "concat":
+    def _one_call_of_cudnn(self, layers, states, mask):
+        if self.merge_mode != "concat" or layers[0].units != layers[1].units:
             return False
-        right = mask is None or not tf.executing_eagerly() or padded_on_the_right(mask)
-        usual = [layer.go_backwards for layer in layers] == [False, True]
-        zeros = mask is None or not self.return_sequences or layers[0].zero_output_for_mask
-        return usual and zeros and right and layers[0].units == layers[1].units
+        if [layer.go_backwards for layer in layers] != [False, True]:
+            return False
+        if mask is None:
+            return True
+        if of_each_unit(mask) or (states is not None and layers[0].cell_name == "lstm"):
+            return False
+        if self.return_sequences and not layers[0].zero_output_for_mask:
+            return False
+        return not tf.executing_eagerly() or bool(padded_on_the_right(mask))
 
     def _call_cudnn(self, layers, x, states, mask):
-        half, lengths = len(states) // 2, lengths_of(x, mask)
+        half, lengths = len(states) // 2, None if mask is None else lengths_of(x, mask)
         inputs = [layer_inputs(layers[0], states[:half]), layer_inputs(layers[1], states[half:])]
         results = portable.both_directions(layers[0].cell_name, x, lengths, inputs)
         if self.return_sequences:
-            output, real = tf.concat([result.outputs for result in results], -1), mask
+            output = tf.concat([result.outputs for result in results], -1)
         else:
-            output, real = tf.concat([result.h for result in results], -1), lengths > 0
-        if mask is not None:
-            output = tf.where(real[..., None], output, tf.zeros_like(output))
+            output = tf.concat([result.h for result in results], -1)
+            if mask is not None:
+                output = tf.where(lengths[:, None] > 0, output, tf.zeros_like(output))
         return self._with_states(output, layers, results)
 
     def _call_native(self, layers, x, states, mask, training):

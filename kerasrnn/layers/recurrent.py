@@ -208,7 +208,7 @@ def by_lengths(layer, sequences, initial_state, mask, *, on_gpu: bool = False):
         mask: None or bool (batch, time): padding on the right.
         on_gpu: as ``portable.recurrence`` has it.
     """
-    lengths = lengths_of(sequences, mask)
+    lengths = None if on_gpu and mask is None else lengths_of(sequences, mask)
     result = portable.recurrence(
         layer.cell_name,
         sequences,
