@@ -182,22 +182,22 @@ def _cudnn(cell, x, lengths, weights, h, c=None):
     """
     if lengths is not None:
         x, weights = _without_padding(cell, x, lengths, weights)
-    steps, rows = tf.shape(x)[0], tf.shape(x)[1]
-    step, row = tf.cast(steps == 0, tf.int32), tf.cast(rows == 0, tf.int32)  # cuDNN takes none
-    of_states = [[0, 0], [0, row], [0, 0]]
+    steps, rows = tf.unstack(tf.shape(x)[:2])
+    row = [[0, 0], [0, tf.cast(rows == 0, tf.int32)], [0, 0]]  # cuDNN takes no empty batch
+    x, h = tf.pad(x, row), tf.pad(h, row)
     found = tf.raw_ops.CudnnRNNV3(
-        input=tf.pad(x, [[0, step], [0, row], [0, 0]]),
-        input_h=tf.pad(h, of_states),
-        input_c=0.0 if c is None else tf.pad(c, of_states),
+        input=x,
+        input_h=h,
+        input_c=0.0 if c is None else tf.pad(c, row),
         params=cudnn_parameters(cell, *weights),
-        sequence_lengths=tf.fill([rows + row], steps + step),
+        sequence_lengths=tf.fill([tf.shape(x)[1]], steps),
         rnn_mode=cell,
         direction="bidirectional" if len(weights) == 2 else "unidirectional",
         is_training=True,  # as Keras calls it in predictions too; there is no dropout
         time_major=True,
     )
     last_c = None if c is None else found.output_c[:, :rows]
-    return found.output[:steps, :rows], found.output_h[:, :rows], last_c
+    return found.output[:, :rows], found.output_h[:, :rows], last_c
 
 
 def _without_padding(cell, x, lengths, weights):
