@@ -62,6 +62,15 @@ def test_unusual_sizes(cell, shape, units):
 
 
 @NATIVE
+@pytest.mark.parametrize(("cell", "units"), [("lstm", 260), ("gru", 300), ("simple", 516)])
+def test_weights_so_large_that_threads_share_each_step(cell, units):
+    ours, stock = pair(cell, shape=(9, 5, units), units=units, return_sequences=True)
+    x, mask = normal(9, 5, units), np.arange(5) < np.arange(1, 10)[:, None] % 6
+    assert_same(ours, stock, x)
+    assert_same(ours, stock, x, mask)
+
+
+@NATIVE
 def test_zero_steps_are_refused_as_keras_refuses_them():
     for layer in pair("lstm"):
         with pytest.raises(tf.errors.InvalidArgumentError, match="slice index 0"):

@@ -61,7 +61,8 @@ static void free_layer(Loop *p) {
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free((void *)arrays[i]);
 }
 
-/* Forward and backward; the outputs and final states h of all layers, which the caller frees. */
+/* Forward and backward; the outputs, the final states h and the gradients of the initial ones of all
+ * layers, which the caller frees. */
 static float *run(const Case *c, int threads, const float *x, const uint8_t *mask) {
     Loop layers[MAX_LAYERS];
     const int64_t shown = c->rows * c->units * (c->sequences ? c->steps : 1);
@@ -77,12 +78,13 @@ static float *run(const Case *c, int threads, const float *x, const uint8_t *mas
                         c->layers, threads))
         abort();
     free(d_x);
-    float *results = zeros(c->layers * (shown + states));
+    float *results = zeros(c->layers * (shown + 2 * states));
     for (int i = 0; i < c->layers; i++) {
         const Loop *p = layers + i;
-        float *to = results + i * (shown + states);
+        float *to = results + i * (shown + 2 * states);
         memcpy(to, p->out ? p->out : p->last, sizeof(float) * shown);
         memcpy(to + shown, p->h, sizeof(float) * states);
+        memcpy(to + shown + states, p->d_h0, sizeof(float) * states);
         free_layer(layers + i);
     }
     return results;
@@ -97,7 +99,7 @@ static int check(const Case *c) {
     for (int64_t i = 0; i < c->rows * c->steps; i++)
         mask[i] = i % c->steps != c->steps / 2 && (i * 7 + i / 5) % 3 != 0;
     const int64_t shown = c->rows * c->units * (c->sequences ? c->steps : 1);
-    const int64_t number = c->layers * (shown + c->rows * c->units);
+    const int64_t number = c->layers * (shown + 2 * c->rows * c->units);
     float *one = run(c, 1, x, mask), *several = run(c, 3, x, mask);
     int different = memcmp(one, several, sizeof(float) * number) != 0;
     free(one), free(several), free(mask), free(x);
@@ -122,7 +124,8 @@ static int check_all(int64_t units, int64_t inputs) {
     return different;
 }
 
-/* Work enough for several threads, from two callers at once. */
+/* Work enough for several threads, which share rows or, of large weights, panels; from two callers at
+ * once. */
 static int large_differs;
 
 static void *check_large(void *unused) {
@@ -132,6 +135,11 @@ static void *check_large(void *unused) {
             Case c = {cell, 2, rows % 3, 1, rows, rows < 4 ? 12 : 3, 40, 200};
             different += check(&c);
         }
+    for (int cell = SIMPLE; cell <= LSTM; cell++) {
+        const int64_t units = cell == LSTM ? 260 : cell == GRU ? 300 : 516;
+        Case c = {cell, 1 + cell % 2, cell, cell > 0, 9, 3, units, units};
+        different += check(&c);
+    }
     (void)unused;
     return different ? &large_differs : NULL;
 }

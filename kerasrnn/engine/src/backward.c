@@ -1,7 +1,8 @@
 /* The gradients, from the last step to the first.
  *
  * The gradients of the gate sums are computed step by step from the tape; those of the weights are
- * products over all steps at once.
+ * products over all steps at once. Where the weights are large, several threads share the panels
+ * of each step, and then those of the weights, and not the rows of the batch.
  */
 #include "step.h"
 
@@ -54,12 +55,12 @@ INLINE const float *tape_back(const Loop *p, const int cell, int64_t row, int64_
     return tape;
 }
 
-/* The gradients of a row's gate sums at a step. */
+/* The gradients of a row's gate sums at a step, for the panels from .. to - 1. */
 INLINE void backward_row(const Loop *p, const int cell, int64_t row, int64_t step,
-                         const Gradients *d) {
+                         const Gradients *d, int64_t from, int64_t to) {
     const int64_t panels = panels_of(p->units), when = row * p->steps + time_index(p, step);
     const int G = gates_of(cell), masked = p->mask && !p->mask[when];
-    for (int64_t panel = 0; panel < panels; panel++) {
+    for (int64_t panel = from; panel < to; panel++) {
         const int64_t here = (row * panels + panel) * 8;
         const float *tape = tape_back(p, cell, row, step, panel);
         float *d_sums = p->d_sums + (when * panels + panel) * G * 8;
@@ -86,75 +87,166 @@ INLINE void backward_row(const Loop *p, const int cell, int64_t row, int64_t ste
         }
     }
     if (cell == GRU) {
-        const int64_t width = G * panels * 8;
-        memcpy(p->d_state_sums + when * width, d->state + row * d->stride, sizeof(float) * width);
+        const int64_t first = 8 * G * from;
+        memcpy(p->d_state_sums + when * 8 * G * panels + first, d->state + row * d->stride + first,
+               sizeof(v8) * G * (to - from));
     }
 }
 
-INLINE void backward_rows(const Loop *p, int cell, int64_t step, const Gradients *d) {
-    switch (cell) {
-        case LSTM:
-            for (int64_t row = 0; row < p->rows; row++) backward_row(p, LSTM, row, step, d);
-            break;
-        case GRU:
-            for (int64_t row = 0; row < p->rows; row++) backward_row(p, GRU, row, step, d);
-            break;
-        default:
-            for (int64_t row = 0; row < p->rows; row++) backward_row(p, SIMPLE, row, step, d);
-    }
+INLINE void backward_rows(const Loop *p, int cell, int64_t step, const Gradients *d, int64_t from,
+                          int64_t to) {
+#define CASE(kind)                                                                               \
+    case kind:                                                                                   \
+        for (int64_t row = 0; row < p->rows; row++) backward_row(p, kind, row, step, d, from, to); \
+        break;
+    switch (cell) { CASE(LSTM) CASE(GRU) CASE(SIMPLE) }
+#undef CASE
 }
 
-static void rows_plain(const Loop *p, int cell, int64_t step, const Gradients *d) {
-    backward_rows(p, cell, step, d);
+static void rows_plain(const Loop *p, int cell, int64_t step, const Gradients *d, int64_t from,
+                       int64_t to) {
+    backward_rows(p, cell, step, d, from, to);
 }
 
-AVX2 static void rows_avx2(const Loop *p, int cell, int64_t step, const Gradients *d) {
-    backward_rows(p, cell, step, d);
+AVX2 static void rows_avx2(const Loop *p, int cell, int64_t step, const Gradients *d,
+                           int64_t from, int64_t to) {
+    backward_rows(p, cell, step, d, from, to);
 }
 
 /* --- all steps ---------------------------------------------------------------------------- */
 
-/* The gradients of the weights: first [rows][gate_width] in "packed", all 0, then as in Keras. */
-static void backward_weights(const Loop *p, int cell, float *packed, float *scratch) {
-    const int64_t width = gate_width_of(p->units, cell), all = p->rows * p->steps;
-    const int64_t G = gates_of(cell), size = 8 * slots_of(cell);
-    const float *d_state = cell == GRU ? p->d_state_sums : p->d_sums;
-    float *d_kernel = packed, *d_recurrent = d_kernel + p->inputs * width;
-    float *d_bias = d_recurrent + p->units * width, *d_state_bias = d_bias + width;
-    multiply_transposed(d_kernel, d_bias, p->x, p->inputs, 8, p->inputs, p->d_sums, all, width,
-                        scratch);
+/* The backward pass of a layer. */
+typedef struct {
+    Loop p;
+    int cell;
+    Gradients d;
+    float *memory;                    /* of all that follows */
+    float *recurrent;                 /* packed */
+    float *d_kernel, *d_recurrent;    /* [rows][gate_width] */
+    float *d_bias, *d_state_bias;     /* [gate_width] */
+    float *scratch;                   /* of multiply_transposed, for each worker and matrix */
+    int64_t scratch_size;
+    Turns *turns; /* of the steps, where threads share them */
+} Backward;
+
+static int begin_backward(Backward *b, const Loop *p, int cell, int64_t workers) {
+    const int64_t width = 8 * panels_of(p->units), size = p->rows * width;
+    const int64_t gate_width = gate_width_of(p->units, cell), stride = padded_stride(gate_width);
+    const int64_t widest = p->inputs > p->units ? p->inputs : p->units;
+    *b = (Backward){.p = *p, .cell = cell, .scratch_size = padded_stride(widest) * BLOCK};
+    float *memory = b->memory = allocate_zeros(
+        3 * size + p->rows * stride + (width + p->inputs + p->units + 2) * gate_width +
+        2 * workers * b->scratch_size);
+    if (!memory) return 1;
+    b->d = (Gradients){memory, memory + size, memory + 2 * size, memory + 3 * size, stride};
+    b->recurrent = b->d.state + p->rows * stride;
+    b->d_kernel = b->recurrent + width * gate_width;
+    b->d_recurrent = b->d_kernel + p->inputs * gate_width;
+    b->d_bias = b->d_recurrent + p->units * gate_width, b->d_state_bias = b->d_bias + gate_width;
+    b->scratch = b->d_state_bias + gate_width;
+    pack_transposed(b->recurrent, p->recurrent, p->units, gates_of(cell), p->units);
+    pad(b->d.h, p->d_h, p->rows, p->units);
+    if (cell == LSTM) pad(b->d.c, p->d_c, p->rows, p->units);
+    if (p->d_last) pad(b->d.shown, p->d_last, p->rows, p->units);
+    return 0;
+}
+
+/* The gradients of the gate sums of a step, for the panels from .. to - 1. */
+static void backward_gates(const Backward *b, int64_t step, int64_t from, int64_t to) {
+    (has_avx2() ? rows_avx2 : rows_plain)(&b->p, b->cell, step, &b->d, from, to);
+}
+
+/* Those of the state before the step, from the gate sums of all panels. */
+static void backward_states(const Backward *b, int64_t step, int64_t from, int64_t to) {
+    const int64_t width = 8 * panels_of(b->p.units), gates = gate_width_of(b->p.units, b->cell);
+    if (any_real(&b->p, time_index(&b->p, step)))
+        multiply_packed(b->d.h + 8 * from, b->p.rows, width, 8 * (to - from), b->d.state,
+                        b->d.stride, gates, b->recurrent + 8 * from * gates, 1);
+}
+
+/* Those of the kernel, or of the recurrent kernel, and their biases, for the panels from .. to - 1:
+ * first as [rows][gate_width], then as in Keras. */
+static void backward_weights(const Backward *b, int recurrent, int64_t from, int64_t to,
+                             float *scratch) {
+    const Loop *p = &b->p;
+    const int64_t panels = panels_of(p->units), all = p->rows * p->steps, G = gates_of(b->cell);
+    const int64_t gates = gate_width_of(p->units, b->cell), size = 8 * slots_of(b->cell);
+    const Columns columns = {gates, 8 * G * from, 8 * G * to};
+    if (!recurrent) {
+        multiply_transposed(b->d_kernel, b->d_bias, p->x, p->inputs, 8, p->inputs, p->d_sums, all,
+                            columns, scratch);
+        unpack(p->d_kernel, b->d_kernel, p->inputs, G, p->units, from, to);
+        unpack(p->d_bias, b->d_bias, 1, G, p->units, from, to);
+        return;
+    }
     if (all)
-        multiply_transposed(d_recurrent, d_state_bias, p->tape + 8 * h_old_slot(cell),
-                            panels_of(p->units) * size, size, p->units, d_state, all, width,
-                            scratch);
-    unpack(p->d_kernel, d_kernel, p->inputs, G, p->units);
-    unpack(p->d_recurrent, d_recurrent, p->units, G, p->units);
-    unpack(p->d_bias, d_bias, 1, G, p->units);
-    if (p->d_state_bias) unpack(p->d_state_bias, d_state_bias, 1, G, p->units);
+        multiply_transposed(b->d_recurrent, b->d_state_bias, p->tape + 8 * h_old_slot(b->cell),
+                            panels * size, size, p->units,
+                            b->cell == GRU ? p->d_state_sums : p->d_sums, all, columns, scratch);
+    unpack(p->d_recurrent, b->d_recurrent, p->units, G, p->units, from, to);
+    if (p->d_state_bias) unpack(p->d_state_bias, b->d_state_bias, 1, G, p->units, from, to);
+}
+
+static void end_backward(Backward *b) {
+    if (b->memory) {
+        unpad(b->p.d_h0, b->d.h, b->p.rows, b->p.units);
+        if (b->cell == LSTM) unpad(b->p.d_c0, b->d.c, b->p.rows, b->p.units);
+    }
+    free(b->memory), free_turns(b->turns);
 }
 
 int kerasrnn_backward(const Loop *p, int cell) {
-    const int64_t width = 8 * panels_of(p->units), size = p->rows * width;
-    const int64_t gate_width = gate_width_of(p->units, cell), stride = padded_stride(gate_width);
-    const int64_t packed = (p->inputs + p->units + 2) * gate_width;
-    const int64_t widest = p->inputs > p->units ? p->inputs : p->units;
-    float *memory = allocate_zeros(3 * size + p->rows * stride + width * gate_width + packed +
-                                   padded_stride(widest) * BLOCK);
-    if (!memory) return 1;
-    Gradients d = {memory, memory + size, memory + 2 * size, memory + 3 * size, stride};
-    float *recurrent = d.state + p->rows * stride, *weights = recurrent + width * gate_width;
-    pack_transposed(recurrent, p->recurrent, p->units, gates_of(cell), p->units);
-    pad(d.h, p->d_h, p->rows, p->units);
-    if (cell == LSTM) pad(d.c, p->d_c, p->rows, p->units);
-    if (p->d_last) pad(d.shown, p->d_last, p->rows, p->units);
-    for (int64_t step = p->steps - 1; step >= 0; step--) {
-        (has_avx2() ? rows_avx2 : rows_plain)(p, cell, step, &d);
-        if (!any_real(p, time_index(p, step))) continue;
-        multiply_packed(d.h, p->rows, width, width, d.state, stride, gate_width, recurrent, 1);
-    }
-    unpad(p->d_h0, d.h, p->rows, p->units);
-    if (cell == LSTM) unpad(p->d_c0, d.c, p->rows, p->units);
-    backward_weights(p, cell, weights, weights + packed);
-    free(memory);
+    Backward b;
+    const int64_t panels = panels_of(p->units);
+    if (begin_backward(&b, p, cell, 1)) return 1;
+    for (int64_t step = p->steps - 1; step >= 0; step--)
+        backward_gates(&b, step, 0, panels), backward_states(&b, step, 0, panels);
+    for (int recurrent = 0; recurrent < 2; recurrent++)
+        backward_weights(&b, recurrent, 0, panels, b.scratch);
+    end_backward(&b);
     return 0;
+}
+
+/* --- shared by several threads --------------------------------------------------------------- */
+
+/* Two turns for each step: the state's gradients need the gate sums of all panels. */
+static void run_turn(void *context, int64_t worker, int64_t turn, int64_t from, int64_t to) {
+    const Backward *b = context;
+    (void)worker;
+    (turn % 2 ? backward_states : backward_gates)(b, b->p.steps - 1 - turn / 2, from, to);
+}
+
+typedef struct {
+    Backward layers[MAX_LAYERS];
+    int64_t number, workers; /* of layers, and for each of them */
+} Shared;
+
+static int run_steps(const void *context, int64_t job) {
+    const Shared *s = context;
+    const Backward *b = s->layers + job % s->number;
+    take_turns(b->turns, 2 * b->p.steps, panels_of(b->p.units), job / s->number, run_turn, (void *)b);
+    return 0;
+}
+
+static int run_weights(const void *context, int64_t job) {
+    const Shared *s = context;
+    const Backward *b = s->layers + job % s->number;
+    const int64_t part = job / s->number, of = part / 2, panels = panels_of(b->p.units);
+    backward_weights(b, part % 2, of * panels / s->workers, (of + 1) * panels / s->workers,
+                     b->scratch + part * b->scratch_size);
+    return 0;
+}
+
+int kerasrnn_shared_backward(const Loop *loops, int layers, int cell, int threads) {
+    Shared s = {.number = layers, .workers = threads};
+    int failed = 0;
+    for (Backward *b = s.layers; b < s.layers + layers; b++) {
+        failed |= begin_backward(b, loops + (b - s.layers), cell, threads);
+        b->turns = new_turns(threads, panels_of(b->p.units));
+        failed |= !b->turns;
+    }
+    if (!failed) failed = parallel_for(run_steps, &s, layers * threads, threads, 0);
+    if (!failed) failed = parallel_for(run_weights, &s, 2 * layers * threads, threads, 0);
+    for (int i = 0; i < layers; i++) end_backward(s.layers + i);
+    return failed;
 }

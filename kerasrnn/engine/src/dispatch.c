@@ -1,11 +1,20 @@
 /* How the work of an operation is divided among threads: by rows of the batch, which know nothing
- * of each other. */
+ * of each other, or by panels of units. */
 #include "matmul.h"
 #include "pack.h"
 
 #include <stdlib.h>
 
 enum { WORTH_A_THREAD = 2000000 }; /* multiplications; fewer are done sooner than handed over */
+enum { LARGE_WEIGHTS = 1 << 19 };  /* floats; as many leave a core's own caches at every step */
+
+/* Whether threads share the panels of each step and not the rows: forward these are few, or each
+ * thread would read more weights at every step than its cache holds. */
+static int share_steps(const Loop *p, int layers, int cell, int back, int threads) {
+    const int64_t weights = (p->inputs + p->units) * gate_width_of(p->units, cell);
+    if (!back && p->rows <= FEW_ROWS) return 1;
+    return threads > layers && weights > LARGE_WEIGHTS;
+}
 
 static int worthwhile_threads(int64_t work, int threads) {
     const int64_t number = least(work / WORTH_A_THREAD, threads);
@@ -98,8 +107,9 @@ int kerasrnn_loops(const Loop *loops, int layers, int cell, int back, int thread
     for (const Loop *p = loops; p < loops + layers; p++)
         work += (back ? 3 : 1) * p->rows * p->steps * (p->inputs + p->units) * p->units;
     threads = worthwhile_threads(work * gates_of(cell), threads);
-    if (!back && loops->rows && loops->rows <= FEW_ROWS)
-        return kerasrnn_few_rows(loops, layers, cell, threads);
+    if (loops->rows && share_steps(loops, layers, cell, back, threads))
+        return (back ? kerasrnn_shared_backward : kerasrnn_shared_forward)(loops, layers, cell,
+                                                                           threads);
     const int64_t size = rows_of_part(loops->rows, threads / layers);
     const int64_t parts = loops->rows ? (loops->rows + size - 1) / size : 1;
     Loop of_parts[MAX_LAYERS];

@@ -68,13 +68,16 @@ int kerasrnn_inputs(float *d_x, int64_t rows, int64_t inputs, const int64_t *uni
                     const float *const *d_sums, const float *const *kernels, int layers,
                     int threads);
 
-/* --- forward.c, few_rows.c, backward.c: 0, or 1 for lack of memory ------------------------- */
+/* --- forward.c, shared_steps.c, backward.c: 0, or 1 for lack of memory ------------------------- */
 
+/* All rows on one thread. */
 int kerasrnn_forward(const Loop *p, int cell);
 int kerasrnn_backward(const Loop *p, int cell);
 
-enum { FEW_ROWS = 4 }; /* batches up to this size take the loop of few_rows.c */
-int kerasrnn_few_rows(const Loop *loops, int layers, int cell, int threads);
+enum { FEW_ROWS = 4 }; /* batches up to this size share their steps */
+/* Several threads share each step. */
+int kerasrnn_shared_forward(const Loop *loops, int layers, int cell, int threads);
+int kerasrnn_shared_backward(const Loop *loops, int layers, int cell, int threads);
 
 /* --- threads.c ---------------------------------------------------------------------------- */
 
@@ -90,6 +93,20 @@ INLINE void cpu_pause(void) {
     __builtin_ia32_pause();
 #endif
 }
+
+/* --- turns.c ------------------------------------------------------------------------------- */
+
+typedef struct Turns Turns;
+
+/* For that many workers that share that many panels; NULL for lack of memory. */
+Turns *new_turns(int64_t workers, int64_t panels);
+void free_turns(Turns *t);
+
+/* What a worker does: run(context, worker, turn, from, to) for panels from .. to - 1 of each turn, a
+ * chunk of them at a time, together with whichever workers are there. */
+void take_turns(Turns *t, int64_t turns, int64_t panels, int64_t worker,
+                void (*run)(void *context, int64_t worker, int64_t turn, int64_t from, int64_t to),
+                void *context);
 
 /* --- memory.c ----------------------------------------------------------------------------- */
 

@@ -100,20 +100,20 @@ INLINE void transposed_columns(const int avx2, const int G, float *to, float *su
 
 INLINE void transposed_body(const int avx2, float *to, float *sums, const float *a, int64_t stride,
                             int64_t spacing, int64_t width, const float *d, int64_t rows,
-                            int64_t columns, float *scratch) {
+                            Columns columns, float *scratch) {
     for (int64_t from = 0; from < rows; from += BLOCK) {
         const int64_t k = least(rows - from, BLOCK);
-        const float *part = d + from * columns;
+        const float *part = d + from * columns.all;
         for (int64_t j = 0; j < k; j++)
             for (int64_t i = 0; i < width; i += 8)
                 store(scratch + j * padded_stride(width) + i,
                       load_some(a + (from + j) * stride + i / 8 * spacing, width - i));
-        for (int64_t at = 0; at < columns; at += 32) {
+        for (int64_t at = columns.from; at < columns.to; at += 32) {
 #define CASE(G)                                                                             \
     case G:                                                                                 \
-        transposed_columns(avx2, G, to, sums, width, part, k, columns, at, scratch);        \
+        transposed_columns(avx2, G, to, sums, width, part, k, columns.all, at, scratch);    \
         break;
-            switch (least(columns - at, 32) / 8) { CASE(4) CASE(3) CASE(2) CASE(1) }
+            switch (least(columns.to - at, 32) / 8) { CASE(4) CASE(3) CASE(2) CASE(1) }
 #undef CASE
         }
     }
@@ -121,18 +121,18 @@ INLINE void transposed_body(const int avx2, float *to, float *sums, const float 
 
 static void transposed_plain(float *to, float *sums, const float *a, int64_t stride,
                              int64_t spacing, int64_t width, const float *d, int64_t rows,
-                             int64_t columns, float *scratch) {
+                             Columns columns, float *scratch) {
     transposed_body(0, to, sums, a, stride, spacing, width, d, rows, columns, scratch);
 }
 
 AVX2 static void transposed_avx2(float *to, float *sums, const float *a, int64_t stride,
                                  int64_t spacing, int64_t width, const float *d, int64_t rows,
-                                 int64_t columns, float *scratch) {
+                                 Columns columns, float *scratch) {
     transposed_body(1, to, sums, a, stride, spacing, width, d, rows, columns, scratch);
 }
 
 void multiply_transposed(float *to, float *sums, const float *a, int64_t stride, int64_t spacing,
-                         int64_t width, const float *d, int64_t rows, int64_t columns,
+                         int64_t width, const float *d, int64_t rows, Columns columns,
                          float *scratch) {
     (has_avx2() ? transposed_avx2 : transposed_plain)(to, sums, a, stride, spacing, width, d, rows,
                                                       columns, scratch);

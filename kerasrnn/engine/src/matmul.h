@@ -98,11 +98,16 @@ INLINE int64_t padded_stride(int64_t number) { return 8 * panels_of(number) + 24
 void multiply_packed(float *to, int64_t rows, int64_t stride, int64_t width, const float *a,
                      int64_t a_stride, int64_t k, const float *b, int add);
 
-/* to[width][columns] += aᵀ d and sums[columns] += the sum of the rows of d, for d[rows][columns]
- * and columns a multiple of 8. Row r of a lies in eights: element i at r * stride +
- * i / 8 * spacing + i % 8. scratch: BLOCK * padded_stride(width) floats. */
+/* Columns from .. to - 1 of so many, multiples of 8. */
+typedef struct {
+    int64_t all, from, to;
+} Columns;
+
+/* to[width][columns] += aᵀ d and sums[columns] += the sum of the rows of d, for some columns of
+ * d[rows][columns]. Row r of a lies in eights: element i at r * stride + i / 8 * spacing + i % 8.
+ * scratch: BLOCK * padded_stride(width) floats. */
 void multiply_transposed(float *to, float *sums, const float *a, int64_t stride, int64_t spacing,
-                         int64_t width, const float *d, int64_t rows, int64_t columns,
+                         int64_t width, const float *d, int64_t rows, Columns columns,
                          float *scratch);
 
 #endif

@@ -26,12 +26,14 @@ INLINE void pack_transposed(float *to, const float *from, int64_t rows, int64_t 
                                     : 0;
 }
 
-/* Weights [rows][gate_width] as [rows][gates][units]. */
-INLINE void unpack(float *to, const float *from, int64_t rows, int64_t gates, int64_t units) {
+/* Weights [rows][gate_width] as [rows][gates][units], of the panels first .. end - 1. */
+INLINE void unpack(float *to, const float *from, int64_t rows, int64_t gates, int64_t units,
+                   int64_t first, int64_t end) {
     for (int64_t row = 0; row < rows; row++)
-        for (int64_t panel = 0; panel < panels_of(units); panel++)
-            for (int64_t g = 0; g < gates; g++, from += 8)
-                store_some(to + (row * gates + g) * units + 8 * panel, load(from),
+        for (int64_t panel = first; panel < end; panel++)
+            for (int64_t g = 0; g < gates; g++)
+                store_some(to + (row * gates + g) * units + 8 * panel,
+                           load(from + ((row * panels_of(units) + panel) * gates + g) * 8),
                            units - 8 * panel);
 }
 

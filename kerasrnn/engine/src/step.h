@@ -1,4 +1,4 @@
-/* One step forward: what forward.c and few_rows.c share. */
+/* One step forward: what forward.c and shared_steps.c share. */
 #ifndef KERASRNN_STEP_H
 #define KERASRNN_STEP_H
 
