@@ -7,6 +7,10 @@ from kerasrnn.text import MASK, Vocabulary
 WORDS = Vocabulary(["the", "cat", "sat", ".", "(", ")", "do", "n't", "café"], padded=True)
 LETTERS = Vocabulary("abcdehnstfé", padded=True)
 LABELS = ["NOUN", "VERB", "é"]
+RUN_FILES = {
+    *("run.json", "history.csv", "metrics.json", "examples.json", "checksums.json"),
+    *("last.keras", "best.keras", "state.npz", "previous.npz", "loss.png"),
+}
 TS_HEADER = """# a comment
 %another
 @problemName Two

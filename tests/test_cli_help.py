@@ -130,7 +130,7 @@ def rooms(modules):
     return {name[1] for name in names if name[0] == "kerasrnn" and len(name) > 1}
 
 
-LIGHT = {"cli", "errors", "files", "options", "ranges", "runs", "text"}
+LIGHT = {"cli", "errors", "files", "history", "options", "ranges", "runs", "text"}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import kerasrnn
 
 FLOORS = """
 cli > ensembles tuning reports > exporting keras2 training > fitting > tasks > inference data
-> models > layers processes > engine > runs plotting evaluation regression ranges studies > text
-> files > options errors
+> models > layers processes > engine > runs plotting evaluation regression ranges studies
+> history text > files > options errors
 """
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS.split(">")) for room in rooms.split()}
 

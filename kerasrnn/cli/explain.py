@@ -122,31 +122,25 @@ def _draw(found, path, style):
 def _numbers(found):
     """An explanation as JSON."""
     from kerasrnn.inference.explaining import METHODS
+    from kerasrnn.tasks.examples import rounded
 
     reading = found.reading
     return found.answer | {
-        "steps": found.steps if isinstance(found.steps, list) else _rounded(found.steps),
+        "steps": found.steps if isinstance(found.steps, list) else rounded(found.steps, _DIGITS),
         **({"notes": [*found.notes]} if found.notes else {}),
-        **({} if found.sure is None else {"step_probabilities": _rounded(found.sure)}),
-        "saliency": _rounded(reading.saliency),
+        **({} if found.sure is None else {"step_probabilities": rounded(found.sure, _DIGITS)}),
+        "saliency": rounded(reading.saliency, _DIGITS),
         "method": f"{reading.method} ({METHODS[reading.method]})",
         "layers": [
             {
                 "name": one.name,
                 "direction": one.direction,
                 "units": one.most_varied().tolist(),
-                "states": _rounded(one.states[:, one.most_varied()]),
+                "states": rounded(one.states[:, one.most_varied()], _DIGITS),
             }
             for one in reading.layers
         ],
     }
-
-
-def _rounded(values):
-    """An array as lists, with six significant digits."""
-    if values.ndim > 1:
-        return [_rounded(row) for row in values]
-    return [float(f"{value:.{_DIGITS}g}") for value in values]
 
 
 VERBS = [explain]

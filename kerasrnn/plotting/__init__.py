@@ -3,6 +3,7 @@
 Matplotlib is imported when something is drawn.
 """
 
+from kerasrnn.history import best_epoch
 from kerasrnn.plotting.classes import (
     plot_calibration,
     plot_confusion,
@@ -11,7 +12,6 @@ from kerasrnn.plotting.classes import (
     plot_lengths,
 )
 from kerasrnn.plotting.curves import (
-    best_epoch,
     metrics_in,
     plot_histories,
     plot_history,

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasrnn.errors import InputError, check_range
+from kerasrnn.history import History, best_epoch
 from kerasrnn.plotting.style import MARKERS, new_axes, palette, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-History = Mapping[str, Sequence[float]]
 
 _SPEEDS = ("tokens_per_second", "sequences_per_second")
 _NOT_CURVES = (
@@ -74,22 +74,6 @@ def smoothed(values: Sequence[float], smoothing: float) -> list[float]:
             value = average / (1 - weight)
         found.append(value)
     return found
-
-
-def best_epoch(history: History) -> int | None:
-    """The index of the epoch whose model a run keeps as its best; None without validation.
-
-    That of the highest F1 of entities where it is measured, else of the lowest validation loss;
-    the start of a training, which a regressor may keep, is none.
-
-    >>> best_epoch({"val_loss": [2.0, 1.5, 1.75]})
-    1
-    """
-    losses = history.get("val_loss", ())
-    scores = history.get("val_entity_f1", [0.0] * len(losses))
-    judged = (-score or loss for score, loss in zip(scores, losses, strict=True))
-    found = [(value, index) for index, value in enumerate(judged) if value < math.inf]
-    return min(found)[1] if found else None
 
 
 def lines_of(history: History, metric: str) -> dict[str, str]:

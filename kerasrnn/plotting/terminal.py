@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from kerasrnn.errors import InputError
-from kerasrnn.plotting.curves import History, best_epoch, lines_of, smoothed
+from kerasrnn.history import History, best_epoch
+from kerasrnn.plotting.curves import lines_of, smoothed
 
 _COLOURS = (32, 166, 29, 169, 136, 102)  # of xterm's 256, seen on light and on dark ground
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

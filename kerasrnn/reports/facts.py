@@ -132,18 +132,6 @@ def beats(rows: list[Row]) -> bool | None:
     return both["run"] != both["baseline"] and best_of(metric, both) == "run"
 
 
-def best_epoch(history: dict) -> int | None:
-    """The epoch of best.keras, by what a training judges by; None without a validation part."""
-    by_f1 = any(history.get("val_entity_f1", ()))
-    values = history.get("val_entity_f1" if by_f1 else "val_loss", ())
-    pairs = zip(values, history.get("epoch", ()), strict=False)
-    there = [(value, epoch) for value, epoch in pairs if finite(value)]
-    if not there:
-        return None
-    chosen = max(there, key=lambda pair: pair[0]) if by_f1 else min(there, key=lambda pair: pair[0])
-    return chosen[1]
-
-
 def settings_of(run: Run) -> list[Setting]:
     """The options of a run: given, found from the data with the reason, or the defaults."""
     made = next(iter(run.runs), run).info  # of several trainings the first has the reasons

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from kerasrnn.history import best_epoch
 from kerasrnn.reports import facts
 from kerasrnn.reports.charts import COLOURS, MARKERS, Line, finite, histogram, line_chart
 from kerasrnn.reports.examples import (
@@ -106,9 +107,9 @@ def _curve(histories, metric):
             said = (name or metric.replace("_", " ")) if alone else said
             colour, dashed = (index, number == 1) if several else (number, number == 1)
             lines.append(Line(said, history["epoch"], values, keys, colour, dashed))
-        best = facts.best_epoch(history)
-        if best and not several and metric not in _AFTER:
-            notes = [(best, f"best epoch {best}")]
+        best = best_epoch(history)
+        if best is not None and not several and metric not in _AFTER:
+            notes = [(history["epoch"][best], f"best epoch {history['epoch'][best]}")]
     title = facts.title_of(_TITLES.get(metric, metric))
     chart = line_chart(
         lines, title[:1].upper() + title[1:], "epoch", group="epochs", notes=notes, whole=True

@@ -35,15 +35,15 @@ def kept(examples: Iterable[dict], most: int = MISTAKES) -> list[dict]:
     return found
 
 
-def rounded(values: np.ndarray) -> list:
-    """Numbers with four significant digits as lists: whole ones as int, None for NaN.
+def rounded(values: np.ndarray, digits: int = 4) -> list:
+    """Numbers with so many significant digits as lists: whole ones as int, None for NaN.
 
     >>> rounded(np.array([[1.0, 0.123456, np.nan]]))
     [[1, 0.1235, None]]
     """
     if np.ndim(values):
-        return [rounded(row) for row in values]
-    value = float(f"{values:.4g}")
+        return [rounded(row, digits) for row in values]
+    value = float(f"{values:.{digits}g}")
     if not np.isfinite(value):
         return None
     return int(value) if value.is_integer() else value
