@@ -93,9 +93,8 @@ def assert_all_alike(cell, mask, **how):
             assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
 
 
-@pytest.mark.parametrize("mask", RIGHT)
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("mask", ["none", "empty", "short"])
+@pytest.mark.parametrize(("backward", "sequences"), [(False, False), (False, True), (True, True)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_masks_and_states_around_cudnn(stand_in, cell, backward, sequences, mask):
     assert_all_alike(cell, mask, return_sequences=sequences, go_backwards=backward)

@@ -33,7 +33,7 @@ CELLS = {
 
 
 LARGE_WEIGHTS = 800_000  # numbers, beyond what the caches of a core hold
-MANY_STEPS = 40
+MANY_STEPS = 20
 LARGE_BATCH = 128
 
 
