@@ -97,6 +97,16 @@ def test_plot_draws_what_the_evaluation_left(trained, writing):
     assert "metrics.json is damaged" in refused(*words, "confusion")
 
 
+def test_evaluate_renews_the_report_of_a_run_that_has_one(trained):
+    page = trained / "report.html"
+    page.write_text("old")
+    invoke("evaluate", trained)
+    assert "accuracy" in page.read_text()
+    page.unlink()
+    invoke("evaluate", trained)
+    assert not page.exists()
+
+
 def test_runs_lists_their_task_and_what_was_measured(trained, writing):
     shutil.copytree(trained, trained.parent / "bare")
     (trained.parent / "bare" / "metrics.json").unlink()

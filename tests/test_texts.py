@@ -90,6 +90,14 @@ def test_ids_and_vocabulary_are_those_of_the_training_part():
     assert next(rows) == "what a good film !" and next(rows) == "a bad , bad film"
 
 
+def test_the_next_command_has_a_text_whose_words_are_known():
+    task = task_of("classifier")
+    data = moods(test=(["a rare film", "a bad film"], ["yes", "no"]), validation_split=0)
+    assert task.next_command(data, "run") == ["predict", "run", "a bad film"]
+    data = moods(test=(["a rare film"], ["yes"]), validation_split=0)
+    assert task.next_command(data, "run") == ["predict", "run", "a <unk> film"]
+
+
 def test_parts_are_cut_by_label_and_always_the_same_way():
     data = moods(validation_split=0.1)
     assert data.sizes() == {"training": 28, "validation": 4, "test": 8}

@@ -59,6 +59,7 @@ def evaluate(arguments, encoding, output, as_json):
         from kerasrnn.training import evaluate as evaluate_run
 
         metrics = evaluate_run(source)
+        _renew_report(source)
     if as_json:
         print_json({"run": str(source), **metrics})
         return
@@ -66,6 +67,13 @@ def evaluate(arguments, encoding, output, as_json):
     print_details(metrics)
     if "confusion" in metrics:
         print_confusion(**metrics["confusion"])
+
+
+def _renew_report(run):
+    from kerasrnn.cli.live import write_page
+
+    if (run.path / "report.html").exists():
+        write_page(run.path, live=False)
 
 
 def _score(path, data, encoding, output):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, islice
 
 import keras
 import numpy as np
@@ -48,7 +48,7 @@ from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scaling import scaling
 from kerasrnn.tasks.scores import label_scores, report_labels
 from kerasrnn.tasks.text_recipe import text_recipe
-from kerasrnn.text import Vocabulary, tokens_of
+from kerasrnn.text import UNKNOWN, Vocabulary, tokens_of
 
 _READING = ("level", "max_length")  # of a text, among the options of its data
 
@@ -273,7 +273,9 @@ class ClassifierTask(base.Task):
     def next_command(self, data: Dataset | Texts, run: Run) -> list[str]:
         if data.vocabulary is None:
             return ["predict", str(run), data.source]
-        return ["predict", str(run), next(data.test.texts(data.vocabulary, data.tokens.separator))]
+        texts = [*islice(data.test.texts(data.vocabulary, data.tokens.separator), 100)]
+        known = (text for text in texts if UNKNOWN not in text)
+        return ["predict", str(run), next(known, texts[0])]
 
     def predictions(
         self, predictor: Classifier, inputs: Sequence[str], encoding: str | None
