@@ -106,6 +106,7 @@ def test_which_loop_a_layer_takes_on_a_gpu(stand_in):
     for layer, reason in (
         (layers.SimpleRNN(3), "cuDNN is taken for LSTM and GRU"),
         (layers.LSTM(3, use_cudnn=False), "use_cudnn=False"),
+        (layers.LSTM(3, dtype="mixed_bfloat16"), "computes in bfloat16"),
         (layers.LSTM(3, recurrent_dropout=0.1), "recurrent dropout"),
         (layers.GRU(3, reset_after=False), "reset_after=False"),
     ):

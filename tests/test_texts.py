@@ -30,6 +30,7 @@ from kerasrnn.evaluation import calibration_error, chosen_labels, classification
 from kerasrnn.inference import text_ops
 from kerasrnn.options import LEVELS, defaults
 from kerasrnn.tasks import task_of
+from kerasrnn.text import tokens_of
 
 GOOD, BAD = "what a GOOD film!", "a bad, bad film"
 TINY = {

@@ -23,7 +23,7 @@ class _Portable(Recurrent):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         unusual = unusual_dtype(self.cell, "float32") or unusual_option(self.cell)
         if self.cell_name not in portable.CELLS or unusual or of_each_unit(mask):
-            return super().inner_loop(sequences, initial_state, mask, training=training)
+            return self.loop_of_keras(sequences, initial_state, mask, training)
         return by_lengths(self, sequences, initial_state, mask)
 
 

@@ -18,7 +18,7 @@ from kerasrnn.engine import compat, native, portable
 
 compat.warn_of_untested_keras()
 
-_DTYPES_OF_CUDNN = ("float32", "float16", "bfloat16", "float64")
+_DTYPES_OF_CUDNN = ("float32", "float16", "float64")  # its bfloat16 learns badly (docs/engine.md)
 _PAD_ON_THE_RIGHT = "a masked step before a real one: pad on the right"
 
 
@@ -134,6 +134,12 @@ class Recurrent(CarriesMask):
         arguments = standardized(self.cell.compute_dtype, sequences, initial_state, mask)
         sequences, initial_state, mask = arguments
         return super().call(sequences, initial_state, mask, training)
+
+    def loop_of_keras(self, sequences, initial_state, mask, training):
+        """Not Keras's cuDNN, which refuses masks and graphs, and files, that its loop computes."""
+        of_a_gpu = _gpus() and self.use_cudnn is not True
+        inner_loop = partial(keras.layers.RNN.inner_loop, self) if of_a_gpu else super().inner_loop
+        return inner_loop(sequences, initial_state, mask, training=training)
 
 
 def standardized(dtype, sequences, initial_state, mask):
@@ -263,18 +269,12 @@ class Native(Recurrent):
         if loop == "cudnn" and mask is not None and tf.executing_eagerly():
             loop = loop if padded_on_the_right(mask) else "keras"
         if loop == "keras":
-            return self._loop_of_keras(sequences, initial_state, mask, training)
+            return self.loop_of_keras(sequences, initial_state, mask, training)
         if training and self.cell.dropout:
             sequences = sequences * compat.input_dropout(self.cell, sequences[:, 0])[:, None]
         if loop == "cudnn":
             return by_lengths(self, sequences, initial_state, mask, on_gpu=True)
         return self._native_loop(sequences, initial_state, mask, training)
-
-    def _loop_of_keras(self, sequences, initial_state, mask, training):
-        """Not Keras's cuDNN, which refuses masks and graphs that its loop computes."""
-        of_a_gpu = _gpus() and self.use_cudnn is not True
-        inner_loop = partial(keras.layers.RNN.inner_loop, self) if of_a_gpu else super().inner_loop
-        return inner_loop(sequences, initial_state, mask, training=training)
 
     def _native_loop(self, sequences, initial_state, mask, training):
         (result,) = native.recurrence(
