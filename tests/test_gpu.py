@@ -82,15 +82,17 @@ def one_direction(x, h, c, matrices, biases, backward):
     return tf.stack(outputs[::-1] if backward else outputs), h, c
 
 
-def assert_all_alike(cell, mask, **how):
-    for states, zero, bias in ((False, False, True), (True, True, True), (True, False, False)):
-        for both in ("no", "concat") if not how["go_backwards"] else ("no",):
-            options = {"zero_output_for_mask": zero, "use_bias": bias, "both": both, **how}
-            ours, stock = pair(cell, return_state=True, **options)
-            assert layers.implementation(ours) == ("cudnn", "there is a GPU")
-            number = (2 if cell == "lstm" else 1) * (1 if both == "no" else 2)
-            given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
-            assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
+def assert_all_alike(cell, mask, *, go_backwards, **how):
+    """With states and without, one direction and, of a layer that reads forwards, both."""
+    cases = [("no", False, False, True), ("no", True, True, False)]
+    cases += [] if go_backwards else [("concat", False, True, True), ("concat", True, True, False)]
+    for both, states, zero, bias in cases:
+        options = {"zero_output_for_mask": zero, "use_bias": bias, "both": both, **how}
+        ours, stock = pair(cell, return_state=True, go_backwards=go_backwards, **options)
+        assert layers.implementation(ours) == ("cudnn", "there is a GPU")
+        number = (2 if cell == "lstm" else 1) * (1 if both == "no" else 2)
+        given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
+        assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
 
 
 @pytest.mark.parametrize("mask", ["none", "empty", "short"])
