@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_portable import save
-from twins import MASKS, PAIRS, assert_same, normal, pair
+from twins import MASKS, PAIRS, assert_same, initial_states, normal, pair
 
 from kerasrnn import (
     TextGenerator,
@@ -90,8 +90,7 @@ def assert_all_alike(cell, mask, *, go_backwards, **how):
         options = {"zero_output_for_mask": zero, "use_bias": bias, "both": both, **how}
         ours, stock = pair(cell, return_state=True, go_backwards=go_backwards, **options)
         assert layers.implementation(ours) == ("cudnn", "there is a GPU")
-        number = (2 if cell == "lstm" else 1) * (1 if both == "no" else 2)
-        given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
+        given = initial_states(cell, 1 if both == "no" else 2) if states else None
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
 
 

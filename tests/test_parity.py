@@ -7,7 +7,7 @@ import reference
 import tensorflow as tf
 from keras.layers import Bidirectional as Both
 from sklearn.datasets import load_digits
-from twins import MASKS, NATIVE, PAIRS, assert_same, normal, pair
+from twins import MASKS, NATIVE, PAIRS, assert_same, initial_states, normal, pair
 
 from kerasrnn import layers
 
@@ -29,8 +29,7 @@ def test_it_equals_the_layer_of_keras(cell, backward, sequences, mask):
         how = {"return_sequences": sequences, "go_backwards": backward, "return_state": True}
         ours, stock = pair(cell, zero_output_for_mask=zero, use_bias=bias, **how)
         assert layers.implementation(ours) == ("native", "float32 on a CPU")
-        number = 2 if cell == "lstm" else 1
-        given = [normal(5, 11, seed=seed) for seed in range(number)] if states else None
+        given = initial_states(cell) if states else None
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
     assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given, training=False)
 
@@ -44,7 +43,7 @@ def test_it_equals_bidirectional_of_keras(cell, merge):
         ours, stock = pair(cell, **how)
         assert layers.implementation(ours).name == "native"
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask])
-    given = [normal(5, 11, seed=seed) for seed in range(4 if cell == "lstm" else 2)]
+    given = initial_states(cell, 2)
     assert_same(*pair(cell, both=merge), normal(5, 6, 3), states=given)
 
 

@@ -65,5 +65,11 @@ def assert_same(ours, stock, *arguments, **options):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * scale if bound else 1e-5)
 
 
+def initial_states(cell, directions=1):
+    """Some for the layers of ``pair``."""
+    number = directions * (2 if cell == "lstm" else 1)
+    return [normal(5, 11, seed=seed) for seed in range(number)]
+
+
 def normal(*shape, seed=0):
     return tf.constant(np.random.default_rng(seed).normal(size=shape).astype("float32"))

@@ -102,6 +102,11 @@ def _at_the_end(lengths):
     return tf.stack([tf.maximum(lengths - 1, 0), tf.range(tf.size(lengths))], 1)
 
 
+def _real(lengths, steps):
+    """Which steps of each row are no padding, (time, batch, 1)."""
+    return tf.transpose(tf.sequence_mask(lengths, steps))[:, :, None]
+
+
 def _gru_on_cpu(x, lengths, kernel, recurrent, bias, h):
     steps, units = tf.shape(x)[0], tf.shape(h)[1]
     sums = tf.TensorArray(tf.float32, steps).unstack(tf.tensordot(x, kernel, 1) + bias[0])
@@ -156,8 +161,7 @@ def both_directions(cell: str, x, lengths, layers: Sequence[LayerInputs]) -> lis
     outputs, h, c = _cudnn(cell, tf.transpose(x, [1, 0, 2]), lengths, weights, h, c)
     h, c = tf.unstack(h), [of.c for of in layers] if c is None else tf.unstack(c)
     if lengths is not None:
-        real = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[1]))[:, :, None]
-        outputs = tf.where(real, outputs, tf.zeros_like(outputs))
+        outputs = tf.where(_real(lengths, tf.shape(x)[1]), outputs, tf.zeros_like(outputs))
     one, other = tf.split(outputs, 2, axis=-1)
     if lengths is not None and cell == "lstm":
         h[0] = tf.gather_nd(one, _at_the_end(lengths))
@@ -206,7 +210,7 @@ def _without_padding(cell, x, lengths, weights):
     A further input is 1 where there is padding. Its weights shut the input gate of an LSTM and
     open its forget gate, and keep all of the state of a GRU.
     """
-    real = tf.transpose(tf.sequence_mask(lengths, tf.shape(x)[0]))[:, :, None]
+    real = _real(lengths, tf.shape(x)[0])
     x = tf.where(real, x, tf.zeros_like(x))  # NaN times 0 is none in the gradients of the weights
     x = tf.concat([x, tf.cast(~real, x.dtype)], -1)
     closes = (-_SURE, _SURE, 0.0, 0.0) if cell == "lstm" else (_SURE, 0.0, 0.0)

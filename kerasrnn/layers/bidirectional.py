@@ -41,19 +41,23 @@ class Bidirectional(CarriesMask, keras.layers.Bidirectional):
             return super().call(sequences, initial_state, mask, training)
         dtype, (loop,) = layers[0].cell.compute_dtype, loops
         x, states, mask = standardized(dtype, sequences, initial_state, mask)
-        if loop == "native":
+        if of_each_unit(mask):
+            at_once = False
+        elif loop == "native":
             worthwhile = partial(native.worthwhile, layers[0].cell_name, x.shape, training=training)
             at_once = all(worthwhile(units=layer.units) for layer in layers)
         else:
             at_once = self._one_call_of_cudnn(layers, states, mask)
-        if of_each_unit(mask) or not at_once:
+        if not at_once:
             return super().call(sequences, initial_state, mask, training)
         if states is None:
             batch = ops.shape(x)[0]
             states = [state for layer in layers for state in layer.get_initial_state(batch)]
+        half = len(states) // 2
+        inputs = [layer_inputs(layers[0], states[:half]), layer_inputs(layers[1], states[half:])]
         if loop == "native":
-            return self._call_native(layers, x, states, mask, training)
-        return self._call_cudnn(layers, x, states, mask)
+            return self._call_native(layers, x, inputs, mask, training)
+        return self._call_cudnn(layers, x, inputs, mask)
 
     def _one_call_of_cudnn(self, layers, states, mask):
         if self.merge_mode != "concat" or layers[0].units != layers[1].units:
@@ -62,15 +66,14 @@ class Bidirectional(CarriesMask, keras.layers.Bidirectional):
             return False
         if mask is None:
             return True
-        if of_each_unit(mask) or (states is not None and layers[0].cell_name == "lstm"):
+        if states is not None and layers[0].cell_name == "lstm":
             return False
         if self.return_sequences and not layers[0].zero_output_for_mask:
             return False
         return not tf.executing_eagerly() or bool(padded_on_the_right(mask))
 
-    def _call_cudnn(self, layers, x, states, mask):
-        half, lengths = len(states) // 2, None if mask is None else lengths_of(x, mask)
-        inputs = [layer_inputs(layers[0], states[:half]), layer_inputs(layers[1], states[half:])]
+    def _call_cudnn(self, layers, x, inputs, mask):
+        lengths = None if mask is None else lengths_of(x, mask)
         results = portable.both_directions(layers[0].cell_name, x, lengths, inputs)
         if self.return_sequences:
             output = tf.concat([result.outputs for result in results], -1)
@@ -80,16 +83,14 @@ class Bidirectional(CarriesMask, keras.layers.Bidirectional):
                 output = tf.where(lengths[:, None] > 0, output, tf.zeros_like(output))
         return self._with_states(output, layers, results)
 
-    def _call_native(self, layers, x, states, mask, training):
-        half = len(states) // 2
-        halves = (states[:half], states[half:])
+    def _call_native(self, layers, x, inputs, mask, training):
         joined = self.return_sequences and self.merge_mode == "concat"
         joined = joined and layers[0].units == layers[1].units
         results = native.recurrence(
             layers[0].cell_name,
             x,
             mask,
-            [layer_inputs(*pair) for pair in zip(layers, halves, strict=True)],
+            inputs,
             reverse=[layer.go_backwards for layer in layers],
             zero_masked=layers[0].zero_output_for_mask,
             return_sequences=self.return_sequences,

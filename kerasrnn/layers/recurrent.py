@@ -49,7 +49,7 @@ def implementation(layer: keras.layers.Layer) -> Implementation:
     if not isinstance(layer, Native):
         return Implementation("keras", "not a layer of kerasrnn")
     on_gpu = _gpus()
-    if reason := _why_not_cudnn(layer) if on_gpu else why_not_native(layer):
+    if reason := _why_not_cudnn(layer) if on_gpu else _why_not_native(layer):
         return Implementation("keras", reason)
     if on_gpu:
         return Implementation("cudnn", "there is a GPU")
@@ -60,14 +60,11 @@ def _gpus():
     return keras.backend.backend() == "tensorflow" and tf.config.list_logical_devices("GPU")
 
 
-def why_not_native(layer: Native) -> str | None:
-    """Why the native loop does not apply to a layer here and now, or None."""
+def _why_not_native(layer):
     if keras.backend.backend() != "tensorflow":
         return f"the Keras backend is {keras.backend.backend()}"
     if native.library() is None:
         return "no native loop: no compiler at the installation, or another TensorFlow"
-    if _gpus():
-        return "there is a GPU"
     if layer.use_cudnn is True:
         return "use_cudnn=True"
     return unusual_dtype(layer.cell, "float32") or _why_not_this_call(layer.cell)

@@ -224,7 +224,7 @@ typedef struct {
 static int run_steps(const void *context, int64_t job) {
     const Shared *s = context;
     const Backward *b = s->layers + job % s->number;
-    take_turns(b->turns, 2 * b->p.steps, panels_of(b->p.units), job / s->number, run_turn, (void *)b);
+    take_turns(b->turns, 2 * b->p.steps, job / s->number, run_turn, (void *)b);
     return 0;
 }
 

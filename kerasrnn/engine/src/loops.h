@@ -104,7 +104,7 @@ void free_turns(Turns *t);
 
 /* What a worker does: run(context, worker, turn, from, to) for panels from .. to - 1 of each turn, a
  * chunk of them at a time, together with whichever workers are there. */
-void take_turns(Turns *t, int64_t turns, int64_t panels, int64_t worker,
+void take_turns(Turns *t, int64_t turns, int64_t worker,
                 void (*run)(void *context, int64_t worker, int64_t turn, int64_t from, int64_t to),
                 void *context);
 

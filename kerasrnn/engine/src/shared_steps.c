@@ -91,8 +91,7 @@ static int run_worker(const void *context, int64_t job) {
     Shared *const *all = context;
     const int layers = all[1] ? 2 : 1;
     Shared *f = all[job % layers];
-    take_turns(f->turns, f->p.steps, panels_of(f->p.units), job / layers,
-               has_avx2() ? run_avx2 : run_plain, f);
+    take_turns(f->turns, f->p.steps, job / layers, has_avx2() ? run_avx2 : run_plain, f);
     return 0;
 }
 

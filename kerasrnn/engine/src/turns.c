@@ -16,7 +16,7 @@ typedef struct {
 } Chunk;
 
 struct Turns {
-    int64_t workers, chunks;
+    int64_t workers, panels, chunks;
     Chunk *state;
     _Atomic int64_t done; /* chunks of all turns */
 };
@@ -24,7 +24,7 @@ struct Turns {
 Turns *new_turns(int64_t workers, int64_t panels) {
     Turns *t = malloc(sizeof *t);
     if (!t) return NULL;
-    t->workers = workers, t->chunks = workers == 1 ? 1 : least(CHUNKS * workers, panels);
+    t->workers = workers, t->panels = panels, t->chunks = workers == 1 ? 1 : least(CHUNKS * workers, panels);
     t->state = aligned_alloc(64, t->chunks * sizeof(Chunk));
     if (!t->state) return free(t), NULL;
     for (int64_t i = 0; i < t->chunks; i++) atomic_init(&t->state[i].begun, 0);
@@ -36,9 +36,9 @@ void free_turns(Turns *t) {
     if (t) free(t->state), free(t);
 }
 
-void take_turns(Turns *t, int64_t turns, int64_t panels, int64_t worker,
+void take_turns(Turns *t, int64_t turns, int64_t worker,
                 void (*run)(void *, int64_t, int64_t, int64_t, int64_t), void *context) {
-    const int64_t number = t->chunks;
+    const int64_t number = t->chunks, panels = t->panels;
     for (int64_t turn = atomic_load(&t->done) / number; turn < turns; turn++) {
         for (int64_t i = 0; i < number; i++) {
             const int64_t chunk = (worker * number / t->workers + i) % number;
