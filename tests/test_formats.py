@@ -461,6 +461,37 @@ def test_a_file_for_each_class_in_folders_and_without(tmp_path):
         assert labels == ["Greek", "Greek", "New York", "New York"]
 
 
+@pytest.mark.parametrize("labels", ["01", ("neg", "pos"), ("__label__a", "__label__b")])
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_sorted_by_class(tmp_path, labels, packed):
+    lines = [f"{label} the line {n} of caf\u00e9s" for label in labels for n in range(4_000)]
+    data = "\n".join(lines).encode()
+    (tmp_path / "reviews.all").write_bytes(gzip.compress(data) if packed else data)
+    assert kind_of(tmp_path / "reviews.all") == "texts"
+    texts, found = labelled_texts.read_dataset(tmp_path / "reviews.all").parts["training"]
+    assert len(texts) == 8_000 and len(set(found)) == 2
+
+
+def test_a_class_in_the_suffix_of_each_file(tmp_path):
+    (tmp_path / "rt-polarity.neg").write_text("simplistic , silly and tedious\nI left .\n" * 5)
+    (tmp_path / "rt-polarity.pos").write_text("smart and alert\na gem\n" * 4)
+    (tmp_path / "README.txt").write_text("Movie reviews.\n" * 9)
+    assert kind_of(tmp_path) == "texts"
+    texts, labels = labelled_texts.read_dataset(tmp_path).parts["training"]
+    assert labels == ["neg"] * 10 + ["pos"] * 8 and texts[10] == "smart and alert"
+    write(tmp_path / "code", main_c="int main(void)\n{ return 0; }\n" * 9, main_h="int x;\n" * 9)
+    write(tmp_path / "parts", news_train="one two\n" * 9, news_test="one two\n" * 9)
+    for name in ("code", "parts"):
+        assert labelled_texts.find(tmp_path / name) is None
+
+
+def test_a_folder_without_known_data_says_what_is_in_it(tmp_path):
+    (tmp_path / "README.txt").write_text("All about it.\n")
+    (tmp_path / "hindi.pos").write_text("<Sentence id=1>\n")
+    with pytest.raises(InputError, match="no data of a known format .* found hindi.pos"):
+        kind_of(tmp_path)
+
+
 def test_what_holds_no_labelled_texts(tmp_path):
     novel = "It was the best of times, it was the worst of times.\n" * 9
     write(tmp_path / "novels", a_txt=novel, b_txt=novel)

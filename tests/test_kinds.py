@@ -44,7 +44,8 @@ def test_files_and_folders_have_the_kind_of_what_they_hold(tmp_path):
     assert kind_of(tmp_path) == "text" and kind_of(tmp_path / "a-conll") == "sentences"
     assert kind_of(tmp_path / "train-images-idx3-ubyte-gz") == "sequences"
     (tmp_path / "empty").mkdir()
-    assert kind_of(tmp_path / "empty") == "sequences"
+    with pytest.raises(InputError, match="no data of a known format in the folder: found no file"):
+        kind_of(tmp_path / "empty")
 
 
 ROWS = [("pos", "a fine film"), ("neg", "dull, and long"), ("neg", "I left"), ("pos", "Yes!")]

@@ -6,6 +6,7 @@ import pytest
 from factories import columns
 
 from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
+from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
 
@@ -79,6 +80,20 @@ def test_files_are_the_parts_that_their_names_say(tmp_path, names, sizes):
     assert tuple(data.sizes().values()) == sizes and data.name == "data-2.15"
     if "notes" not in names:
         assert load_sentences(*map(folder.joinpath, names.split())).sizes() == data.sizes()
+
+
+def test_a_folder_of_two_languages_is_two_datasets(tmp_path):
+    line = "El DA O\nni\u00f1o NC B-PER\n. F O\n\n"  # no head is cut between two bytes of a file
+    (tmp_path / "README").write_text("Which language?\n" * 9)
+    for name in ("esp.train", "esp.testa", "esp.testb", "ned.train", "ned.testa"):
+        (tmp_path / name).write_text(line * 4_000)
+    with pytest.raises(InputError, match="several datasets .* found esp.train, ned.train; give"):
+        load_sentences(tmp_path)
+    data = load_sentences(tmp_path / "esp.train")
+    assert data.sizes() == {"training": 4_000, "validation": 4_000, "test": 4_000}
+    for path in tmp_path.glob("ned.*"):
+        path.unlink()
+    assert load_sentences(tmp_path).sizes() == data.sizes() and kind_of(tmp_path) == "sentences"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,14 @@ from kerasrnn.data.readers import (
     ts,
     ucr,
 )
-from kerasrnn.data.readers.part_files import TABLES, first_text, head_of, is_named, part_of
+from kerasrnn.data.readers.part_files import (
+    TABLES,
+    first_text,
+    head_of,
+    is_about_data,
+    is_named,
+    part_of,
+)
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
@@ -36,6 +43,7 @@ NAMES = {  # of data that needs no path, and their kinds
     "time-machine": "text",
     "shakespeare": "text",
 }
+_USUAL = ("train.csv", "NAME_TRAIN.ts", "NAME.conllu", "CLASS.txt", "train-images-idx3-ubyte.gz")
 _MOST = 0.95  # fraction of the lines that agree about the columns of a table
 _NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
 _ENTITY = re.compile(r"O|[BIESLU]-\S+")
@@ -197,17 +205,18 @@ def file_format(path: str | os.PathLike) -> Format:
 
 
 def folder_format(folder: Path) -> Format:
-    """The format of a folder by what is in it; by default that of MNIST.
+    """The format of a folder by what is in it, but for a README and the like.
 
-    Raises ``InputError`` where there are only folders in it, which may hold a data set each.
+    Raises ``InputError`` where none is in it, as there are only folders, which may hold a data set
+    each.
     """
-    inside = sorted(folder.iterdir())
+    inside = sorted(path for path in folder.iterdir() if not is_about_data(path))
     for row in FORMATS:
         if row.read_folder and not row.folder and row.holds(folder):
             return row
         files = (path for path in inside if row.folder and is_named(path, row.folder))
         if row.kind == "text":  # of all that ends in .txt, prose
-            files = folder.glob(row.folder)
+            files = (path for path in folder.glob(row.folder) if not is_about_data(path))
             files = (path for path in files if file_format(path).kind in ("text", "texts"))
         if any(not path.is_dir() and (row.holds is None or row.holds(path)) for path in files):
             return row
@@ -221,7 +230,12 @@ def folder_format(folder: Path) -> Format:
             found=f"the folders {', '.join(inner[:20])}",
             fix="give one of these",
         )
-    return next(row for row in FORMATS if row.read_folder is idx.read_folder)
+    raise InputError(
+        "no data of a known format in the folder",
+        where=folder,
+        found=", ".join(path.name for path in inside[:9]) or "no file",
+        expected=f"files such as {', '.join(_USUAL)}, or a folder for each class",
+    )
 
 
 def tables_of_parts(folder: Path) -> list[Path]:

@@ -25,7 +25,14 @@ from kerasrnn.data.parts import (
 )
 from kerasrnn.data.python_source import read_python
 from kerasrnn.data.readers.conll import read_conll, read_conllu
-from kerasrnn.data.readers.part_files import PARTS, files_of_parts, is_named, name_of, part_of
+from kerasrnn.data.readers.part_files import (
+    PARTS,
+    files_of_parts,
+    is_about_data,
+    is_named,
+    name_of,
+    part_of,
+)
 from kerasrnn.errors import InputError, check_positive, check_split
 from kerasrnn.text import Tokens, Vocabulary, lower_case, tokens_of
 
@@ -312,6 +319,7 @@ def _find_files(source):
     paths = [Path(name) for name in source]
     if len(paths) == 1 and os.path.isdir(source[0]):
         paths = _files_of(paths[0])
+        _check_one_dataset(paths, source[0])
     else:
         for name in source:
             check_exists(name, _NAMES)
@@ -333,6 +341,7 @@ def _find_files(source):
 def _files_of(folder):
     """The .conllu files of a folder; or else those in columns, by name or content."""
     files = [path for path in sorted(folder.iterdir()) if not path.is_dir()]
+    files = [path for path in files if not is_about_data(path)]
     trees = [path for path in files if is_named(path, "*.conllu")]
     return trees or [
         path
@@ -340,6 +349,19 @@ def _files_of(folder):
         if is_named(path, "*.conll", "*.txt")  # as shared tasks name them
         or (part_of(path.name) and file_format(path).kind == "sentences")
     ]
+
+
+def _check_one_dataset(paths, folder):
+    """Raise ``InputError`` where two training files have a file of another part each."""
+    training = [path for path in paths if part_of(path.name) == "training"]
+    whole = [path for path in training if len(files_of_parts(path)) > 1]
+    if len(whole) > 1:
+        raise InputError(
+            "several datasets in the folder",
+            where=folder,
+            found=", ".join(path.name for path in whole),
+            fix="give one of these files",
+        )
 
 
 def _cut_in_parts(parts, level, name, source, where, options):

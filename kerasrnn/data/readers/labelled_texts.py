@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import statistics
 import warnings
@@ -13,7 +14,9 @@ from kerasrnn.data.readers.folders import class_folders, entries, part_folders, 
 from kerasrnn.data.readers.part_files import (
     TABLES,
     files_of_parts,
+    first_words,
     head_of,
+    is_about_data,
     is_named,
     name_of,
     part_of,
@@ -28,16 +31,19 @@ _MOST_WORDS = 3  # of a line in a file that stands for a class, by the median
 _FEWEST_LINES = 4
 LAYOUTS = ("lines", "folders", "files")
 _NO_TEXTS = (*TABLES, "*.np[yz]")
+_TYPES = mimetypes.MimeTypes()  # those that Python knows itself, alike on all machines
 
 
 def find(path: Path) -> str | None:
-    """How a file or folder holds labelled texts; None where it does not. Reads heads only.
+    """How a file or folder holds labelled texts; None where it does not. Reads heads,
+    and the whole of a file whose lines all begin with one word, as it may be sorted by class.
 
     ``"lines"``: a label before each line, as TREC, SST and fastText have it: in a file, or in a
     folder in one file that is the training part. ``"folders"``: a folder for each class with a
-    text a file, as aclImdb. ``"files"``: a file ``CLASS.txt`` for each class, a short text a
-    line, of at most 3 words by the median; a folder of novels is none. Folders may lie in
-    ``train``, ``test`` and ``dev`` or ``validation`` folders.
+    text a file, as aclImdb. ``"files"``: a file for each class, a text a line: ``CLASS.txt``, of
+    at most 3 words by the median, since a folder of novels is none; or ``NAME.CLASS``, as
+    rt-polarity.pos beside rt-polarity.neg. Folders may lie in ``train``, ``test`` and ``dev`` or
+    ``validation`` folders.
     """
     if not path.is_dir():
         return "lines" if _has_labelled_lines(path) else None
@@ -144,11 +150,33 @@ def _layout(folder):
     classes = class_folders(folder)
     if len(classes) > 1 and all(map(_text_files, classes.values())):
         return "folders"
-    files = [file for file in entries(folder) if is_named(file, "*.txt")]
-    named = len(files) > 1 and not any(part_of(file.name) for file in files)
-    if named and all(map(_has_short_lines, files)) and not any(map(_has_labelled_lines, files)):
+    if _class_files(folder):
         return "files"
     return None if _line_file(folder) is None else "lines"
+
+
+def _class_files(folder):
+    """The file of each class: CLASS.txt of short lines, or of one name with CLASS as its suffix."""
+    files = [file for file in entries(folder) if not is_about_data(file)]
+    texts = [file for file in files if is_named(file, "*.txt")]
+    named = len(texts) > 1 and not any(part_of(file.name) for file in texts)
+    if named and all(map(_has_short_lines, texts)) and not any(map(_has_labelled_lines, texts)):
+        return {file.name.removesuffix(".gz").rpartition(".")[0]: file for file in texts}
+    found = {file.name.removesuffix(".gz").rpartition(".")[2]: file for file in files}
+    stems = {file.name.removesuffix(".gz").rpartition(".")[0] for file in files}
+    if len(stems) == 1 and len(found) == len(files) > 1 and all(map(_is_class_of_lines, files)):
+        return found
+    return {}
+
+
+def _is_class_of_lines(path):
+    """Whether the suffix of a file is a word that no format has, and its lines are prose."""
+    suffix = path.name.removesuffix(".gz").rpartition(".")[2]
+    known = is_named(path, *_NO_TEXTS, "*.txt") or _TYPES.guess_type(path.name)[0]
+    lines = head_of(path, 1 << 13)
+    prose = sum(bool(re.search(r"[^\W\d_]\S* +\S", line)) for line in lines)
+    word = suffix.isalpha() and len(suffix) > 2 and not part_of(suffix)
+    return bool(word and not known and len(lines) >= _FEWEST_LINES and prose > len(lines) / 2)
 
 
 def _line_file(folder):
@@ -186,6 +214,8 @@ def _has_labelled_lines(path):
         return True
     rows = [_cut(line) for line in lines]
     labels = {label for label, _ in rows}
+    if len(labels) == 1:  # a file that is sorted by class, maybe
+        labels = first_words(path, len(rows))
     sure = part_of(path.name) is not None or all(map(str.isdigit, labels))
     most = len(rows) / (4 if sure else 10)
     if not 1 < len(labels) <= most or not all(map(_LABEL.fullmatch, labels)):
@@ -214,11 +244,11 @@ def _read_folder(folder, layout, encoding):
             texts.extend(_read_file(file, encoding) for file in files)
             labels += [name] * len(files)
     else:
-        for file in (file for file in entries(folder) if is_named(file, "*.txt")):
+        for label, file in _class_files(folder).items():
             found = [line.strip() for _, line in read_lines(file, encoding=encoding)]
             found = [line for line in found if line]
             texts.extend(found)
-            labels += [file.name.removesuffix(".gz").rpartition(".")[0]] * len(found)
+            labels += [label] * len(found)
     if not texts:
         raise InputError("no texts in the folder", where=folder)
     return LabelledTexts(texts, labels)

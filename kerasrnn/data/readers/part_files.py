@@ -7,6 +7,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -23,6 +24,8 @@ PARTS = {  # as the names of files and folders call them
 TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 _WORDS = {part: re.compile(rf"(?<![a-z])({words})(?![a-z])") for part, words in PARTS.items()}
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,8}")
+_ABOUT = re.compile(r"(read[_-]?me|licen[cs]e|copying|changelog|citation)(?![a-z])")
+_LONGEST_LINE = 1 << 20  # bytes
 
 
 def part_of(name: str) -> str | None:
@@ -157,9 +160,9 @@ def numbers(texts: Sequence[str], where: str) -> np.ndarray:
 
 def head_of(path: str | os.PathLike, size: int = 1 << 16) -> list[str]:
     """The first lines of a file that are not empty, the last left out where it may be cut."""
-    text = first_text(path, size)
+    text, is_whole = _head(path, size)
     lines = text.split("\n")
-    return [line for line in (lines[:-1] if len(text) >= size else lines) if line.strip()]
+    return [line for line in (lines if is_whole else lines[:-1]) if line.strip()]
 
 
 def first_text(path: str | os.PathLike, size: int = 1 << 16) -> str:
@@ -167,17 +170,28 @@ def first_text(path: str | os.PathLike, size: int = 1 << 16) -> str:
 
     Of a file that cannot be read, or is binary, there are none.
     """
-    if not os.path.isfile(path):
-        return ""
+    return _head(path, size)[0]
+
+
+def first_words(path: str | os.PathLike, most: int) -> set[str]:
+    """The words with which the lines of a file begin, ``most`` and one at most; read as a head."""
+    found = set()
     try:
-        with open(path, "rb") as file:
-            gzipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if gzipped else open(path, "rb") as file:
-            data = file.read(size)
+        with _open(path) as file:
+            while len(found) <= most and (line := file.readline(_LONGEST_LINE)):
+                found.update(line.decode("utf-8-sig", "replace").split(maxsplit=1)[:1])
     except (OSError, EOFError, zlib.error):
-        return ""
-    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    return "" if b"\0" in data else text
+        pass  # who reads it says so
+    return found
+
+
+def is_about_data(path: Path) -> bool:
+    """Whether the name of a file says that it tells of the data: README, LICENSE, …
+
+    >>> is_about_data(Path("x/README.txt")), is_about_data(Path("readmission.txt"))
+    (True, False)
+    """
+    return bool(_ABOUT.match(path.name.lower()))
 
 
 def name_of(path: Path) -> str:
@@ -191,6 +205,26 @@ def name_of(path: Path) -> str:
     rest, cut = re.subn(rf"[ ._-]*(?<![a-z])({words})(?![a-z])", "", name, flags=re.IGNORECASE)
     stem = rest.split(".")[0].strip(" _-") if cut else Path(name).stem
     return stem or path.resolve().parent.name
+
+
+def _head(path, size):
+    """The first text of a file, and whether that is all of it."""
+    if not os.path.isfile(path):
+        return "", True
+    try:
+        with _open(path) as file:
+            data = file.read(size)
+    except (OSError, EOFError, zlib.error):
+        return "", True
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    return "" if b"\0" in data else text, len(data) < size
+
+
+@contextmanager
+def _open(path):
+    with open(path, "rb") as file:
+        packed = file.peek(2)[:2] == b"\x1f\x8b"
+        yield gzip.GzipFile(fileobj=file) if packed else file
 
 
 def _is_number(text):

@@ -14,6 +14,13 @@ _CLOCK = (
     r"(?:(?:[T ]|, ?) *(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?"
     r" ?(?P<p>[AaPp][Mm])?(?P<z> ?(?:Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?)?$"
 )
+_MONTHS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8}
+_MONTHS |= {"sep": 9, "oct": 10, "nov": 11, "dec": 12}
+_QUARTERS = {f"q{number}": 3 * number - 2 for number in (1, 2, 3, 4)}  # their first months
+_NAME = (
+    r"(?P<n>(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?))\.?"
+)
 _DATES = {  # what comes first: the pattern of a date
     "iso": r"^(?P<y>\d{4})-(?P<m>\d{1,2})(?:-(?P<d>\d{1,2}))?",
     "year": r"^(?P<y>\d{4})[/.](?P<m>\d{1,2})[/.](?P<d>\d{1,2})",
@@ -21,6 +28,12 @@ _DATES = {  # what comes first: the pattern of a date
     "dots": r"^(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4})",
     "day": r"^(?P<d>\d{1,2})[/-](?P<m>\d{1,2})[/-](?P<y>\d{4})",
     "month": r"^(?P<m>\d{1,2})[/-](?P<d>\d{1,2})[/-](?P<y>\d{4})",
+    "named day": rf"^(?:(?P<d>\d{{1,2}})[ .-]*[ -])?{_NAME}[ ,-]+(?P<y>\d{{4}})",
+    "named month": rf"^{_NAME} (?P<d>\d{{1,2}}),? +(?P<y>\d{{4}})",
+    "named year": rf"^(?P<y>\d{{4}})[ -]{_NAME}(?:[ -](?P<d>\d{{1,2}}))?",
+    "quarter": r"^(?P<y>\d{4})[ -]?(?P<n>[Qq][1-4])",
+    "first quarter": r"^(?P<n>[Qq][1-4])[ -]?(?P<y>\d{4})",
+    "short": r"^(?P<y>\d{1,3})-(?P<m>\d{2})",  # the months of years that are counted, as 1-01
 }
 _DAY = 86_400_000_000  # microseconds
 
@@ -43,7 +56,7 @@ def clock_of(array: pa.Array, notation: Notation) -> Clock:
         return Clock("time" if temporal else "numbers")
     text = pc.utf8_trim_whitespace(array)
     text = text.filter(pc.invert(is_missing(text)))
-    fits = [kind for kind in _DATES if len(text) and _parse(text, kind)[2] is None]
+    fits = [kind for kind in _DATES if len(text) and _fits(text, kind)]
     if fits == ["day", "month"]:
         return Clock("open")
     if fits:
@@ -52,7 +65,7 @@ def clock_of(array: pa.Array, notation: Notation) -> Clock:
     if to_numbers(text, notation)[1] is None:
         return Clock("numbers")
     # A defect among times: the format that most have tells which it is.
-    counts = {kind: _count(text, kind) for kind in _DATES}
+    counts = {kind: _count(text, kind) for kind in _DATES if kind != "short"}
     best = max(counts, key=counts.get)
     return Clock(best if counts[best] else "")
 
@@ -81,6 +94,15 @@ def to_times(array: pa.Array, clock: Clock) -> tuple[np.ndarray, int | None]:
     return times, None
 
 
+def _fits(text, kind):
+    """Whether all are times of a kind; months of counted years follow each other, unlike ids."""
+    found, _, bad = _parse(text, kind)
+    if bad is not None or kind != "short":
+        return bad is None
+    months = found.astype("datetime64[M]").astype(int)
+    return bool(len(months) > 2 and (np.diff(months) == 1).all())
+
+
 def _count(text, kind):
     return pc.sum(pc.match_substring_regex(text, _DATES[kind] + _CLOCK)).as_py() or 0
 
@@ -89,15 +111,18 @@ def _parse(text, kind):
     """Times, whether each has a zone, and the first row that is none, or None."""
     parts = pc.extract_regex(text, _DATES[kind] + _CLOCK)
     valid = parts.is_valid()
+    names = {field.name for field in parts.type}
 
     def word(name):
-        return pc.if_else(valid, parts.field(name), "")
+        return pc.if_else(valid, parts.field(name) if name in names else "", "")
 
     def part(name, default=0):
         words = pc.if_else(pc.equal(word(name), ""), str(default), word(name))
         return words.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
-    year, month, day = part("y"), part("m"), part("d", 1)
+    year, month, day = part("y"), part("m", 1), part("d", 1)
+    if "n" in names:
+        month = _months(word("n"))
     hour, minute, second = part("H"), part("M"), part("S")
     micro = pc.utf8_slice_codeunits(pc.utf8_rpad(word("f"), 6, "0"), 0, 6)
     micro = micro.cast(pa.int64()).to_numpy(zero_copy_only=False)
@@ -118,6 +143,12 @@ def _parse(text, kind):
     days = first.astype("datetime64[D]").astype(int) + day - 1
     seconds = (hour * 60 + minute) * 60 + second - _offsets(zones)
     return (days * _DAY + seconds * 1_000_000 + micro).astype("datetime64[us]"), zoned, None
+
+
+def _months(words):
+    """The numbers of months by their names, or of the first ones of quarters."""
+    numbers = {**_MONTHS, **_QUARTERS, "": 1}
+    return np.array([numbers[word.lower()[:3]] for word in words.to_pylist()], int)
 
 
 def _offsets(zones):
