@@ -159,8 +159,9 @@ def take_over(old: Side, new: Side) -> dict[str, Part]:
     parts |= body | _same(old, new, ["pooling", "projection"], whole) | _linear(old, new, parts)
     straight = parts.get("linear", Part("", True)).fits  # what the head's part corrects
     parts |= _head(old, new, whole and straight)
-    if new.layer("ngrams"):
-        parts["ngrams"] = Part("fitted to the new texts", False)
+    for name in ("ngrams", "features"):
+        if new.layer(name):
+            parts[name] = Part("fitted to the new texts", False)
     return parts
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import keras
 import numpy as np
 
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.layers import NgramClassifier
+from kerasrnn.tasks.logistic import logistic_regression
 
 SIZES = {"word": (1, 2), "char": (1, 2, 3, 4, 5)}
 _BUCKETS, _ROOM = 1 << 18, 4  # at most, and for each n-gram of the texts
@@ -16,8 +15,7 @@ _MOST_WEIGHTS = 3_000_000
 _MOST_NGRAMS = 20_000_000  # in memory at a time, about a gigabyte
 _MOST_PRODUCTS = 200_000_000  # of a step of the regression, about a minute's in all
 _AT_ONCE = 1 << 16  # tokens
-_PENALTY = 0.1
-_SURE = 10.0  # the logit of a label that all texts have, or, negative, none
+_PENALTY, _TOLERANCE = 0.1, 1e-3
 
 
 def with_ngrams(
@@ -72,7 +70,9 @@ def fit_ngrams(layer: NgramClassifier, train: TextPart, weights: np.ndarray | No
     x = counts[:, seen]
     lengths = np.sqrt(x @ rarity**2)
     x = sparse.diags_array(1 / np.maximum(lengths, 1e-9)) @ x @ sparse.diags_array(rarity)
-    coefficients, bias = _regression(x.tocsr(), train.y, layer.classes, weights)
+    coefficients, bias = logistic_regression(
+        x.tocsr(), train.y, layer.classes, penalty=_PENALTY, tolerance=_TOLERANCE, weights=weights
+    )
     kernel = np.zeros(layer.kernel.shape, "float32")
     kernel[seen] = (coefficients * rarity).T
     squares = np.zeros(layer.buckets, "float32")
@@ -94,26 +94,3 @@ def _counts(layer, part):
         shape = len(codes), layer.buckets
         found.append(sparse.csr_array((ones, (rows, codes[rows, places])), shape=shape))
     return sparse.vstack(found, format="csr")
-
-
-def _regression(x, y, classes, weights):
-    """Coefficients (classes, columns) and bias (classes,) of the logits."""
-    from sklearn.linear_model import LogisticRegression
-
-    coefficients, bias = np.zeros((classes, x.shape[1])), np.full(classes, -_SURE)
-    regression = LogisticRegression(C=1 / _PENALTY, max_iter=1000, tol=1e-3)
-    several = y.ndim == 2
-    with warnings.catch_warnings():  # of one that has not quite converged
-        warnings.simplefilter("ignore")
-        for label, target in enumerate(y.T if several else [y]):
-            there = np.unique(target)
-            if len(there) == 1:
-                bias[label if several else there] = _SURE if not several or target[0] else -_SURE
-                continue
-            regression.fit(x, target, weights)
-            found, start = regression.coef_, regression.intercept_
-            if len(there) == 2 and not several:  # the logit of the second
-                found, start = np.concatenate([0 * found, found]), np.array([0, *start])
-            rows = [label] if several else there
-            coefficients[rows], bias[rows] = found, start
-    return coefficients, bias

@@ -35,6 +35,7 @@ from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.explanations import chosen, explain_tags
+from kerasrnn.tasks.linear_tagging import biases, with_linear, without_linear
 from kerasrnn.tasks.scores import all_labels, report_labels
 from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
@@ -147,16 +148,20 @@ class TaggerTask(base.Task):
         return tagger_recipe(len(data.train), settings.fit["batch_size"])
 
     def build(self, data: Sentences, settings: base.Settings) -> keras.Model:
-        """Vocabularies and labels follow from the data."""
-        model = dict(settings.model)
-        del model["use_characters"]
-        characters = data.characters.num_ids if _use_characters(data, settings) else None
-        return build_tagger(
+        """Vocabularies and labels follow from the data; beside words stands a linear tagger."""
+        options = dict(settings.model)
+        del options["use_characters"]
+        use_characters = _use_characters(data, settings)
+        model = build_tagger(
             num_labels=len(data.labels),
             vocabulary_size=data.vocabulary.num_ids,
-            character_vocabulary_size=characters,
-            **model,
+            character_vocabulary_size=data.characters.num_ids if use_characters else None,
+            **options,
         )
+        return with_linear(model, data) if use_characters else model
+
+    def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
+        return without_linear(model)
 
     def metrics(self, data: Sentences) -> list[str]:
         return ["accuracy"]
@@ -207,8 +212,8 @@ class TaggerTask(base.Task):
             labels = (*data.labels, *data.unseen_labels)
             found = _tagger(model, data).predict_proba(part.tokens)
             shift, _ = evaluation.outside_shift(part.y, found, part.lengths, labels)
-            bias = model.get_layer("head").bias
-            bias.assign(bias + shift * np.array([label == "O" for label in data.labels]))
+            for bias in biases(model):
+                bias.assign(bias + shift * np.array([label == "O" for label in data.labels]))
         pairs = evaluation.label_pairs(data.train.y, data.train.lengths, data.labels)
         together = layers.LabelPairs(pairs.tolist(), name="together")
         model = keras.Model(model.inputs, together(model.output))

@@ -1,0 +1,167 @@
+"""A linear tagger of hashed features of tokens, and the mean of taggers, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+_PRIME, _FACTOR = 262_139, 8_011  # of a hash that int32 holds
+_AFFIXES = 4  # longest prefix and suffix, in characters
+_LENGTH = 24  # characters of a token that are read
+_LEAST = 1e-9  # a probability
+_POWERS = [pow(_FACTOR, place, _PRIME) for place in range(_LENGTH)]
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class LinearTagger(keras.layers.Layer):
+    """Probabilities (batch, time, labels), linear in what each token and its neighbours look like.
+
+    The features are those of maximum entropy taggers (Ratnaparkhi 1996): the token, as its id and
+    as it is written; its prefixes and suffixes of up to four characters; its shape, as ``Xx`` or
+    ``dd``; ids, shapes and suffixes of two tokens to each side; pairs of neighbours. Each falls
+    into a bucket by its hash (Weinberger et al. 2009). Training by gradients leaves the weights
+    alone: ``fit_linear`` of the tagger finds them, by logistic regression. Until then all labels
+    are alike.
+
+    It reads a list of two: ids of tokens (batch, time) and of their characters (batch, time,
+    characters), 0 for padding.
+
+    Args:
+        labels: number of them.
+        buckets: number of them; features that share one are alike.
+        lower: for each id of a character, that of its small letter.
+        kinds: for each id of a character, what it is in a shape.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layer = layers.LinearTagger(2, buckets=100, lower=[0, 1, 2], kinds=[0, 1, 1])
+    >>> layer([np.array([[5, 6]]), np.array([[[1, 2], [2, 0]]])]).numpy()
+    array([[[0.5, 0.5],
+            [0.5, 0.5]]], dtype=float32)
+    """
+
+    activation = staticmethod(keras.activations.softmax)
+
+    def __init__(
+        self, labels: int, *, buckets: int, lower: Sequence[int], kinds: Sequence[int], **kwargs
+    ):
+        super().__init__(**kwargs | {"trainable": False})
+        self.labels, self.buckets = labels, buckets
+        self.lower, self.kinds = [*map(int, lower)], [*map(int, kinds)]
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight((self.buckets, self.labels), "zeros", name="kernel")
+        self.bias = self.add_weight((self.labels,), "zeros", name="bias")
+
+    def codes(self, tokens, characters):
+        """The bucket of each feature, a list of int32 (batch, time); 0, no bucket, in padding."""
+        tokens = ops.cast(tokens, "int32")
+        characters = ops.pad(ops.cast(characters, "int32"), [(0, 0), (0, 0), (0, _LENGTH)])
+        characters = characters[:, :, :_LENGTH]
+        small = ops.take(ops.convert_to_tensor(self.lower, "int32"), characters)
+        written = _hash_of_all(characters, characters != 0)
+        starts = _running([small[:, :, place] for place in range(_AFFIXES)])
+        ends = _running(_last(small, characters != 0))
+        last = ops.where(tokens != 0, ends[2], 0)  # what stands beside a sentence is 0
+        shapes = _shapes(ops.take(ops.convert_to_tensor(self.kinds, "int32"), characters))
+        alone = [[tokens], [written], [shapes], *([x] for x in starts), *([x] for x in ends)]
+        around = [[_beside(x, places)] for places in (-1, 1, -2, 2) for x in (tokens, shapes, last)]
+        pairs = [[_beside(x, places), x] for places in (-1, 1) for x in (tokens, shapes)]
+        return [
+            ops.where(tokens != 0, 1 + _mixed(kind, *some) % (self.buckets - 1), 0)
+            for kind, some in enumerate([*alone, *around, *pairs])
+        ]
+
+    def call(self, inputs):
+        total = self.bias
+        for codes in self.codes(*inputs):  # one by one: all rows at once would be large
+            total = total + ops.take(self.kernel, codes, axis=0)
+        return self.activation(total)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0], self.labels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "labels": self.labels,
+            "buckets": self.buckets,
+            "lower": self.lower,
+            "kinds": self.kinds,
+        }
+
+
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class OpinionPool(keras.layers.Layer):
+    """The logarithmic opinion pool of several probabilities (…, labels), all of the same weight.
+
+    That is their geometric mean, made to add up to 1 (Heskes 1998; of taggers Smith et al. 2005).
+    Its mask is that of the first.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> layers.OpinionPool()([np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])]).numpy()
+    array([[0.75, 0.25]], dtype=float32)
+    """
+
+    activation = staticmethod(keras.activations.softmax)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, members):
+        logs = [ops.log(ops.maximum(member, _LEAST)) for member in members]
+        return self.activation(sum(logs) / len(logs))
+
+    def compute_mask(self, members, mask=None):
+        return None if mask is None else mask[0]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+def _mixed(code, *values):
+    """The hash of a number and arrays of numbers below 2^18."""
+    for value in values:
+        code = (code * _FACTOR + value + 1) % _PRIME
+    return code
+
+
+def _running(values):
+    """The hashes of the first, of the first two, … of some arrays."""
+    return [_mixed(0, *values[: number + 1]) for number in range(len(values))]
+
+
+def _last(characters, real):
+    """The last characters of each token, the last one first, 0 where there are no more."""
+    length = ops.sum(ops.cast(real, "int32"), axis=-1, keepdims=True)
+    places = ops.convert_to_tensor(np.arange(_LENGTH, dtype="int32"))
+    return [
+        ops.sum(ops.where(places == length - 1 - back, characters, 0), axis=-1)
+        for back in range(_AFFIXES)
+    ]
+
+
+def _hash_of_all(values, kept):
+    """The hash of those values (batch, time, characters) that are kept, one after the other."""
+    ranks = ops.maximum(ops.cumsum(ops.cast(kept, "int32"), axis=-1) - 1, 0)
+    powers = ops.take(ops.convert_to_tensor(_POWERS, "int32"), ranks)
+    return ops.sum(ops.where(kept, values * powers % _PRIME, 0), axis=-1) % _PRIME
+
+
+def _shapes(kinds):
+    """The hash of the kinds of a token's characters, of each run of one kind two at most."""
+    before = ops.pad(kinds, [(0, 0), (0, 0), (2, 0)])
+    repeated = (kinds == before[:, :, 1:-1]) & (kinds == before[:, :, :-2])
+    return _hash_of_all(kinds, (kinds != 0) & ~repeated)
+
+
+def _beside(values, places):
+    """The values (batch, time) of the tokens that stand some places on, 0 beyond the ends."""
+    before, after = max(-places, 0), max(places, 0)
+    padded = ops.pad(values, [(0, 0), (before, after)])
+    return padded[:, after : after + ops.shape(values)[1]]
