@@ -11,7 +11,7 @@ from kerasrnn.data.series import Series
 from kerasrnn.data.times import calendar_columns
 from kerasrnn.regression import spread
 
-_ALPHAS = 10.0 ** np.arange(-3, 6)  # penalties tried, on standardized columns
+_ALPHAS = np.append(10.0 ** np.arange(-3, 6), np.inf)  # penalties tried, on standardized columns
 _BLOCKS = 4  # of the later half of the training windows, on which it is chosen
 _MOST_WINDOWS = 1 << 12  # seen to choose; four times as many to fit
 
@@ -228,6 +228,8 @@ def _ridge_path(x, y, alphas):
 
     def predict(x):
         x = ((x - centre) / spread) @ vectors
-        return [mean + x @ (turned / (np.maximum(values, 0) + alpha)[:, None]) for alpha in alphas]
+        shrunk = [turned / (np.maximum(values, 0) + alpha)[:, None] for alpha in alphas]
+        means = [mean * np.isfinite(alpha) for alpha in alphas]  # no drift without coefficients
+        return [mean + x @ kernel for mean, kernel in zip(means, shrunk, strict=True)]
 
     return predict

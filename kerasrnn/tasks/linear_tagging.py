@@ -7,8 +7,8 @@ import numpy as np
 
 from kerasrnn.data.batches import sentence_inputs
 from kerasrnn.data.sentences import Sentences
-from kerasrnn.layers import LinearTagger, OpinionPool
-from kerasrnn.tasks.logistic import logistic_regression
+from kerasrnn.layers import LinearTagger
+from kerasrnn.tasks.logistic import logistic_regression, with_pool
 from kerasrnn.text import Vocabulary
 
 _NAME = "features"
@@ -27,7 +27,7 @@ def with_linear(model: keras.Model, data: Sentences) -> keras.Model:
 
     Of a few hundred or thousand sentences a network learns less about rare and unknown words than
     their spelling and neighbours give a linear model, and the two err differently. The regression
-    is fitted here, and stays; ``without_linear`` gives what is to be trained. Where there is too
+    is fitted here, and stays; ``without_pool`` gives what is to be trained. Where there is too
     much to fit in about two minutes, the model stays alone.
 
     Args:
@@ -47,14 +47,7 @@ def with_linear(model: keras.Model, data: Sentences) -> keras.Model:
     )
     beside = layer(model.inputs)
     fit_linear(layer, data)
-    return keras.Model(model.inputs, OpinionPool(name="pool")([model.output, beside]))
-
-
-def without_linear(model: keras.Model) -> keras.Model:
-    """The part of a model of ``with_linear`` that gradients train; of another, all of it."""
-    if isinstance(model.layers[-1], OpinionPool):
-        return keras.Model(model.inputs, model.get_layer("head").output)
-    return model
+    return with_pool(model, beside)
 
 
 def biases(model: keras.Model) -> list[keras.Variable]:
