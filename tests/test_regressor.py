@@ -206,6 +206,19 @@ def test_a_positive_series_with_a_growing_season_is_read_in_logarithms():
     assert not linear_forecast.fit_linear(shifted).choice.log
 
 
+@pytest.mark.parametrize("season", [False, True])
+def test_where_nothing_is_better_the_start_is_the_naive_forecast(season):
+    steps = np.random.default_rng(4).normal(size=(60, 4))
+    values = np.cumsum(steps, 0).ravel() if season else np.cumsum(steps)  # random walks, of seasons
+    data = Series.from_arrays(values - 500, horizon=4, window=8, season=4)
+    found = linear_forecast.fit_linear(data)
+    assert found.choice.season is season and found.choice.alpha == np.inf
+    expected = np.zeros((8, 4))
+    expected[[4, 5, 6, 7] if season else [7] * 4, range(4)] = 1
+    np.testing.assert_allclose(found.kernel, expected, atol=1e-9)
+    np.testing.assert_allclose(found.bias, 0, atol=1e-9)
+
+
 def test_the_run_of_a_forecast_holds_everything(forecaster):
     names = {path.name for path in forecaster.iterdir()}
     assert {"best.keras", "forecast.png", "predicted.png", "targets.json"} <= names

@@ -54,8 +54,8 @@ def fit_linear(series: Series) -> LinearForecast:
 
     Each block of windows is predicted from those that end before it begins. Tried are logarithms
     (where all targets are positive), corrections to the last value and to that of a season ago,
-    the history of the target and of all columns, each subset of the calendar's cycles, and nine
-    penalties.
+    the history of the target and of all columns, each subset of the calendar's cycles, and ten
+    penalties; the last is infinite and leaves the naive forecast.
 
     >>> rows = np.arange(120) + 10 * np.sin(np.arange(120) * np.pi / 6)
     >>> fit_linear(Series.from_arrays(rows, horizon=12, window=24, season=12)).choice.season
