@@ -50,6 +50,7 @@ def test_texts_are_classified_as_their_ids_are():
     )
 
 
+@pytest.mark.slow
 def test_a_label_only_in_the_test_part_counts_as_wrong(tmp_path):
     x = np.concatenate([np.zeros((20, 4, 1)), np.ones((20, 4, 1))])
     y = np.repeat(["low", "high"], 20)
@@ -70,11 +71,13 @@ def test_a_label_only_in_the_test_part_counts_as_wrong(tmp_path):
         evaluate(run)
 
 
+@pytest.mark.slow
 def test_the_run_of_another_task_is_named(text_run):
     with pytest.raises(InputError, match="made for another task: found generator; expected class"):
         Classifier.load(text_run)
 
 
+@pytest.mark.slow
 def test_evaluate_takes_a_path_and_names_a_run_json_of_another_task(digit_run, tmp_path):
     assert evaluate(str(digit_run)) == digit_run.metrics()
     import shutil

@@ -58,6 +58,7 @@ TRAINED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", TRAINED)
 def test_every_option_of_train_reaches_the_run(workplace, line):
     (workplace / "text.txt").write_text("the cat and the dog.\nA dog and the cat!\n" * 20)

@@ -14,6 +14,7 @@ from conftest import invoke, refused
 from kerasrnn import open_run
 
 
+@pytest.mark.slow
 def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
     result = invoke("evaluate")
     assert result.stderr == "run runs/digits-classifier-1\n"
@@ -160,6 +161,7 @@ def test_predictions_take_raw_input_and_any_batch(trained, workplace):
     assert [row.split(",")[0] for row in rows] == ["index", "0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_unequal_lengths_from_file_to_prediction(workplace, ragged):
     words = ["--epochs", "1", "--units", "4", "--cell", "simple", "--quiet"]
     invoke("train", ragged, *words, "-o", "mine")

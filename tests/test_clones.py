@@ -33,6 +33,7 @@ def next_keras(monkeypatch):
     assert not keras.layers.LSTM(2).supports_masking
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_padding_changes_nothing_on_the_next_keras(cell, bidirectional, next_keras, tmp_path):
@@ -95,6 +96,7 @@ def recurrent_classes(model):
             yield f"{type(layer).__module__.split('.')[0]}.{type(layer).__name__}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clone", CLONES)
 @pytest.mark.parametrize("first", ["keras", "native"])
 def test_a_copy_has_the_same_names_weights_and_answers(first, clone):

@@ -156,6 +156,7 @@ def by_litert(model, folder):
     (folder / "model.tflite").write_bytes(converter.convert())
 
 
+@pytest.mark.slow
 @NATIVE
 @pytest.mark.parametrize(
     "export", [by_keras, by_tensorflow, by_keras_as_onnx, by_tf2onnx, by_litert]

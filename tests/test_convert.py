@@ -141,6 +141,7 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:weights before hard_sigmoid")
 @pytest.mark.parametrize("gate", [sigmoid, hard_sigmoid])
 @pytest.mark.parametrize(
@@ -315,6 +316,7 @@ def test_what_is_not_known_is_refused_by_name(one, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

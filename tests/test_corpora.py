@@ -123,6 +123,7 @@ def test_a_text_in_memory_is_read_as_that_of_a_file(tmp_path):
     assert load_corpus("english").origin.startswith("Python 3.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("separator", [" ", ""])
 def test_one_line_of_ten_megabytes(lines, separator):

@@ -78,6 +78,7 @@ def seeds(tmp_path_factory):
     return train_seeds(data, folder / "all", seeds=3, ensemble=True, **STEM), data
 
 
+@pytest.mark.slow
 def test_each_seed_is_a_run_as_train_makes_it(seeds, tmp_path):
     whole, data = seeds
     assert [run.path.name for run in whole.runs] == ["seed-0", "seed-1", "seed-2"]
@@ -96,6 +97,7 @@ def test_mean_and_deviation_are_those_of_the_runs(seeds):
     assert {"most frequent label", "1-nearest neighbour"} < whole.summary.keys()
 
 
+@pytest.mark.slow
 def test_the_ensemble_gives_the_mean_of_the_probabilities(seeds, tmp_path):
     whole, data = seeds
     x, lengths = data.test.x.copy(), data.test.lengths
@@ -182,6 +184,7 @@ def test_folds_cover_each_sequence_once_and_keep_groups_together(grouped):
     assert grouped or max(map(max, shares)) - min(map(min, shares)) <= 1  # stratified
 
 
+@pytest.mark.slow
 def test_a_fold_is_loaded_again_with_its_run(workplace):
     invoke("train", "digits", *WORDS, "--folds", "2")
     whole = open_run("runs/digits-classifier-1")
@@ -244,6 +247,7 @@ def test_ctrl_c_leaves_what_is_finished(workplace):
     assert open_run("out").metrics()["summary"]["test"]
 
 
+@pytest.mark.slow
 def test_a_failing_member_is_named_and_what_is_finished_stays(tmp_path, monkeypatch):
     def fail_second(data, settings, output, **how):
         if how["seed"] == 1:
@@ -291,12 +295,14 @@ def test_what_cannot_be_repeated_is_refused_in_one_line(workplace):
     assert not any((workplace / "runs").iterdir())
 
 
+@pytest.mark.slow
 def test_generators_are_trained_from_seeds(workplace):
     (workplace / "text.txt").write_text("the cat sat on the mat\n" * 30)
     said = invoke("train", "text.txt", *WORDS, "--seeds", "2").stdout
     assert "validation" in said and "±" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_several_trainings_go_on_where_they_were_stopped(tmp_path, parallel):
     data, options = load_dataset("digits"), FAST | {"epochs": 2}

@@ -150,6 +150,7 @@ def test_an_infiller_gives_its_candidates_and_a_tagger_its_labels():
     assert found.reading.saliency.shape == (3,) and found.steps == ["the", "cat", "sat"]
 
 
+@pytest.mark.slow
 def test_explain_draws_and_says_what_predict_says(trained, workplace):
     predicted = json.loads(invoke("predict", trained, "digits", "--json").stdout)[7]
     result = invoke("explain", trained, "digits", "--row", 7)

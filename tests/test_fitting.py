@@ -62,6 +62,7 @@ def test_with_too_little_time_the_schedule_ends_with_it(monkeypatch, first):
     assert len(reached) == pytest.approx(100 - first, abs=2)
 
 
+@pytest.mark.slow
 def test_a_training_keeps_its_time(tmp_path):
     run = train(sequences(), tmp_path / "r", epochs=5000, max_minutes=0.05, quiet=True, **SMALL)
     rates = run.history()["learning_rate"]
@@ -75,6 +76,7 @@ def test_patience_ends_a_training_that_gets_no_better(tmp_path):
     assert run.history()["epoch"] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_of_many_epochs_some_are_written_and_said(tmp_path, capfd):
     data = sequences(10)
     data = Dataset.from_arrays(

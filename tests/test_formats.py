@@ -310,6 +310,7 @@ def with_gaps(lengths):
     return Dataset.from_arrays(x, np.array(["down", "up"])[y], lengths=steps), x, steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", [False, True])
 def test_sequences_with_missing_values_are_trained_on_and_predicted(tmp_path, lengths):
     data, x, steps = with_gaps(lengths)
@@ -328,6 +329,7 @@ def test_sequences_with_missing_values_are_trained_on_and_predicted(tmp_path, le
     np.testing.assert_allclose(exported.predict_proba(x, steps), found, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_missing_values_are_refused_by_a_model_that_was_trained_without_any(tmp_path):
     _, x, _ = with_gaps(lengths=False)
     y = np.arange(60) % 2

@@ -32,6 +32,7 @@ def flat():
     return TextGenerator(model, LETTERS), np.exp(logits) / np.exp(logits).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "activation", "options"),
     [

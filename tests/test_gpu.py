@@ -94,6 +94,7 @@ def assert_all_alike(cell, mask, *, go_backwards, **how):
         assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", ["none", "empty", "short"])
 @pytest.mark.parametrize(("backward", "sequences"), [(False, False), (False, True), (True, True)])
 @pytest.mark.parametrize("cell", CELLS)

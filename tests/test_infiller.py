@@ -29,6 +29,7 @@ def filled(tmp_path_factory):
     return train(corpus, folder / "run", mask_span=1, quiet=True, **QUICK)
 
 
+@pytest.mark.slow
 def test_a_blank_is_filled_from_both_sides(filled):
     infiller = Infiller.load(filled)
     for text, whole in {

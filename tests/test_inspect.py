@@ -60,6 +60,7 @@ def test_every_reading_that_is_possible_is_said(tmp_path):
     assert facts["lengths"] == {"min": 10, "median": 10, "max": 10, "of": "rows"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "facts"),
     [
@@ -87,6 +88,7 @@ def test_real_data(text_folder, name, facts):
         assert found[key] == value or same, found
 
 
+@pytest.mark.slow
 def test_the_command_trains(tmp_path, workplace):
     path = write(tmp_path / "wide.csv", WIDE)
     (command,) = inspect_source(path)["train"]
@@ -131,6 +133,7 @@ def test_it_imports_no_tensorflow(tmp_path):
     assert not modules_of("inspect", path) & {"tensorflow", "keras", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_the_memory_does_not_grow_with_the_table(tmp_path):
     import tracemalloc
 

@@ -43,6 +43,7 @@ def test_each_member_learns_from_its_own_loss():
     assert np.abs(model(x) - np.mean([member(x) for member in members_of(model)], 0)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_run_answers_with_the_mean_and_so_does_its_export(trained, tmp_path):
     run, data = trained
     predictor = Classifier.load(run)
@@ -60,6 +61,7 @@ def test_the_first_is_explained(trained):
     assert found.answer["probability"] == predictor.predict_proba(trained[1].test.x[:1]).max()
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_bit_for_bit(trained, tmp_path):
     run, data = trained
     half = train(data, tmp_path / "half", epochs=1, **TINY)

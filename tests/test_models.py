@@ -68,6 +68,7 @@ def test_padding_floats_further_never_changes_the_output(pooling, value):
     np.testing.assert_allclose(again, once, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("embedding", [5, None])
 @pytest.mark.parametrize("functional", [False, True])
@@ -115,6 +116,7 @@ def test_sequential_and_functional_are_equal_from_the_same_seed(direction):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_compile_and_fit_as_a_keras_user_types_them_learns_from_raw_pixels():
     from sklearn.datasets import load_digits
 
@@ -236,6 +238,7 @@ def test_carried_states_join_neighbouring_windows(cell):
         carried.reset()
 
 
+@pytest.mark.slow
 def test_training_with_carried_states_trains_the_generator_itself():
     keras.utils.set_random_seed(0)
     model = build_generator(4, units=16, dropout=0)
@@ -346,6 +349,7 @@ def test_an_encoder_gives_all_outputs_and_the_states_of_each_layer_and_direction
     assert [state.shape[1] for state in states] == [7] * STATES[cell] + [6] * STATES[cell]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize(
     ("direction", "projection"),

@@ -146,6 +146,7 @@ def test_shapes_that_do_not_fit_are_refused(cell):
         backward(cell, x, layer, tape, [d_results[0][:, 1:], *d_results[1:]])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss in KiB")
 def test_ten_thousand_steps_take_no_more_memory_than_a_few():
     x, *layer = problem("lstm", batch=8, steps=3, units=16)

@@ -82,6 +82,7 @@ def test_several_labels_each_have_a_regression_and_one_that_all_have_is_sure():
     assert (found[:, data.labels.index("all")] > 0.99).all()
 
 
+@pytest.mark.slow
 def test_training_leaves_the_regression_and_the_answer_is_the_mean(tmp_path):
     data = reviews()
     run = train(data, tmp_path / "run", **TINY)

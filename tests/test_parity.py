@@ -34,6 +34,7 @@ def test_it_equals_the_layer_of_keras(cell, backward, sequences, mask):
     assert_same(ours, stock, normal(5, 6, 3), MASKS[mask], given, training=False)
 
 
+@pytest.mark.slow
 @NATIVE
 @pytest.mark.parametrize("merge", ["concat", "sum", "ave", "mul", None])
 @pytest.mark.parametrize("cell", PAIRS)
@@ -47,6 +48,7 @@ def test_it_equals_bidirectional_of_keras(cell, merge):
     assert_same(*pair(cell, both=merge), normal(5, 6, 3), states=given)
 
 
+@pytest.mark.slow
 @NATIVE
 @pytest.mark.parametrize("cell", PAIRS)
 @pytest.mark.parametrize(
@@ -97,6 +99,7 @@ def test_states_that_do_not_fit_are_refused():
         ours(normal(5, 6, 3), initial_state=[normal(5, 10)] * 2)
 
 
+@pytest.mark.slow
 @NATIVE
 @pytest.mark.parametrize("both", ["no", "concat"])
 @pytest.mark.parametrize("cell", PAIRS)

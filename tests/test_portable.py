@@ -72,6 +72,7 @@ def test_the_body_for_a_cpu_equals_the_layer(cell):
         assert_close(call(*given), model(given if masked else X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
 @pytest.mark.parametrize("embedding_dim", [3, None])
 def test_lengths_stand_for_a_mask_that_the_model_does_not_make(cell, embedding_dim):

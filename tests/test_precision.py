@@ -32,6 +32,7 @@ def sequences():
     return Dataset.from_arrays(x + y[:, None, None], y, name="steps")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "precision"), [("lstm", MIXED[0]), ("gru", MIXED[1])])
 def test_16_bits_give_what_32_do_to_their_precision(precision, cell):
     x = np.random.default_rng(0).normal(size=(5, 9, 3)).astype("float32")
@@ -60,6 +61,7 @@ def test_an_unknown_precision():
         build_generator(9, precision="float8")
 
 
+@pytest.mark.slow
 def test_a_training_in_16_bits_learns_resumes_and_predicts(tmp_path):
     precision = "mixed_float16"  # the one that scales its loss
     data, options = sequences(), FAST | {"stem": "none", "precision": precision}
@@ -93,6 +95,7 @@ def test_tensorboard_without_it(tmp_path, monkeypatch):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_every_epoch(tmp_path):
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = train(sequences(), tmp_path / "r", tensorboard=True, **FAST)
@@ -109,6 +112,7 @@ def test_tensorboard_gets_every_epoch(tmp_path):
     assert values == pytest.approx(run.history()["loss"])
 
 
+@pytest.mark.slow
 def test_runs_may_be_elsewhere(workplace, monkeypatch):
     monkeypatch.setenv("KERASRNN_RUNS", "elsewhere")
     run = train(sequences(), **FAST)

@@ -232,6 +232,7 @@ def test_a_defective_conll_file_is_named_with_its_line(tmp_path, text, message):
         list(read_conll(tmp_path / "b.txt"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_a_sentence_of_many_tokens_is_read(tmp_path, end):
     path = tmp_path / "a.txt"

@@ -62,6 +62,7 @@ def test_few_short_sequences_are_learnt_by_several(data, members):
     assert options["members"] == members and reasons["members"]
 
 
+@pytest.mark.slow
 def test_a_recipe_is_said_and_recorded(tmp_path, capfd):
     run = train(dataset(20, 8), tmp_path / "r", epochs=2, units=2, stem_filters=2)
     said = capfd.readouterr().err

@@ -153,6 +153,7 @@ def test_bad_arguments_are_refused(change, message):
         build_regressor((7, 3), **{"targets": 1, **change})
 
 
+@pytest.mark.slow
 def test_numbers_are_learnt_in_their_own_units(weights):
     run, data = weights
     metrics = run.metrics()
@@ -172,6 +173,7 @@ def test_numbers_are_learnt_in_their_own_units(weights):
     assert evaluate(run, data)["test"] == metrics["test"]
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export_predict_the_same(weights, tmp_path):
     run, data = weights
     exported = Regressor.load(export(run, tmp_path / "export"))
@@ -182,6 +184,7 @@ def test_a_run_and_its_export_predict_the_same(weights, tmp_path):
         exported.predict(x[:, :, 0], lengths)
 
 
+@pytest.mark.slow
 def test_a_table_of_numbers_trains_and_predicts_back(workplace):
     rows = RNG.normal(size=(60, 5)).round(3)
     table = [["a", *(f"t{step}" for step in range(5)), "weight"]]
@@ -250,6 +253,7 @@ def test_predict_continues_a_file_with_its_times(forecaster, tmp_path):
     assert "found 8; expected at least 24" in refused("predict", forecaster, tmp_path / "short.csv")
 
 
+@pytest.mark.slow
 def test_a_forecast_and_its_export_agree(forecaster, tmp_path):
     exported = export(forecaster, tmp_path / "export")
     sales = forecaster.parent / "sales.csv"

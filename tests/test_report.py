@@ -186,6 +186,7 @@ def test_a_run_whose_files_are_not_as_they_should_be_is_refused_in_one_line(tmp_
     assert "broken JSON" in refused("report", run)
 
 
+@pytest.mark.slow
 def test_a_page_opens_draws_its_charts_and_is_small(places, opened):
     page = opened(places["whole"])
     time = page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
@@ -264,6 +265,7 @@ def test_all_controls_are_reached_by_tab_and_the_legend_hides_lines(places, open
     assert lines.count() == 2 * before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "scheme"), [("whole", "light"), ("several", "dark")])
 def test_a_page_keeps_to_wcag_aa(places, opened, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
@@ -274,6 +276,7 @@ def test_a_page_keeps_to_wcag_aa(places, opened, name, scheme):
     assert [(one["id"], one["nodes"][0]["html"]) for one in found.response["violations"]] == []
 
 
+@pytest.mark.slow
 def test_all_colours_keep_to_wcag_aa_in_the_dark(places, opened):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = opened(places["whole"], scheme="dark")
@@ -281,6 +284,7 @@ def test_all_colours_keep_to_wcag_aa_in_the_dark(places, opened):
     assert [(one["id"], one["nodes"][0]["html"]) for one in found.response["violations"]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "width"), [("whole", 360), ("whole", 1280), ("several", 360)])
 def test_a_page_is_whole_at_any_width_and_alike_in_the_dark(places, opened, name, width):
     from matplotlib.image import imread

@@ -133,6 +133,7 @@ def test_a_training_that_ended_while_it_wrote_goes_on_too(
     assert_equal(run, whole)
 
 
+@pytest.mark.slow
 def test_the_steps_of_an_epoch_are_kept_where_it_is_stopped_in_validation(
     whole, tmp_path, monkeypatch
 ):
@@ -162,6 +163,7 @@ def test_the_steps_of_an_epoch_are_kept_where_it_is_stopped_in_validation(
     assert_equal(run, whole)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_before_is_taken_where_the_last_is_damaged(half, whole):
     damage(half / _LAST)
     said = afresh("train", "--resume", half).stderr
@@ -177,6 +179,7 @@ def test_two_damaged_checkpoints_are_refused(half):
     assert {path.name: path.read_bytes() for path in half.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_damaged_best_model_is_said_before_the_training_goes_on(half, whole):
     damage(half / "best.keras")
     said = afresh("train", "--resume", half).stderr
@@ -184,6 +187,7 @@ def test_a_damaged_best_model_is_said_before_the_training_goes_on(half, whole):
     assert_equal(half, whole)  # a later epoch was better
 
 
+@pytest.mark.slow
 def test_what_the_numbers_mean_is_written_anew(half, whole):
     damage(half / "labels.json")
     afresh("train", "--resume", half)
@@ -191,6 +195,7 @@ def test_what_the_numbers_mean_is_written_anew(half, whole):
     assert open_run(half).labels() == open_run(whole).labels()
 
 
+@pytest.mark.slow
 def test_more_epochs_go_on_from_the_last(whole, tmp_path):
     run = tmp_path / "run"
     afresh("train", *DIGITS, "--epochs", 3, "-o", run)
@@ -200,6 +205,7 @@ def test_more_epochs_go_on_from_the_last(whole, tmp_path):
     assert_equal(run, whole)
 
 
+@pytest.mark.slow
 def test_a_training_that_patience_ended_goes_on_with_more_of_it(tmp_path, monkeypatch):
     """Also where it is stopped again before its next checkpoint."""
     run = tmp_path / "run"
@@ -217,6 +223,7 @@ def test_a_training_that_patience_ended_goes_on_with_more_of_it(tmp_path, monkey
     assert open_run(run).history()["epoch"] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_changed_data_is_refused(here, monkeypatch, tmp_path):
     run = tmp_path / "run"
     words = faults.start_or_resume("numbers", str(run))
@@ -300,6 +307,7 @@ def test_a_damaged_file_does_not_become_a_good_one_when_it_is_replaced(tmp_path)
         check_sum(tmp_path / "a")
 
 
+@pytest.mark.slow
 def test_a_tagger_is_finished_once(here, tmp_path, monkeypatch):
     """Ended between its last model, with labels chosen together, and its evaluation."""
     from kerasrnn import training

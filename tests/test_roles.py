@@ -336,6 +336,7 @@ def test_the_end_of_a_row_may_be_missing(tmp_path):
 TABLES = {"texts": REVIEWS, "wide": WIDE, "long": STEPS}
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(TABLES)), st.randoms(use_true_random=False))
 def test_shuffled_columns_have_the_same_roles(tmp_path, name, rng):
@@ -393,6 +394,7 @@ cells = st.sampled_from(["", "a", "b c d", "1", "2", "3.5", "-1e3", "2020-01-01"
 names = st.sampled_from(["id", "time", "label", "y", "text", "t0", "t1", "t2", "t3", "split", "é"])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(names, min_size=1, max_size=6, unique=True), st.data())
 @pytest.mark.filterwarnings("ignore::UserWarning")

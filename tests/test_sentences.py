@@ -16,6 +16,7 @@ def python():
     return load_sentences("python")
 
 
+@pytest.mark.slow
 def test_python_is_there_without_any_file(python):
     assert python.level == "char" and python.task == "tagger" and python.source == ("python",)
     assert list(python.sizes()) == ["training", "validation", "test"]

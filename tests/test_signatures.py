@@ -99,6 +99,7 @@ def generate(ask, prompts, max_length, **given):
     return [text.decode() for text in found.numpy()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{}, {"temperature": 0.0}, {"top_k": 3}, {"top_p": 0.5}, {"top_k": 4, "top_p": 0.9, "seed": 9}],
@@ -117,6 +118,7 @@ def test_prompts_of_a_batch_do_not_change_one_another():
     assert generate(ask, ["a", "bcdefgh", "ab"], 20, **greedy) == alone
 
 
+@pytest.mark.slow
 def test_independent_lines_end_and_need_no_prompt():
     generator, ask = generator_and_graph(lines=True)
     for seed in range(5):
@@ -193,6 +195,7 @@ def test_ids_with_padding_before_a_token_are_refused():
         ask(tf.constant([[0, 4, 3]]))
 
 
+@pytest.mark.slow
 def test_logits_become_probabilities():
     found = graphs(some_classifier(activation=None))["serving_default"](np.ones((2, 4, 3), "f4"))
     np.testing.assert_allclose(np.sum(found["probabilities"], -1), 1, atol=1e-6)

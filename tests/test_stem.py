@@ -153,6 +153,7 @@ def test_a_masked_average_in_numpy(stride):
             np.testing.assert_array_equal(follows, np.array(expected).T)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize("pooling", ["last", "mean_max", "attention"])
 @pytest.mark.parametrize("training", [True, False])
@@ -212,6 +213,7 @@ def test_a_forecast_may_have_a_stem():
     assert model([X, np.ones((4, 4, 2))]).shape == (4, 4, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", WITH_STEM)
 @pytest.mark.parametrize("lengths", [True, False])
 def test_saved_and_copied(task, lengths, tmp_path):

@@ -242,6 +242,7 @@ def test_an_unknown_strategy(tmp_path):
         train(data, tmp_path / "r", strategy="tpu", quiet=True)
 
 
+@pytest.mark.slow
 def test_one_device_is_said_to_train_alone(tmp_path):
     data = Dataset.from_arrays(np.zeros((20, 4, 1)), np.arange(20) % 2)
     with pytest.warns(UserWarning, match="one device"):

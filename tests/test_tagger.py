@@ -39,6 +39,7 @@ def tagged(treebank):
     return train(load_sentences(treebank), treebank.parent / "run", **QUICK)
 
 
+@pytest.mark.slow
 def test_a_tagger_reads_both_contexts_and_unseen_words(tagged):
     tagger = Tagger.load(tagged)
     sentences = [["to", "set", "wyrdestly"], ["the", "set"]]
@@ -161,6 +162,7 @@ def test_a_tagger_of_float_sequences():
         build_tagger((None, 3), num_labels=4, character_vocabulary_size=5)
 
 
+@pytest.mark.slow
 def test_source_code_is_tagged_in_runs_of_characters():
     data = load_sentences("python")
     keras_model = build_tagger(
@@ -183,6 +185,7 @@ def test_sentences_of_any_length_and_of_none(tagged):
     np.testing.assert_allclose(probabilities[:1], tagger.predict_proba([["to"]]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_entities_are_counted_where_labels_are_a_scheme(tmp_path):
     rows = ["Ada B-PER", "Lovelace I-PER", "wrote O", "in O", "London B-LOC", ". O", ""]
     (tmp_path / "ner.conll").write_text("\n".join(rows * 30))
@@ -232,6 +235,7 @@ def test_labels_are_chosen_together_as_viterbi_does_and_padding_changes_none():
     assert same >= 48  # what lies further away than it looks may decide
 
 
+@pytest.mark.slow
 def test_a_tagger_of_entities_finds_whole_ones(tmp_path):
     rng, rows = np.random.default_rng(0), []
     for _ in range(150):  # of a name either word may be the unknown one

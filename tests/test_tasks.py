@@ -48,6 +48,7 @@ def test_every_task_has_a_row_and_its_options():
         task_of("generator").settings({"level": "word"}, data={})  # the data is loaded already
 
 
+@pytest.mark.slow
 def test_a_generator_is_evaluated_on_every_token_with_its_state_carried(text_run):
     corpus, model = load_data(text_run), load_model(text_run.path)
     context = corpus.train[-256:]
@@ -89,6 +90,7 @@ def test_lines_are_evaluated_each_from_the_start(tmp_path):
     assert TextLoss(model).of_lines(corpus.train, *bounds) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["random", "sequential"])
 def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
     run = train(load_corpus(tale), tmp_path / "r", sampling=sampling, learning_rate=0.05, **QUICK)
@@ -124,6 +126,7 @@ def test_what_is_saved_is_the_generator_not_the_one_that_carries_states(tale, tm
     assert model.output_shape == (None, None, len(load_corpus(tale).vocabulary))
 
 
+@pytest.mark.slow
 def test_states_start_at_zero_in_each_epoch(tale, tmp_path, monkeypatch):
     resets = []
     monkeypatch.setattr(CarriedState, "reset", lambda self: resets.append(True))
@@ -138,6 +141,7 @@ def test_words_and_no_validation_part(tale, tmp_path):
     assert run.metrics() == {} and (run.path / "best.keras").exists()
 
 
+@pytest.mark.slow
 def test_samples_go_on_from_the_prompt_while_training(tale, tmp_path, capsys):
     options = {**QUICK, "quiet": False, "epochs": 5, "sample_every": 2, "prompt": "once"}
     train(load_corpus(tale), tmp_path / "r", **options)

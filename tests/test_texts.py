@@ -206,6 +206,7 @@ def test_balanced_weights_give_each_label_the_same_weight():
         task.batches(data, wrong, 0)
 
 
+@pytest.mark.slow
 def test_a_classifier_of_texts_is_trained_evaluated_and_loaded(tmp_path, capsys):
     data = moods(validation_split=0.1)
     run = train(data, tmp_path / "run", **TINY)

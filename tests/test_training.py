@@ -199,6 +199,7 @@ def test_quiet_is_quiet(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epoch", "finished"), [(0, 0), (2, 2)])
 def test_ctrl_c_leaves_a_usable_run(tmp_path, at_batch, epoch, finished):
     at_batch(epoch, 3, lambda _: os.kill(os.getpid(), signal.SIGINT))
@@ -350,6 +351,7 @@ def test_an_interrupt_while_the_run_is_made_is_obeyed(tmp_path, monkeypatch):
     assert open_run(tmp_path / "r").history() == {}
 
 
+@pytest.mark.slow
 def test_checkpoints_between_the_ends_of_epochs(tmp_path, at_batch):
     class Killed(BaseException):
         pass

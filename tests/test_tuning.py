@@ -36,6 +36,7 @@ def scores(folder):
     return found
 
 
+@pytest.mark.slow
 def test_the_best_trial_has_the_lowest_validation_loss_and_is_evaluated_alone(data, tmp_path):
     found = tune(data, tmp_path / "study", trials=3, epochs=4, **UNITS, **TINY)
     expected = scores(tmp_path / "study")
@@ -53,6 +54,7 @@ def test_the_best_trial_has_the_lowest_validation_loss_and_is_evaluated_alone(da
     assert found.options == {"epochs": 4} | FIXED | best | {"units": (best["units"],)}
 
 
+@pytest.mark.slow
 def test_a_study_that_goes_on_is_one_that_never_stopped(data, tmp_path):
     def search(name, trials):
         found = tune(data, tmp_path / name, trials=trials, epochs=1, **UNITS, **TINY)
@@ -66,6 +68,7 @@ def test_a_study_that_goes_on_is_one_that_never_stopped(data, tmp_path):
     assert search("a", 3) == after == search("b", 3)
 
 
+@pytest.mark.slow
 def test_a_study_of_something_else_is_refused(data, ragged, tmp_path):
     made = {"trials": 1, "epochs": 1, **UNITS, **TINY}
     tune(data, tmp_path / "study", **made)
@@ -92,6 +95,7 @@ def test_a_study_needs_a_validation_part_and_good_options(ragged, data, tmp_path
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 def test_layers_repeat_the_units(data, tmp_path):
     found = tune(
         *(data, tmp_path / "a"),
@@ -105,6 +109,7 @@ def test_layers_repeat_the_units(data, tmp_path):
     assert sorted(path.name for path in found.path.iterdir()) == [studies.JOURNAL, "trial-0"]
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_leaves_a_run_in_order(data, tmp_path, monkeypatch):
     monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: trial.number == 1)
     found = tune(data, tmp_path / "study", trials=3, epochs=3, **UNITS, **TINY)
@@ -116,6 +121,7 @@ def test_a_pruned_trial_leaves_a_run_in_order(data, tmp_path, monkeypatch):
     assert len(Classifier.load(run).predict(data.test.x, data.test.lengths)) == len(data.test)
 
 
+@pytest.mark.slow
 def test_time_ends_a_trial_after_its_epoch_and_the_study(data, tmp_path, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(tuning, "time", SimpleNamespace(time=lambda: next(clock)))
@@ -125,6 +131,7 @@ def test_time_ends_a_trial_after_its_epoch_and_the_study(data, tmp_path, monkeyp
     assert trial.state == "complete" and 1 <= trial.epochs <= 4
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_a_trial_and_not_the_study(data, tmp_path, monkeypatch):
     fit = tuning.fit
 
@@ -139,6 +146,7 @@ def test_a_loss_that_is_not_finite_fails_a_trial_and_not_the_study(data, tmp_pat
     assert [trial.state for trial in found.trials] == ["complete", "failed"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_study_that_goes_on(data, tmp_path, monkeypatch):
     made = {"trials": 2, "epochs": 2, **UNITS, **TINY}
 
@@ -184,6 +192,7 @@ def test_two_processes_share_a_study(data, tmp_path):
 PLAIN = ["--cell", "simple", "--unidirectional", "--stem", "none", "--members", "1"]
 
 
+@pytest.mark.slow
 def test_a_command_that_trains_like_the_best_is_printed(ragged, workplace):
     words = "--search units,dropout --range units=3,4 --trials 2 --epochs 1 --seed 5"
     result = invoke("tune", ragged, *words.split(), *PLAIN, "-o", "study", "--json")

@@ -109,6 +109,7 @@ def answers(model, data, run):
     return np.asarray(model(task.batches(data, settings, 0)[0][0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "options"),
     [
@@ -317,6 +318,7 @@ def test_only_what_comes_from_the_run_whole_is_frozen(made, freeze, names):
     assert frozen == names.split("; ")[0].split(", ")
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_came_of_each_layer(made, workplace):
     run = made(corpus(), units=3, embedding_dim=4)
     rows = [f"{w[0]}\t{w[1]}" for w in (("cat sat on a mat", "no"), ("the dog ran far", "yes"))]
@@ -330,6 +332,7 @@ def test_the_command_line_says_what_came_of_each_layer(made, workplace):
     assert "no run at" in refused(*words)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_in_one_line(made, workplace):
     run, text_run = made(numbers(), units=4), made(corpus(), **SMALL)
     for data, start, options, said in (
