@@ -157,10 +157,9 @@ def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):
     assert with_linear(model, data) is model
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.2, 0.5, 1.0])
-def test_a_pool_is_a_weighted_geometric_mean(weight):
-    pair = np.random.default_rng(0).dirichlet(np.ones(3), size=(2, 2, 5)).astype("float32")
-    expected = pair[0] ** (1 - weight) * pair[1] ** weight
-    found = np.asarray(layers.OpinionPool(weight)([*pair]))
+def test_any_number_of_probabilities_has_a_pool():
+    members = np.random.default_rng(0).dirichlet(np.ones(3), size=(3, 2, 5)).astype("float32")
+    expected = np.prod(members, 0) ** (1 / 3)
+    found = np.asarray(layers.OpinionPool()([*members]))
     np.testing.assert_allclose(found, expected / expected.sum(-1, keepdims=True), atol=1e-6)
     assert np.isfinite(layers.OpinionPool()([np.eye(2), np.eye(2)[::-1]])).all()

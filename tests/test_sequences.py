@@ -246,7 +246,7 @@ def test_an_unknown_name_or_file_is_named(tmp_path):
     (tmp_path / "a.xyz").touch()
     with pytest.raises(InputError, match="unknown kind of file"):
         load_dataset(tmp_path / "a.xyz")
-    with pytest.raises(InputError, match="no IDX files"):
+    with pytest.raises(InputError, match="no data of a known format"):
         load_dataset(tmp_path)
     with pytest.raises(InputError, match="validation split out of range"):
         load_dataset("digits", validation_split=1.0)

@@ -96,13 +96,10 @@ class LinearTagger(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class OpinionPool(keras.layers.Layer):
-    """The logarithmic opinion pool of two probabilities (…, labels).
+    """The logarithmic opinion pool of several probabilities (…, labels), all of the same weight.
 
-    That is their weighted geometric mean, made to add up to 1 (Heskes 1998; of taggers Smith et
-    al. 2005). Its mask is that of the first.
-
-    Args:
-        second: the weight of the second, in [0, 1]; the first has the rest.
+    That is their geometric mean, made to add up to 1 (Heskes 1998; of taggers Smith et al. 2005).
+    Its mask is that of the first.
 
     >>> import numpy as np
     >>> from kerasrnn import layers
@@ -112,23 +109,19 @@ class OpinionPool(keras.layers.Layer):
 
     activation = staticmethod(keras.activations.softmax)
 
-    def __init__(self, second: float = 0.5, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.second = second
         self.supports_masking = True
 
-    def call(self, pair):
-        first, second = (ops.log(ops.maximum(one, _LEAST)) for one in pair)
-        return self.activation((1 - self.second) * first + self.second * second)
+    def call(self, members):
+        logs = [ops.log(ops.maximum(member, _LEAST)) for member in members]
+        return self.activation(sum(logs) / len(logs))
 
-    def compute_mask(self, pair, mask=None):
+    def compute_mask(self, members, mask=None):
         return None if mask is None else mask[0]
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
-
-    def get_config(self):
-        return {**super().get_config(), "second": self.second}
 
 
 def _mixed(code, *values):

@@ -42,8 +42,6 @@ from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
 from kerasrnn.tasks.explanations import chosen, each, explain_label, salient_texts
-from kerasrnn.tasks.linear_steps import with_linear
-from kerasrnn.tasks.logistic import without_pool
 from kerasrnn.tasks.members import members_apart, with_members
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.recipes import sequence_recipe
@@ -211,7 +209,7 @@ class ClassifierTask(base.Task):
         return recipe(data, settings)
 
     def build(self, data: Dataset | Texts, settings: base.Settings) -> keras.Model:
-        """Input, classes and scaling follow from the data; a regression may stand beside."""
+        """Input, classes and scaling follow from the data; beside texts stands a regression."""
         options = dict(settings.model)
         members = options.pop("members")
         options["activation"] = "sigmoid" if data.several else "softmax"
@@ -219,17 +217,15 @@ class ClassifierTask(base.Task):
             members,
             lambda: build_classifier(num_classes=len(data.labels), **_input(data), **options),
         )
-        weights = _weights(data, settings.fit["class_weight"])
         if data.vocabulary is None:
-            return with_linear(model, data, weights)
+            return model
         if members > 1:
             raise InputError("members of a classifier of texts", fix="average --seeds --ensemble")
+        weights = _weights(data, settings.fit["class_weight"])
         return with_ngrams(model, data.train, len(data.labels), data.level, weights)
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
-        if settings.model["members"] > 1:
-            return members_apart(model)
-        return without_ngrams(without_pool(model))
+        return members_apart(model) if settings.model["members"] > 1 else without_ngrams(model)
 
     def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
         if data.several:

@@ -45,35 +45,21 @@ def logistic_regression(
                 bias[label if several else there] = _SURE if not several or target[0] else -_SURE
                 continue
             regression.fit(x, target, weights)
-            if several:
-                coefficients[label], bias[label] = regression.coef_, regression.intercept_[0]
-            else:
-                coefficients[there], bias[there] = logits(regression)
+            found, start = regression.coef_, regression.intercept_
+            if len(there) == 2 and not several:  # the logit of the second
+                found, start = np.concatenate([0 * found, found]), np.array([0, *start])
+            rows = [label] if several else there
+            coefficients[rows], bias[rows] = found, start
     return coefficients, bias
 
 
-def logits(regression) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (classes, features) and bias (classes,) of a fitted regression, for two too."""
-    found, start = regression.coef_, regression.intercept_
-    if len(start) > 1:
-        return found, start
-    return np.concatenate([0 * found, found]), np.array([0, *start])
-
-
-def with_pool(model: keras.Model, beside, weight: float = 0.5) -> keras.Model:
-    """The model whose answer is the geometric mean of its own and of what stands beside it.
-
-    weight: of what stands beside, in [0, 1].
-    """
-    pool = OpinionPool(weight, name="pool")([model.outputs[0], beside])
-    return keras.Model(_inputs(model), pool)
+def with_pool(model: keras.Model, beside) -> keras.Model:
+    """The model whose answer is the geometric mean of its own and of what stands beside it."""
+    pool = OpinionPool(name="pool")([model.outputs[0], beside])
+    return keras.Model(model.inputs, pool)
 
 
 def without_pool(model: keras.Model) -> keras.Model:
     """The part of a model of ``with_pool`` that gradients train; of another, all of it."""
     last = model.layers[-1]
-    return keras.Model(_inputs(model), last.input[0]) if isinstance(last, OpinionPool) else model
-
-
-def _inputs(model):
-    return model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return keras.Model(model.inputs, last.input[0]) if isinstance(last, OpinionPool) else model

@@ -11,7 +11,7 @@ import math
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.tasks.base import Choice, Settings
 
-FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
+_FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
 _STEPS = (1200, 4000)  # of gradient descent, at least and at most, but for the fewest epochs
 _EPOCHS = (5, 30)  # of many sequences, at least and at most
 _EPOCHS_OF_IMAGES = 10  # at least: their stack is cheap
@@ -77,7 +77,7 @@ def _of_series(data, stem, steps):
 
 
 def _batch_size(number):
-    if number >= FEW:
+    if number >= _FEW:
         return Choice(32, f"{number:,} sequences")
     batches = math.ceil(number / 16)
     return Choice(math.ceil(number / batches), f"{number:,} sequences in {batches:,} equal batches")
@@ -94,7 +94,7 @@ def _epochs(number, size, read, low):
 def _members(data, read):
     """So many that they read no more than a stem may, of steps of sequences one read so many."""
     number = len(data.train)
-    if data.one_scale or number >= FEW:
+    if data.one_scale or number >= _FEW:
         return Choice(1, f"{number:,} sequences, whose trainings differ little")
     return Choice(max(1, min(_MEMBERS, _READ // read)), "few sequences: a mean errs less")
 
