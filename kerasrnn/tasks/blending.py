@@ -88,13 +88,6 @@ def blended(
     return keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, answer)
 
 
-def network_of(model: keras.Model) -> keras.Model:
-    """The network of a model, without what is ``blended`` into its answer; of members the first."""
-    mixes = [layer for layer in model.layers if layer.name == "mix"]
-    first = members_of(model)[0]
-    return keras.Model(model.inputs, mixes[0].input) if mixes and first is model else first
-
-
 def _answers(model, part, held):
     """What a model says of a part; of members the mean of those that a sequence was held from."""
     inputs = [part.x] if part.lengths is None else [part.x, part.lengths]

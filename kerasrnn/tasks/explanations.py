@@ -16,9 +16,8 @@ from kerasrnn.data.texts import SEPARATOR, TextPart
 from kerasrnn.errors import InputError
 from kerasrnn.inference.calling import compiled
 from kerasrnn.inference.explaining import Explanation, check_single, close_reader
-from kerasrnn.tasks.blending import network_of
 from kerasrnn.tasks.examples import rounded
-from kerasrnn.tasks.members import members_of
+from kerasrnn.tasks.members import members_of, network_of
 from kerasrnn.tasks.ngram_regression import without_ngrams
 from kerasrnn.text import LINE_END, MASK
 

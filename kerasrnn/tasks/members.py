@@ -49,6 +49,13 @@ def members_of(model: keras.Model) -> list[keras.Model]:
     return [layer for layer in model.layers if isinstance(layer, keras.Model)] or [model]
 
 
+def network_of(model: keras.Model) -> keras.Model:
+    """The network of a model, without what is mixed into its answer; of members the first."""
+    mixes = [layer for layer in model.layers if layer.name == "mix"]
+    first = members_of(model)[0]
+    return keras.Model(model.inputs, mixes[0].input) if mixes and first is model else first
+
+
 def summarize(model: keras.Model, print_fn: Callable[[str], object]):
     """Print the layers of a model; of members then those of the first, as the others have them."""
     model.summary(print_fn=print_fn)
