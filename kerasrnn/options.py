@@ -102,7 +102,7 @@ DATA = {
 }
 MODEL = {
     "classifier": _POOLED | {"members": None},
-    "regressor": _POOLED | {"quantiles": None},
+    "regressor": _POOLED | {"members": None, "quantiles": None},
     "tagger": _STACK
     | {"units": 128, "stem": "none", "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
@@ -141,7 +141,7 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "known": None,
             "backtest": 0,
         },
-        {"units": 32},
+        {"units": 32, "members": 1},
         {},
     ),
 }

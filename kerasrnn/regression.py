@@ -15,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 _ALPHAS = 10.0 ** np.arange(-2, 6)  # of ridge regression, on standardized columns
+_WIDE = 10.0 ** np.arange(-2, 7)  # on columns of one scale
+_MOST_WEIGHED = 1 << 12  # rows that weights are fitted to
 _BLOCKS = 4  # of the later half of windows, in order of time, that the penalty is chosen on
 MOST_ROWS = 1 << 14  # that a ridge regression is fitted to
 
@@ -70,6 +72,17 @@ def ridge(x: np.ndarray, y: np.ndarray, horizon: int | None = None):
     x, y = (a[chosen].reshape(len(chosen), -1).astype("float64") for a in (x, y))
     fit = make_pipeline(StandardScaler(), RidgeCV(_ALPHAS, cv=folds)).fit(x, y)
     return lambda x: fit.predict(x.reshape(len(x), -1)).reshape(len(x), *shape)
+
+
+def ridge_weights(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel (columns, targets) and bias (targets,) of the ridge regression of y (n, targets) on x.
+
+    The penalty of each target is chosen by leaving out one row after the other. Columns of x
+    (n, columns) count as they are scaled.
+    """
+    chosen = spread(len(x), _MOST_WEIGHED)
+    fit = RidgeCV(_WIDE, alpha_per_target=True).fit(x[chosen], y[chosen].astype("float64"))
+    return fit.coef_.reshape(y.shape[1], -1).T, np.reshape(fit.intercept_, -1)
 
 
 def spread(number: int, most: int) -> np.ndarray:

@@ -47,7 +47,7 @@ class SequenceBatches(Batches):
     """Batches of a part.
 
     Gives x and y, or ``{"x", "lengths"}`` and y where lengths differ, and weights where there are
-    some, (n,).
+    some, (n,), or (n, members) of each sequence for each of the members of a model.
     """
 
     def __init__(self, part: Part, batch_size: int, seed: int, weights: np.ndarray | None = None):

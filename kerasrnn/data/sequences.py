@@ -29,20 +29,24 @@ class Part:
 
     x: (n, time, features), right-padded where lengths differ; in a file where it is large. y: int
     (n,), indices into the dataset's labels, or float32 (n, targets). lengths: int32 (n,), or None
-    where every sequence fills all steps.
+    where every sequence fills all steps. groups: (n,), in training what each belongs to, where that
+    is known: what is judged by sequences of a group shall not have learnt from others of it.
     """
 
     x: np.ndarray | FileArray
     y: np.ndarray
     lengths: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self):
         return len(self.x)
 
     def select(self, indices: np.ndarray) -> Part:
         """The sequences at ``indices``; of a file they are not read yet."""
-        lengths = None if self.lengths is None else self.lengths[indices]
-        return Part(select(self.x, indices), self.y[indices], lengths)
+        lengths, groups = (
+            None if of is None else of[indices] for of in (self.lengths, self.groups)
+        )
+        return Part(select(self.x, indices), self.y[indices], lengths, groups)
 
     def take(self, indices: np.ndarray) -> Part:
         """The sequences at ``indices``."""
@@ -275,6 +279,9 @@ def _cut_in_parts(arrays, source, where, options):
         for part, sequences in arrays.parts.items()
     }
     _check_alike(parts, where)
+    if arrays.groups is not None:
+        groups = np.unique(arrays.groups, return_inverse=True)[1]
+        parts["training"] = replace(parts["training"], groups=groups)
     cut_missing(parts, options, where, "sequences", arrays.groups)
     data = Dataset(
         *(arrays.name, source, labels, arrays.axes),

@@ -17,7 +17,7 @@ from kerasrnn.errors import InputError
 from kerasrnn.inference.calling import compiled
 from kerasrnn.inference.explaining import Explanation, check_single, close_reader
 from kerasrnn.tasks.examples import rounded
-from kerasrnn.tasks.members import members_of
+from kerasrnn.tasks.members import members_of, network_of
 from kerasrnn.tasks.ngram_regression import without_ngrams
 from kerasrnn.text import LINE_END, MASK
 
@@ -169,9 +169,8 @@ def explain_numbers(predictor, given) -> Explanation:
     """The numbers of a sequence (time, features), or the forecast after the ``Rows`` of a series.
 
     The saliency is that of the first target, of a forecast the mean over its steps; of quantiles
-    the middle one.
+    the middle one. Read closely is the network alone, of members the first.
     """
-    check_single(predictor.model)
     if predictor.format:
         inputs, _ = predictor.format.last_window(given)
     else:
@@ -190,7 +189,9 @@ def explain_numbers(predictor, given) -> Explanation:
         "quantiles": list(predictor.quantiles),
     }
     given = [inputs[x.name] for x in predictor.model.inputs]
-    reading = close_reader(predictor.model)(given, lambda out: tf.reduce_mean(first(out[0])))
+    reading = close_reader(network_of(predictor.model))(
+        given, lambda out: tf.reduce_mean(first(out[0]))
+    )
     shown = inputs["x"][0]
     if predictor.format:
         shown = shown[:, : len(predictor.format.columns)]  # without the calendar

@@ -34,9 +34,26 @@ def members_apart(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, GeometricMean(name="apart")(model.get_layer("mean").input))
 
 
+def members_beside(model: keras.Model) -> keras.Model:
+    """The answers of the members of a model beside each other, (batch, members, …).
+
+    It shares their weights. Fitted in the place of the model, each learns from its own loss, and
+    by weights (batch, members) from sequences of its own.
+    """
+    answers = model.get_layer("mean").input
+    return keras.Model(model.input, keras.ops.stack(answers, axis=1))
+
+
 def members_of(model: keras.Model) -> list[keras.Model]:
     """The members of a model; of one without, itself."""
     return [layer for layer in model.layers if isinstance(layer, keras.Model)] or [model]
+
+
+def network_of(model: keras.Model) -> keras.Model:
+    """The network of a model, without what is mixed into its answer; of members the first."""
+    mixes = [layer for layer in model.layers if layer.name == "mix"]
+    first = members_of(model)[0]
+    return keras.Model(model.inputs, mixes[0].input) if mixes and first is model else first
 
 
 def summarize(model: keras.Model, print_fn: Callable[[str], object]):

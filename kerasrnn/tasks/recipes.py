@@ -13,11 +13,13 @@ from kerasrnn.tasks.base import Choice, Settings
 
 _FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
 _STEPS = (1200, 4000)  # of gradient descent, at least and at most, but for the fewest epochs
+_STEPS_OF_NUMBERS = 600  # at least, of few sequences
 _EPOCHS = (5, 30)  # of many sequences, at least and at most
 _EPOCHS_OF_IMAGES = 10  # at least: their stack is cheap
 _READ = 20_000_000  # steps of sequences that a stem reads in all, some minutes on two cores
 _LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: about, and at most
 _MEMBERS = 3  # of few sequences, whose trainings differ most
+_MEMBERS_OF_NUMBERS = (3, 8)  # each of which sees only some of few sequences
 _STRIDE = 4  # half of a kernel, so that each step counts more than once
 
 
@@ -43,7 +45,7 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     size = settings.fit["batch_size"] or recipe["batch_size"].value
     read = math.ceil(steps / recipe["stem_stride"].value)
     low = _EPOCHS_OF_IMAGES if data.one_scale else _EPOCHS[0]
-    recipe["epochs"] = _epochs(number, size, read, low)
+    recipe["epochs"] = _epochs(data, size, read, low)
     epochs = settings.fit["epochs"] or recipe["epochs"].value
     recipe["members"] = _members(data, epochs * number * read)
     return recipe | {"patience": _patience(data, epochs)}
@@ -83,10 +85,13 @@ def _batch_size(number):
     return Choice(math.ceil(number / batches), f"{number:,} sequences in {batches:,} equal batches")
 
 
-def _epochs(number, size, read, low):
+def _epochs(data, size, read, low):
     """At least ``low`` of sequences in batches of a size, of which so many steps are read."""
-    batches, (fewest, most) = math.ceil(number / size), _STEPS
-    most = max(fewest, min(most, _READ // (size * read)))
+    number, (fewest, most), members = len(data.train), _STEPS, 1
+    if data.targets and number < _FEW:
+        fewest, members = _STEPS_OF_NUMBERS, _MEMBERS_OF_NUMBERS[0]
+    batches = math.ceil(number / size)
+    most = max(fewest, min(most, _READ // (members * size * read)))
     epochs = max(math.ceil(fewest / batches), min(_EPOCHS[1], max(low, most // batches)))
     return Choice(epochs, f"{epochs * batches:,} steps")
 
@@ -94,6 +99,10 @@ def _epochs(number, size, read, low):
 def _members(data, read):
     """So many that they read no more than a stem may, of steps of sequences one read so many."""
     number = len(data.train)
+    if data.targets and number < _FEW:
+        fewest, most = _MEMBERS_OF_NUMBERS
+        members = max(fewest, min(most, _READ // read))
+        return Choice(members, "few sequences: those kept from a member tell its share")
     if data.one_scale or number >= _FEW:
         return Choice(1, f"{number:,} sequences, whose trainings differ little")
     return Choice(max(1, min(_MEMBERS, _READ // read)), "few sequences: a mean errs less")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -27,14 +28,16 @@ from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
+from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
-from kerasrnn.models import build_regressor
 from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
+from kerasrnn.tasks.blending import blended, held_out
 from kerasrnn.tasks.explanations import chosen, each, explain_numbers
-from kerasrnn.tasks.linear_forecast import fit_linear
+from kerasrnn.tasks.members import members_beside, with_members
 from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
+from kerasrnn.tasks.regression_models import build_forecaster, build_numbers
 from kerasrnn.tasks.regression_report import (
     measure,
     report_numbers,
@@ -42,7 +45,6 @@ from kerasrnn.tasks.regression_report import (
     score,
     unit_of,
 )
-from kerasrnn.tasks.scaling import scaling
 
 _FILE = "targets.json"
 _SAID = ("targets", "quantiles", "format")  # of the numbers, in the reading of an export
@@ -228,19 +230,16 @@ class RegressorTask(base.Task):
 
     def build(self, data: Dataset | Series, settings: base.Settings) -> keras.Model:
         """Input shape, targets and scaling follow from the data."""
-        if isinstance(data, Series):
-            return _build_forecaster(data, settings.model)
-        x, lengths = data.train.x, data.train.lengths
-        mean = data.train.y.mean(0, dtype="float64")
-        return build_regressor(
-            (x.shape[1] if lengths is None else None, x.shape[2]),
-            targets=len(data.targets),
-            lengths=lengths is not None,
-            scaling=scaling(data.train, data.one_scale),
-            missing=data.missing,
-            target_scaling=_to_targets(mean, unit_of(data) ** 2, axis=1),
-            **settings.model,
-        )
+        options = dict(settings.model)
+        members = options.pop("members")
+        if not isinstance(data, Series):
+            return with_members(members, lambda: build_numbers(data, options))
+        if members > 1:
+            raise InputError("members of a forecast", fix="average --seeds --ensemble")
+        return build_forecaster(data, options)
+
+    def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
+        return members_beside(model) if settings.model["members"] > 1 else model
 
     def loss(self, settings: base.Settings, data: Dataset | Series) -> keras.losses.Loss:
         """Huber's, or the pinball loss; in units of the naive error, or of the deviation."""
@@ -250,7 +249,12 @@ class RegressorTask(base.Task):
         size = settings.fit["batch_size"]
         if isinstance(data, Series):
             return SeriesBatches(data.train, size, seed, _MOST_WINDOWS)
-        return SequenceBatches(data.train, size, seed)
+        members = settings.model["members"]
+        if members == 1:
+            return SequenceBatches(data.train, size, seed)
+        beside = replace(data.train, y=data.train.y[:, None])
+        weights = 1 - held_out(data.train, members, seed).astype("float32")
+        return SequenceBatches(beside, size, seed, weights)
 
     def artifacts(self, data: Dataset | Series) -> dict:
         format = data.format().to_json() if isinstance(data, Series) else None
@@ -267,6 +271,14 @@ class RegressorTask(base.Task):
             return None
         regressor = _regressor(model, data)
         return lambda: measure(regressor, data, data.validation)
+
+    def finish(self, run: Run, data: Dataset | Series):
+        """Of sequences: mix the mean and a ridge regression into the answer."""
+        if isinstance(data, Dataset):
+            model, options = load_model(run), run.info["options"]
+            found = blended(model, data, options.get("quantiles") or (), run.info["seed"])
+            if found is not model:
+                save_model(found, run, "best.keras")
 
     def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers
@@ -338,53 +350,6 @@ def _columns(predictor):
 
 def _regressor(model, data):
     return Regressor(model, data.targets, data.format() if isinstance(data, Series) else None)
-
-
-def _to_targets(mean, variance, axis):
-    """The layer from the head's units to the targets'."""
-    return keras.layers.Normalization(
-        axis=axis,
-        mean=np.asarray(mean).tolist(),
-        variance=np.asarray(variance).tolist(),
-        invert=True,
-        name="target_scaling",
-    )
-
-
-def _build_forecaster(data, options):
-    """A model that starts as the best linear forecast; its stack learns what that leaves."""
-    linear = fit_linear(data)
-    targets, known = list(data.train.targets), list(data.train.known)
-    mean, variance = linear.mean, linear.variance
-
-    def scale(name, columns):
-        of = {"mean": mean[columns].tolist(), "variance": variance[columns].tolist()}
-        return keras.layers.Normalization(axis=-1, name=name, **of)
-
-    model = build_regressor(
-        (data.window, len(data.columns)),
-        targets=len(targets),
-        horizon=data.horizon,
-        known=len(known),
-        linear=True,
-        log_columns=targets if linear.choice.log else (),
-        scaling=scale("scaling", slice(None)),
-        known_scaling=scale("known_scaling", known) if known else None,
-        target_scaling=_to_targets(mean[targets], variance[targets], axis=2),
-        **options,
-    )
-    kernel, bias = linear.kernel, linear.bias
-    levels = options["quantiles"]
-    if levels:
-        # around the forecast, as far as its errors on later windows lay from their median
-        kernel = np.repeat(kernel, len(levels), axis=1)
-        errors = linear.residuals - np.median(linear.residuals, axis=0)
-        spread = np.quantile(errors, levels, axis=0)
-        bias = (bias[:, None] + spread.reshape(len(levels), -1).T).ravel()
-    layer = model.get_layer("linear")
-    layer.set_weights([kernel, bias])
-    layer.trainable = False
-    return model
 
 
 def _named(predictor, found):

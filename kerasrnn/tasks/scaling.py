@@ -9,7 +9,7 @@ from kerasrnn.data.checks import step_chunks
 from kerasrnn.data.sequences import Part
 
 
-def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
+def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.Normalization:
     """The layer that takes raw input to mean 0 and variance 1 over the real training steps.
 
     One mean and variance for all features where they are of one kind, else one for each; a
@@ -33,5 +33,5 @@ def scaling(part: Part, one_scale: bool) -> keras.layers.Normalization:
         axis=None if one_scale else -1,
         mean=mean.tolist(),
         variance=variance.tolist(),
-        name="scaling",
+        name=name,
     )
