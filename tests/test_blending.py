@@ -72,6 +72,7 @@ def test_a_member_learns_nothing_from_what_is_kept_from_it():
         assert np.abs(np.asarray(old) - other).max() > 0
 
 
+@pytest.mark.slow
 def test_the_mix_is_the_best_for_sequences_that_its_parts_did_not_see(trained):
     run, data = trained
     x, y, held = data.train.x, data.train.y, held_out(data.train, 4, seed=5)

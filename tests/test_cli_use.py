@@ -25,6 +25,7 @@ def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
     assert json.loads((trained / "metrics.json").read_text()) == numbers
 
 
+@pytest.mark.slow
 def test_plot_writes_where_it_says(trained, workplace):
     paths = ["runs/digits-classifier-1/accuracy.png", "runs/digits-classifier-1/loss.png"]
     assert invoke("plot").stdout.split() == paths
@@ -36,6 +37,7 @@ def test_plot_writes_where_it_says(trained, workplace):
     assert (trained / "compare-loss.png").exists()
 
 
+@pytest.mark.slow
 def test_plot_draws_what_several_runs_have_in_common(trained, writing):
     assert invoke("plot", trained, writing).stdout == f"{trained}/compare-loss.png\n"
 

@@ -87,6 +87,7 @@ def test_each_seed_is_a_run_as_train_makes_it(seeds, tmp_path):
     assert whole.runs[1].metrics() == single.metrics()
 
 
+@pytest.mark.slow
 def test_mean_and_deviation_are_those_of_the_runs(seeds):
     whole, _ = seeds
     for part in ("validation", "test"):

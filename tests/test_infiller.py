@@ -42,6 +42,7 @@ def test_a_blank_is_filled_from_both_sides(filled):
     assert best[0] == "z" and best[1] > 0.9 and best[1] + second[1] <= 1 + 1e-6
 
 
+@pytest.mark.slow
 def test_metrics_of_the_hidden_tokens_stand_beside_their_frequencies(filled):
     metrics, history = filled.metrics(), filled.history()
     assert metrics["validation"]["perplexity"] < 1.5 < metrics["baseline"]["perplexity"]

@@ -108,6 +108,7 @@ def test_the_regression_is_that_of_scikit_learn():
     assert expected.max() > 0.9
 
 
+@pytest.mark.slow
 def test_training_leaves_the_regression_and_the_answer_is_the_pool(tmp_path):
     data = people()
     tagger = Tagger.load(train(data, tmp_path / "run", **TINY))

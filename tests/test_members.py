@@ -54,6 +54,7 @@ def test_a_run_answers_with_the_mean_and_so_does_its_export(trained, tmp_path):
     assert np.abs(exported.predict_proba(x, lengths) - mean).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_first_is_explained(trained):
     predictor = Classifier.load(trained[0])
     found = explain_label(predictor, trained[1].test.x[0])

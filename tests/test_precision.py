@@ -79,6 +79,7 @@ def test_a_training_in_16_bits_learns_resumes_and_predicts(tmp_path):
     assert Classifier.load(run).predict_proba(data.test.x).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_deterministic_is_asked_of_tensorflow(tmp_path, monkeypatch):
     import tensorflow as tf
 

@@ -222,6 +222,7 @@ def test_where_nothing_is_better_the_start_is_the_naive_forecast(season):
     np.testing.assert_allclose(found.bias, 0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_run_of_a_forecast_holds_everything(forecaster):
     names = {path.name for path in forecaster.iterdir()}
     assert {"best.keras", "forecast.png", "predicted.png", "targets.json"} <= names
@@ -271,6 +272,7 @@ def test_evaluate_scores_all_windows_of_another_file(forecaster):
     assert metrics["test"]["mae"] < metrics["baseline"]["seasonal naive"]["mae"]
 
 
+@pytest.mark.slow
 def test_the_start_is_kept_where_training_makes_it_worse(tmp_path):
     values, times = monthly()
     data = Series.from_arrays(values, times=times, horizon=6)
@@ -281,6 +283,7 @@ def test_the_start_is_kept_where_training_makes_it_worse(tmp_path):
     assert not np.any(good.get_layer("head").kernel)
 
 
+@pytest.mark.slow
 def test_several_targets_and_series_without_times(tmp_path):
     rows = [RNG.normal(size=(80, 3)).cumsum(0) for _ in range(2)]
     data = Series.from_arrays(rows, targets=["1", "3"], horizon=2, window=6, season=4)

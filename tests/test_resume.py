@@ -21,7 +21,6 @@ from kerasrnn.files import CHECKSUMS, check_sum, locked, read_json, writing_toge
 from kerasrnn.training import resume
 
 faults = load_script("fault_tasks")
-slow = pytest.mark.slow
 DIGITS = ["digits", "--units", "4", "--cell", "simple", "--unidirectional", "--batch-size", "256"]
 DIGITS += ["--schedule", "constant", "-q"]
 SLOW = ("sequences", "texts", "numbers", "random", "infiller")
@@ -97,12 +96,10 @@ def damage(path):
     path.write_bytes(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
-    ["carried", "tagger", "series"]
-    + [
-        pytest.param(n, marks=slow) for n in ("sequences", "texts", "numbers", "random", "infiller")
-    ],
+    ["carried", "tagger", "series", "sequences", "texts", "numbers", "random", "infiller"],
 )
 def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(task, here, monkeypatch):
     whole, run = here / f"whole-{task}", here / f"run-{task}"
@@ -113,9 +110,10 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(task, here, m
     assert faults.differences(faults.content(run), faults.content(whole)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "number"),
-    [("half checkpoint", 2), ("half model", 3), pytest.param("replace", 17, marks=slow)],
+    [("half checkpoint", 2), ("half model", 3), ("replace", 17)],
 )
 def test_a_training_that_ended_while_it_wrote_goes_on_too(
     place, number, whole, tmp_path, monkeypatch
@@ -326,7 +324,7 @@ def test_a_tagger_is_finished_once(here, tmp_path, monkeypatch):
 FILES = ["run.json", "labels.json", "history.csv", "metrics.json", "best.keras", CHECKSUMS]
 
 
-@slow
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_file_is_named_or_not_needed(file, digit_run, workplace):
     """Each verb gives the answer that it gave, or one line and exit code 2."""
@@ -344,7 +342,7 @@ def test_a_damaged_file_is_named_or_not_needed(file, digit_run, workplace):
             assert result.stdout == answer
 
 
-@slow
+@pytest.mark.slow
 def test_a_damaged_file_of_an_export_is_named(tiny_exports, workplace):
     shutil.copytree(tiny_exports / "tagger", workplace / "export")
     answer = invoke("predict", "export", "good day").stdout

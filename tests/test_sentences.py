@@ -27,6 +27,7 @@ def test_python_is_there_without_any_file(python):
     assert "characters" in str(python) and "7 labels" in str(python)
 
 
+@pytest.mark.slow
 def test_python_sequences_are_whole_lines_of_unseen_files(python):
     for part in python.parts().values():
         assert max(map(len, part.tokens)) <= 1100 and part.lengths.mean() > 600

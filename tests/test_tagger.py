@@ -53,6 +53,7 @@ def test_a_tagger_reads_both_contexts_and_unseen_words(tagged):
     ]
 
 
+@pytest.mark.slow
 def test_the_run_of_a_tagger_holds_everything(tagged):
     of_labels = {"labels.json", "accuracy.png", "confusion.png"}
     of_texts = {"vocabulary.json", "characters.json"}
@@ -64,6 +65,7 @@ def test_the_run_of_a_tagger_holds_everything(tagged):
     assert list(tagged.labels()) == ["ADV", "DET", "NOUN", "PART", "VERB"]
 
 
+@pytest.mark.slow
 def test_accuracy_and_loss_count_real_steps_only(tagged):
     from kerasrnn import load_model
 

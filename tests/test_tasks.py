@@ -119,6 +119,7 @@ def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
     assert seen[-number:] == list(range(number))
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_the_generator_not_the_one_that_carries_states(tale, tmp_path):
     run = train(load_corpus(tale), tmp_path / "r", sampling="sequential", **QUICK)
     model = load_model(run.path)

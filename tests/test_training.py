@@ -94,6 +94,7 @@ def test_the_same_seed_gives_the_same_run(digit_run, tmp_path):
     assert other.history()["val_loss"] != digit_run.history()["val_loss"]
 
 
+@pytest.mark.slow
 def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, at_batch):
     def spoil(model):
         head = model.get_layer("head")
@@ -287,6 +288,7 @@ def test_an_existing_run_is_never_damaged(digit_run):
     assert {path.name: path.read_bytes() for path in digit_run.path.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_changed_data_is_noticed(tmp_path, ragged):
     run = train(load_dataset(ragged), tmp_path / "r", epochs=1, **SMALL)
     arrays = dict(np.load(ragged))

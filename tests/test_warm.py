@@ -169,6 +169,7 @@ def test_kept_tokens_keep_their_vectors_and_their_outputs(made, tied):
     assert what["embedding"] == "14 of 16 tokens as in the run; new: 'yak', 'whale'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [corpus, texts, sentences])
 def test_data_that_is_read_for_a_run_has_all_its_tokens(made, data):
     run = made(corpus("zebra", "whale", task="infiller"), **SMALL)
