@@ -23,7 +23,6 @@ from kerasrnn.training import resume
 faults = load_script("fault_tasks")
 DIGITS = ["digits", "--units", "4", "--cell", "simple", "--unidirectional", "--batch-size", "256"]
 DIGITS += ["--schedule", "constant", "-q"]
-SLOW = ("sequences", "texts", "numbers", "random", "infiller")
 _LAST = "state.npz"
 
 

@@ -98,6 +98,20 @@ def test_a_folder_of_two_languages_is_two_datasets(tmp_path):
     assert load_sentences(tmp_path).sizes() == data.sizes() and kind_of(tmp_path) == "sentences"
 
 
+def test_parts_may_lie_in_folders_and_one_file_is_all(tmp_path):
+    for number, part in enumerate(("train", "test"), 4):
+        (tmp_path / "re3d" / part).mkdir(parents=True)
+        sentences = columns(*["a/B-X b/O"] * number)
+        (tmp_path / "re3d" / part / f"re3d-{part}.conll").write_text(sentences)
+    assert kind_of(tmp_path / "re3d") == "sentences"
+    assert load_sentences(tmp_path / "re3d").sizes() == {"training": 3, "validation": 1, "test": 5}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "wikigold.conll.txt").write_text(columns(*["a/I-ORG b/O"] * 20))
+    (tmp_path / "one" / "LICENSE").write_text("CC-BY\n" * 9)
+    assert kind_of(tmp_path / "one") == "sentences"
+    assert sum(load_sentences(tmp_path / "one").sizes().values()) == 20
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -128,7 +142,8 @@ def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / "a.conllu").write_text("1")
     with pytest.raises(InputError, match="unknown label column"):
         load_sentences(tmp_path / "a.conllu", label="pos")
-    with pytest.raises(InputError, match="found a.conllu; expected a name with 'train'"):
+    (tmp_path / "b.conllu").write_text("1")
+    with pytest.raises(InputError, match="found a.conllu, b.conllu; expected a name with 'train'"):
         load_sentences(tmp_path)
 
 

@@ -24,6 +24,7 @@ from kerasrnn.data.readers import (
     ts,
     ucr,
 )
+from kerasrnn.data.readers.folders import part_folders
 from kerasrnn.data.readers.part_files import (
     TABLES,
     first_text,
@@ -133,7 +134,7 @@ FORMATS = (
     *(Format("table", pattern, "table", None, folder=pattern) for pattern in TABLES),
     Format(
         *("CoNLL columns", "*", "sentences", conll.read_conll),
-        folder="*train*",
+        folder="*",
         holds=_has_columns_of_labels,
     ),
     Format("table", "*", "table", None, holds=_has_columns),
@@ -223,6 +224,9 @@ def folder_format(folder: Path) -> Format:
     if tables_of_parts(folder):
         return next(row for row in FORMATS if row.kind == "table")
     inner = [path.name for path in inside if path.is_dir()]
+    training = part_folders(folder)["training"]
+    if training != folder and (row := folder_format(training)).kind == "sentences":
+        return row
     if inner:
         raise InputError(
             "no data in the folder itself",

@@ -25,6 +25,7 @@ from kerasrnn.data.parts import (
 )
 from kerasrnn.data.python_source import read_python
 from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.folders import part_folders
 from kerasrnn.data.readers.part_files import (
     PARTS,
     files_of_parts,
@@ -196,9 +197,9 @@ def load_sentences(
     and each file is in one part only. A ``.conllu`` file is read as CoNLL-U (Universal
     Dependencies), any other as CoNLL columns, the token first. Of a folder, or of several
     files, those whose names say so are the training (``train``), validation (``dev``,
-    ``valid``) and test part (``test``); so are those beside one file ``…train…`` whose names
-    differ in that word alone. What no file holds is cut from the end of the training part, so
-    that one file is cut 80 / 10 / 10 in order.
+    ``valid``) and test part (``test``), or lie in folders whose names do; so are those beside
+    one file ``…train…`` whose names differ in that word alone. What no file holds is cut from
+    the end of the training part, so that one file is cut 80 / 10 / 10 in order.
 
     Args:
         *source: one of these, or several files.
@@ -318,7 +319,12 @@ def _find_files(source):
         raise InputError("no data to load", expected="a name, files or a folder")
     paths = [Path(name) for name in source]
     if len(paths) == 1 and os.path.isdir(source[0]):
+        folders = part_folders(paths[0])
+        if len(folders) > 1:
+            return {part: _files_of(folder) for part, folder in folders.items()}
         paths = _files_of(paths[0])
+        if len(paths) == 1:
+            return {"training": paths}
         _check_one_dataset(paths, source[0])
     else:
         for name in source:
@@ -347,7 +353,7 @@ def _files_of(folder):
         path
         for path in files
         if is_named(path, "*.conll", "*.txt")  # as shared tasks name them
-        or (part_of(path.name) and file_format(path).kind == "sentences")
+        or file_format(path).kind == "sentences"
     ]
 
 
