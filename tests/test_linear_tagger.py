@@ -12,6 +12,7 @@ from kerasrnn.tasks import linear_tagging, task_of
 from kerasrnn.tasks.linear_tagging import fit_linear, with_linear
 
 WORDS = "Ada ada Alan met sees in 1843 '43 London Londons café -- Mr. #one naïve-and-longer-than-24"
+ALL = (-1, 1, -2, 2)
 TINY = {"units": 4, "embedding_dim": 6, "epochs": 2, "batch_size": 8, "quiet": True}
 
 
@@ -28,7 +29,7 @@ def people(number=60, seed=0):
 
 
 def linear(data, buckets=1 << 18):
-    model = with_linear(network(data), data)
+    model = with_linear(network(data), data, ALL)
     lower, kinds = model.get_layer("features").lower, model.get_layer("features").kinds
     layer = layers.LinearTagger(len(data.labels), buckets=buckets, lower=lower, kinds=kinds)
     layer.build(None)
@@ -113,7 +114,7 @@ def test_training_leaves_the_regression_and_the_answer_is_the_pool(tmp_path):
     data = people()
     tagger = Tagger.load(train(data, tmp_path / "run", **TINY))
     model, inputs = tagger.model, sentence_inputs(data.test.tokens, data, True)
-    fresh = with_linear(network(data), data).get_layer("features")
+    fresh = with_linear(network(data), data, ALL).get_layer("features")
     kept = model.get_layer("features")
     np.testing.assert_allclose(kept.kernel, fresh.kernel, atol=1e-4)
     shift = np.asarray(kept.bias) - np.asarray(fresh.bias)  # of O, for the highest F1
@@ -129,7 +130,7 @@ def test_training_leaves_the_regression_and_the_answer_is_the_pool(tmp_path):
 
 def test_a_bias_on_both_shifts_their_pool_by_as_much():
     data = people()
-    model = with_linear(network(data), data)
+    model = with_linear(network(data), data, ALL)
     inputs = [*sentence_inputs(data.test.tokens, data, True).values()]
     before = np.log(np.asarray(model(inputs)))
     for bias in linear_tagging.biases(model):
@@ -151,11 +152,27 @@ def test_the_network_is_trained_alone_and_shares_its_weights():
     assert len(task.build(data, alone).inputs) == 1  # without characters nothing stands beside
 
 
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_what_reads_one_way_never_sees_the_words_of_the_other(go_backwards):
+    data, task = people(), task_of("tagger")
+    given = {"units": 4, "bidirectional": False, "go_backwards": go_backwards}
+    settings = task.settings(given, data.options, "sentences")
+    tagger = task.predictor(
+        task.build(data, settings), data.labels, data.vocabulary, data.characters, lower_case=True
+    )
+    words = ["Ada", "met", "Alan", "in", "London"]
+    changed = [*words[:3], "1843", "."] if not go_backwards else ["--", "--", *words[2:]]
+    kept = slice(2, None) if go_backwards else slice(3)
+    found = [tagger.predict_proba([sentence]) for sentence in (words, changed)]
+    np.testing.assert_allclose(found[0][kept], found[1][kept], atol=1e-6)
+    assert np.abs(found[0] - found[1]).max() > 0.01
+
+
 def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):
     data = people()
     monkeypatch.setattr(linear_tagging, "_MOST_PRODUCTS", 10)
     model = network(data)
-    assert with_linear(model, data) is model
+    assert with_linear(model, data, ALL) is model
 
 
 def test_any_number_of_probabilities_has_a_pool():

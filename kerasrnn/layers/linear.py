@@ -21,8 +21,8 @@ class LinearTagger(keras.layers.Layer):
 
     The features are those of maximum entropy taggers (Ratnaparkhi 1996): the token, as its id and
     as it is written; its prefixes and suffixes of up to four characters; its shape, as ``Xx`` or
-    ``dd``; ids, shapes and suffixes of two tokens to each side; pairs of neighbours. Each falls
-    into a bucket by its hash (Weinberger et al. 2009). Training by gradients leaves the weights
+    ``dd``; ids, shapes and suffixes of its neighbours; pairs with the next ones. Each falls into a
+    bucket by its hash (Weinberger et al. 2009). Training by gradients leaves the weights
     alone: ``fit_linear`` of the tagger finds them, by logistic regression. Until then all labels
     are alike.
 
@@ -34,6 +34,8 @@ class LinearTagger(keras.layers.Layer):
         buckets: number of them; features that share one are alike.
         lower: for each id of a character, that of its small letter.
         kinds: for each id of a character, what it is in a shape.
+        neighbours: where the tokens stand that it reads too; those after it only where a model may
+            read backwards.
 
     >>> import numpy as np
     >>> from kerasrnn import layers
@@ -46,10 +48,17 @@ class LinearTagger(keras.layers.Layer):
     activation = staticmethod(keras.activations.softmax)
 
     def __init__(
-        self, labels: int, *, buckets: int, lower: Sequence[int], kinds: Sequence[int], **kwargs
+        self,
+        labels: int,
+        *,
+        buckets: int,
+        lower: Sequence[int],
+        kinds: Sequence[int],
+        neighbours: Sequence[int] = (-1, 1, -2, 2),
+        **kwargs,
     ):
         super().__init__(**kwargs | {"trainable": False})
-        self.labels, self.buckets = labels, buckets
+        self.labels, self.buckets, self.neighbours = labels, buckets, tuple(neighbours)
         self.lower, self.kinds = [*map(int, lower)], [*map(int, kinds)]
 
     def build(self, input_shape):
@@ -68,8 +77,11 @@ class LinearTagger(keras.layers.Layer):
         last = ops.where(tokens != 0, ends[2], 0)  # what stands beside a sentence is 0
         shapes = _shapes(ops.take(ops.convert_to_tensor(self.kinds, "int32"), characters))
         alone = [[tokens], [written], [shapes], *([x] for x in starts), *([x] for x in ends)]
-        around = [[_beside(x, places)] for places in (-1, 1, -2, 2) for x in (tokens, shapes, last)]
-        pairs = [[_beside(x, places), x] for places in (-1, 1) for x in (tokens, shapes)]
+        around = [
+            [_beside(x, places)] for places in self.neighbours for x in (tokens, shapes, last)
+        ]
+        next_ones = [places for places in self.neighbours if abs(places) == 1]
+        pairs = [[_beside(x, places), x] for places in next_ones for x in (tokens, shapes)]
         return [
             ops.where(tokens != 0, 1 + _mixed(kind, *some) % (self.buckets - 1), 0)
             for kind, some in enumerate([*alone, *around, *pairs])
@@ -91,6 +103,7 @@ class LinearTagger(keras.layers.Layer):
             "buckets": self.buckets,
             "lower": self.lower,
             "kinds": self.kinds,
+            "neighbours": self.neighbours,
         }
 
 

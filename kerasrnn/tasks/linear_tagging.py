@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -22,7 +24,7 @@ _AT_ONCE = 256  # sentences
 _OTHER = 4  # the kind of letters without case, and of unknown characters
 
 
-def with_linear(model: keras.Model, data: Sentences) -> keras.Model:
+def with_linear(model: keras.Model, data: Sentences, neighbours: Sequence[int]) -> keras.Model:
     """The model with a linear tagger beside it; its answer is the geometric mean of both.
 
     Of a few hundred or thousand sentences a network learns less about rare and unknown words than
@@ -33,6 +35,7 @@ def with_linear(model: keras.Model, data: Sentences) -> keras.Model:
     Args:
         model: of ids of tokens and of their characters, ending in the layer ``"head"``.
         data: the sentences it will be trained on.
+        neighbours: where the words stand that it may read beside each, of ``neighbours_of``.
     """
     labels, number = len(data.labels), len(data.train.y) * _FEATURES
     if number > _MOST_FEATURES or number * labels > _MOST_PRODUCTS:
@@ -43,11 +46,23 @@ def with_linear(model: keras.Model, data: Sentences) -> keras.Model:
         buckets=min(_BUCKETS, _MOST_WEIGHTS // labels) + 2,
         lower=lower,
         kinds=kinds,
+        neighbours=neighbours,
         name=_NAME,
     )
     beside = layer(model.inputs)
     fit_linear(layer, data)
     return with_pool(model, beside)
+
+
+def neighbours_of(bidirectional: bool, go_backwards: bool) -> tuple[int, ...]:
+    """Two words to each side that a network reads.
+
+    >>> neighbours_of(True, False), neighbours_of(False, False)
+    ((-1, 1, -2, 2), (-1, -2))
+    """
+    if bidirectional:
+        return (-1, 1, -2, 2)
+    return (1, 2) if go_backwards else (-1, -2)
 
 
 def biases(model: keras.Model) -> list[keras.Variable]:

@@ -35,7 +35,7 @@ from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.explanations import chosen, explain_tags
-from kerasrnn.tasks.linear_tagging import biases, with_linear
+from kerasrnn.tasks.linear_tagging import biases, neighbours_of, with_linear
 from kerasrnn.tasks.logistic import without_pool
 from kerasrnn.tasks.scores import all_labels, report_labels
 from kerasrnn.tasks.tagger_recipe import tagger_recipe
@@ -159,7 +159,8 @@ class TaggerTask(base.Task):
             character_vocabulary_size=data.characters.num_ids if use_characters else None,
             **options,
         )
-        return with_linear(model, data) if use_characters else model
+        read = neighbours_of(options["bidirectional"], options["go_backwards"])
+        return with_linear(model, data, read) if use_characters else model
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
         return without_pool(model)
