@@ -8,11 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
-_PRIME, _FACTOR = 262_139, 8_011  # of a hash that int32 holds
+from kerasrnn.layers.hashes import FACTOR, PRIME, mixed
+
 _AFFIXES = 4  # longest prefix and suffix, in characters
 _LENGTH = 24  # characters of a token that are read
 _LEAST = 1e-9  # a probability
-_POWERS = [pow(_FACTOR, place, _PRIME) for place in range(_LENGTH)]
+_POWERS = [pow(FACTOR, place, PRIME) for place in range(_LENGTH)]
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -83,7 +84,7 @@ class LinearTagger(keras.layers.Layer):
         next_ones = [places for places in self.neighbours if abs(places) == 1]
         pairs = [[_beside(x, places), x] for places in next_ones for x in (tokens, shapes)]
         return [
-            ops.where(tokens != 0, 1 + _mixed(kind, *some) % (self.buckets - 1), 0)
+            ops.where(tokens != 0, 1 + mixed(kind, *some) % (self.buckets - 1), 0)
             for kind, some in enumerate([*alone, *around, *pairs])
         ]
 
@@ -137,16 +138,9 @@ class OpinionPool(keras.layers.Layer):
         return input_shape[0]
 
 
-def _mixed(code, *values):
-    """The hash of a number and arrays of numbers below 2^18."""
-    for value in values:
-        code = (code * _FACTOR + value + 1) % _PRIME
-    return code
-
-
 def _running(values):
     """The hashes of the first, of the first two, … of some arrays."""
-    return [_mixed(0, *values[: number + 1]) for number in range(len(values))]
+    return [mixed(0, *values[: number + 1]) for number in range(len(values))]
 
 
 def _last(characters, real):
@@ -163,7 +157,7 @@ def _hash_of_all(values, kept):
     """The hash of those values (batch, time, characters) that are kept, one after the other."""
     ranks = ops.maximum(ops.cumsum(ops.cast(kept, "int32"), axis=-1) - 1, 0)
     powers = ops.take(ops.convert_to_tensor(_POWERS, "int32"), ranks)
-    return ops.sum(ops.where(kept, values * powers % _PRIME, 0), axis=-1) % _PRIME
+    return ops.sum(ops.where(kept, values * powers % PRIME, 0), axis=-1) % PRIME
 
 
 def _shapes(kinds):

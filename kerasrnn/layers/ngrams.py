@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-_PRIME, _FACTOR = 262_139, 8_011  # of a hash that int32 holds
+from kerasrnn.layers.hashes import mixed
 
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
@@ -59,7 +59,7 @@ class NgramClassifier(keras.layers.Layer):
         code = ops.zeros_like(edged[:, :steps])
         for place in range(last):
             token = edged[:, place : place + steps]
-            code = (code * _FACTOR + token + 1) % _PRIME
+            code = mixed(code, token)
             if place + 1 in self.sizes:
                 some = real[:, place : place + steps]  # one edge after the last token counts
                 some = some | real[:, place - 1 : place - 1 + steps] if place else some
