@@ -114,6 +114,7 @@ def test_what_cannot_be_known_is_answered_by_the_mean(trained):
     assert metrics["test"]["mae"] < 1.05 * metrics["baseline"]["mean"]["mae"]
 
 
+@pytest.mark.slow
 def test_the_run_its_export_and_its_explanation_agree(trained, tmp_path):
     run, data = trained
     predictor = Regressor.load(run)

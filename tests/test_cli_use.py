@@ -100,6 +100,7 @@ def test_plot_draws_what_the_evaluation_left(trained, writing):
     assert "metrics.json is damaged" in refused(*words, "confusion")
 
 
+@pytest.mark.slow
 def test_evaluate_renews_the_report_of_a_run_that_has_one(trained):
     page = trained / "report.html"
     page.write_text("old")
@@ -216,6 +217,7 @@ def test_generate_reads_its_prompt_from_standard_input(writing):
     assert piped == invoke(*words, "abc").stdout
 
 
+@pytest.mark.slow
 def test_generate_searches_with_beams(writing):
     words = ["generate", "--prompt", "abc", "--max-length", "6", "--beams", "3", "--samples", "2"]
     best, second = invoke(*words).stdout.removesuffix("\n").split("\n---\n")

@@ -42,6 +42,7 @@ def test_a_download_is_checked_and_kept(server, tmp_path, capsys):
     )  # not asked for again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "checksum"), [("file", "0" * 64), ("absent", "0" * 64), ("//127.0.0.1:9/x", "0" * 64)]
 )

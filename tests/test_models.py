@@ -98,6 +98,7 @@ def test_a_sequence_of_no_steps_gives_finite_probabilities(pooling):
     np.testing.assert_allclose(output.sum(-1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_sequential_and_functional_are_equal_from_the_same_seed(direction):
     models = []
@@ -422,6 +423,7 @@ def test_an_encoder_goes_on_where_it_ended():
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -190,6 +190,7 @@ def test_few_rows_give_what_they_give_among_many(cell, units, steps):
                 np.testing.assert_array_equal(one, all_rows[start:stop])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_threads_that_share_the_steps_of_few_rows_change_nothing(cell, batch):

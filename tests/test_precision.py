@@ -48,6 +48,7 @@ def test_16_bits_give_what_32_do_to_their_precision(precision, cell):
     assert 0 < abs(outputs[0] - outputs[1]).max() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", MIXED)
 def test_padding_changes_nothing_in_16_bits(precision):
     model = build_tagger(num_labels=3, vocabulary_size=9, units=4, precision=precision)

@@ -168,6 +168,7 @@ def test_the_checkpoint_before_is_taken_where_the_last_is_damaged(half, whole):
     assert_equal(half, whole)
 
 
+@pytest.mark.slow
 def test_two_damaged_checkpoints_are_refused(half):
     damage(half / _LAST)
     damage(half / "previous.npz")

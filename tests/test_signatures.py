@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_text_of_the_generator(given):
     assert generate(ask, ["abc"] * 3, 20, **given) == three
 
 
+@pytest.mark.slow
 def test_prompts_of_a_batch_do_not_change_one_another():
     _, ask = generator_and_graph()
     greedy = {"temperature": 0.0}
@@ -125,6 +126,7 @@ def test_independent_lines_end_and_need_no_prompt():
         assert generate(ask, [""], 50, seed=seed) == generator.generate("", 50, seed=seed)
 
 
+@pytest.mark.slow
 def test_unknown_tokens_are_read_as_the_unknown_one():
     generator, ask = generator_and_graph()
     assert generate(ask, ["aXc"], 9) == generator.generate("aXc", 9, unknown="unk", seed=3)
@@ -135,6 +137,7 @@ def test_unknown_tokens_are_read_as_the_unknown_one():
     assert [(token.decode(), label.decode()) for token, label in pairs] == expected
 
 
+@pytest.mark.slow
 def test_words_are_looked_up_in_lower_case_and_spelled_as_they_are():
     tagger, tokens = some_tagger(), ["The", "CAFÉ", "sat", "Zebra"]
     ask = graphs(tagger)["tag_tokens"]
@@ -159,6 +162,7 @@ def test_bad_numbers_are_refused_by_the_graph(prompts, given, message):
         generate(generator_and_graph()[1], prompts, 5, **given)
 
 
+@pytest.mark.slow
 def test_texts_of_a_batch_are_filled_one_by_one():
     for infiller, texts in (
         (some_infiller(), ["ab__ef_h", "_", "no blank: abc", "a_c" * 9]),

@@ -105,6 +105,7 @@ def test_a_generator_learns_and_its_history_tells(tale, tmp_path, sampling):
     assert int(load_model(run.path / "last.keras").optimizer.iterations) > 0
 
 
+@pytest.mark.slow
 def test_batches_are_trained_on_in_their_order(tale, tmp_path, monkeypatch):
     """So that rows of sequential windows do go on where they ended."""
     from kerasrnn.data.batches import WindowBatches

@@ -186,6 +186,7 @@ def test_a_constant_feature_is_not_blown_up_and_a_small_one_not_lost(tmp_path):
     assert np.array(layer(data.train.x))[:, :, 2].std() == pytest.approx(1, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_epoch_a_line_on_stderr_and_nothing_on_stdout(tmp_path, capsys):
     train(load_dataset("digits"), tmp_path / "r", epochs=2, **{**SMALL, "quiet": False})
     captured = capsys.readouterr()
@@ -323,6 +324,7 @@ def test_callbacks_of_keras_are_called(tmp_path):
     assert len(seen) == 2 and "val_accuracy" in seen[0]
 
 
+@pytest.mark.slow
 def test_an_interrupt_that_was_lost_ends_the_training_after_its_step(tmp_path, at_batch):
     def lost(_):
         try:

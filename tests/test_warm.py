@@ -303,6 +303,7 @@ def test_a_training_goes_on_as_it_started(made, workplace):
         resume(half, data, epochs=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("freeze", "names"),
     [
