@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kerasrnn import Sentences, Tagger, build_tagger, layers, train
 from kerasrnn.data.batches import sentence_inputs
-from kerasrnn.tasks import linear_tagging, task_of
+from kerasrnn.tasks import linear_tagging, logistic, task_of
 from kerasrnn.tasks.linear_tagging import fit_linear, with_linear
 
 WORDS = "Ada ada Alan met sees in 1843 '43 London Londons café -- Mr. #one naïve-and-longer-than-24"
@@ -170,7 +170,7 @@ def test_what_reads_one_way_never_sees_the_words_of_the_other(go_backwards):
 
 def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):
     data = people()
-    monkeypatch.setattr(linear_tagging, "_MOST_PRODUCTS", 10)
+    monkeypatch.setattr(logistic, "_MOST_PRODUCTS", 10)
     model = network(data)
     assert with_linear(model, data, ALL) is model
 

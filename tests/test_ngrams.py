@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from kerasrnn import Classifier, Texts, build_classifier, layers, train
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
-from kerasrnn.tasks import ngram_regression, task_of
+from kerasrnn.tasks import logistic, task_of
 from kerasrnn.tasks.ngram_regression import SIZES, fit_ngrams, with_ngrams
 
 WORDS = ["the", "a", "good", "bad", "film", "plot", "was", "not", "great", "dull", "never", "again"]
@@ -125,7 +125,7 @@ def test_few_texts_get_enough_steps_and_many_no_more_than_fit_in_minutes(
 def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):
     data = reviews()
     model = build_classifier(num_classes=3, vocabulary_size=data.vocabulary.num_ids, units=4)
-    monkeypatch.setattr(ngram_regression, "_MOST_PRODUCTS", 10)
+    monkeypatch.setattr(logistic, "_MOST_PRODUCTS", 10)
     assert with_ngrams(model, data.train, 3, "word") is model
 
 

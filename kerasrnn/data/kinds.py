@@ -134,7 +134,7 @@ FORMATS = (
     *(Format("table", pattern, "table", None, folder=pattern) for pattern in TABLES),
     Format(
         *("CoNLL columns", "*", "sentences", conll.read_conll),
-        folder="*",
+        folder="*train*",
         holds=_has_columns_of_labels,
     ),
     Format("table", "*", "table", None, holds=_has_columns),
@@ -226,6 +226,8 @@ def folder_format(folder: Path) -> Format:
     inner = [path.name for path in inside if path.is_dir()]
     training = part_folders(folder)["training"]
     if training != folder and (row := folder_format(training)).kind == "sentences":
+        return row
+    if len(inside) == 1 and not inner and (row := file_format(inside[0])).kind == "sentences":
         return row
     if inner:
         raise InputError(

@@ -319,10 +319,9 @@ def _find_files(source):
         raise InputError("no data to load", expected="a name, files or a folder")
     paths = [Path(name) for name in source]
     if len(paths) == 1 and os.path.isdir(source[0]):
-        folders = part_folders(paths[0])
-        if len(folders) > 1:
-            return {part: _files_of(folder) for part, folder in folders.items()}
-        paths = _files_of(paths[0])
+        folder, paths = paths[0], _files_of(paths[0])
+        if not paths and (folders := part_folders(folder))["training"] != folder:
+            return {part: _files_of(inner) for part, inner in folders.items()}
         if len(paths) == 1:
             return {"training": paths}
         _check_one_dataset(paths, source[0])

@@ -9,15 +9,13 @@ import numpy as np
 
 from kerasrnn.data.batches import sentence_inputs
 from kerasrnn.data.sentences import Sentences
-from kerasrnn.layers import LinearTagger
-from kerasrnn.tasks.logistic import logistic_regression, with_pool
+from kerasrnn.layers import LinearTagger, OpinionPool
+from kerasrnn.tasks.logistic import MOST_WEIGHTS, fits, logistic_regression
 from kerasrnn.text import Vocabulary
 
 _NAME = "features"
-_BUCKETS, _MOST_WEIGHTS = 1 << 17, 3_000_000
+_BUCKETS = 1 << 17  # at most
 _FEATURES = 27  # of a token
-_MOST_FEATURES = 20_000_000  # in memory at a time, about a gigabyte
-_MOST_PRODUCTS = 200_000_000  # of a step of the regression, about two minutes' in all
 _FEWEST = 2  # occurrences of what has a weight
 _PENALTY, _TOLERANCE = 2.0, 1e-4
 _AT_ONCE = 256  # sentences
@@ -29,7 +27,7 @@ def with_linear(model: keras.Model, data: Sentences, neighbours: Sequence[int]) 
 
     Of a few hundred or thousand sentences a network learns less about rare and unknown words than
     their spelling and neighbours give a linear model, and the two err differently. The regression
-    is fitted here, and stays; ``without_pool`` gives what is to be trained. Where there is too
+    is fitted here, and stays; ``without_linear`` gives what is to be trained. Where there is too
     much to fit in about two minutes, the model stays alone.
 
     Args:
@@ -37,13 +35,13 @@ def with_linear(model: keras.Model, data: Sentences, neighbours: Sequence[int]) 
         data: the sentences it will be trained on.
         neighbours: where the words stand that it may read beside each, of ``neighbours_of``.
     """
-    labels, number = len(data.labels), len(data.train.y) * _FEATURES
-    if number > _MOST_FEATURES or number * labels > _MOST_PRODUCTS:
+    labels = len(data.labels)
+    if not fits(len(data.train.y) * _FEATURES, labels):
         return model
     lower, kinds = _characters(data.characters)
     layer = LinearTagger(
         labels,
-        buckets=min(_BUCKETS, _MOST_WEIGHTS // labels) + 2,
+        buckets=min(_BUCKETS, MOST_WEIGHTS // labels) + 2,
         lower=lower,
         kinds=kinds,
         neighbours=neighbours,
@@ -51,7 +49,14 @@ def with_linear(model: keras.Model, data: Sentences, neighbours: Sequence[int]) 
     )
     beside = layer(model.inputs)
     fit_linear(layer, data)
-    return with_pool(model, beside)
+    return keras.Model(model.inputs, OpinionPool(name="pool")([model.output, beside]))
+
+
+def without_linear(model: keras.Model) -> keras.Model:
+    """The part of a model of ``with_linear`` that gradients train; of another, all of it."""
+    if isinstance(model.layers[-1], OpinionPool):
+        return keras.Model(model.inputs, model.get_layer("head").output)
+    return model
 
 
 def neighbours_of(bidirectional: bool, go_backwards: bool) -> tuple[int, ...]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import warnings
 
-import keras
 import numpy as np
 
-from kerasrnn.layers import OpinionPool
-
+_MOST_FEATURES = 20_000_000  # in memory at a time, about a gigabyte
+_MOST_PRODUCTS = 200_000_000  # of a step of the regression, a minute's or two in all
+MOST_WEIGHTS = 3_000_000  # of a layer
 _SURE = 10.0  # the logit of a label that all rows have, or, negative, none
+
+
+def fits(features: int, classes: int) -> bool:
+    """Whether so many features of all rows together are fitted in memory and in a minute or two."""
+    return features <= _MOST_FEATURES and features * classes <= _MOST_PRODUCTS
 
 
 def logistic_regression(
@@ -51,15 +56,3 @@ def logistic_regression(
             rows = [label] if several else there
             coefficients[rows], bias[rows] = found, start
     return coefficients, bias
-
-
-def with_pool(model: keras.Model, beside) -> keras.Model:
-    """The model whose answer is the geometric mean of its own and of what stands beside it."""
-    pool = OpinionPool(name="pool")([model.outputs[0], beside])
-    return keras.Model(model.inputs, pool)
-
-
-def without_pool(model: keras.Model) -> keras.Model:
-    """The part of a model of ``with_pool`` that gradients train; of another, all of it."""
-    last = model.layers[-1]
-    return keras.Model(model.inputs, last.input[0]) if isinstance(last, OpinionPool) else model

@@ -7,13 +7,10 @@ import numpy as np
 
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.layers import NgramClassifier
-from kerasrnn.tasks.logistic import logistic_regression
+from kerasrnn.tasks.logistic import MOST_WEIGHTS, fits, logistic_regression
 
 SIZES = {"word": (1, 2), "char": (1, 2, 3, 4, 5)}
 _BUCKETS, _ROOM = 1 << 18, 4  # at most, and for each n-gram of the texts
-_MOST_WEIGHTS = 3_000_000
-_MOST_NGRAMS = 20_000_000  # in memory at a time, about a gigabyte
-_MOST_PRODUCTS = 200_000_000  # of a step of the regression, about a minute's in all
 _AT_ONCE = 1 << 16  # tokens
 _PENALTY, _TOLERANCE = 0.1, 1e-3
 
@@ -37,13 +34,13 @@ def with_ngrams(
     """
     sizes = SIZES[level]
     number = len(train.x) * len(sizes)
-    if number > _MOST_NGRAMS or number * classes > _MOST_PRODUCTS:
+    if not fits(number, classes):
         return model
     ids, found = model.inputs[0], model.outputs[0]
     layer = NgramClassifier(
         classes,
         sizes=sizes,
-        buckets=min(_BUCKETS, _ROOM * number, _MOST_WEIGHTS // classes) + 2,
+        buckets=min(_BUCKETS, _ROOM * number, MOST_WEIGHTS // classes) + 2,
         activation="sigmoid" if train.y.ndim == 2 else "softmax",
         name="ngrams",
     )

@@ -35,8 +35,7 @@ from kerasrnn.models import build_tagger
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.explanations import chosen, explain_tags
-from kerasrnn.tasks.linear_tagging import biases, neighbours_of, with_linear
-from kerasrnn.tasks.logistic import without_pool
+from kerasrnn.tasks.linear_tagging import biases, neighbours_of, with_linear, without_linear
 from kerasrnn.tasks.scores import all_labels, report_labels
 from kerasrnn.tasks.tagger_recipe import tagger_recipe
 from kerasrnn.text import Vocabulary, tokens_of
@@ -163,7 +162,7 @@ class TaggerTask(base.Task):
         return with_linear(model, data, read) if use_characters else model
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
-        return without_pool(model)
+        return without_linear(model)
 
     def metrics(self, data: Sentences) -> list[str]:
         return ["accuracy"]

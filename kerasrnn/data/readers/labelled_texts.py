@@ -35,8 +35,10 @@ _TYPES = mimetypes.MimeTypes()  # those that Python knows itself, alike on all m
 
 
 def find(path: Path) -> str | None:
-    """How a file or folder holds labelled texts; None where it does not. Reads heads,
-    and the whole of a file whose lines all begin with one word, as it may be sorted by class.
+    """How a file or folder holds labelled texts; None where it does not.
+
+    Heads are read, and the whole of a file whose first lines all begin with one word, as it may be
+    sorted by class.
 
     ``"lines"``: a label before each line, as TREC, SST and fastText have it: in a file, or in a
     folder in one file that is the training part. ``"folders"``: a folder for each class with a
@@ -161,17 +163,21 @@ def _class_files(folder):
     texts = [file for file in files if is_named(file, "*.txt")]
     named = len(texts) > 1 and not any(part_of(file.name) for file in texts)
     if named and all(map(_has_short_lines, texts)) and not any(map(_has_labelled_lines, texts)):
-        return {file.name.removesuffix(".gz").rpartition(".")[0]: file for file in texts}
-    found = {file.name.removesuffix(".gz").rpartition(".")[2]: file for file in files}
-    stems = {file.name.removesuffix(".gz").rpartition(".")[0] for file in files}
-    if len(stems) == 1 and len(found) == len(files) > 1 and all(map(_is_class_of_lines, files)):
-        return found
-    return {}
+        return {_halves(file)[0]: file for file in texts}
+    found = {_halves(file)[1]: file for file in files}
+    alike = len({_halves(file)[0] for file in files}) == 1 and len(found) == len(files) > 1
+    return found if alike and all(map(_is_class_of_lines, files)) else {}
+
+
+def _halves(path):
+    """What stands before the suffix of a name, and the suffix, but for that of gzip."""
+    stem, _, suffix = path.name.removesuffix(".gz").rpartition(".")
+    return stem, suffix
 
 
 def _is_class_of_lines(path):
     """Whether the suffix of a file is a word that no format has, and its lines are prose."""
-    suffix = path.name.removesuffix(".gz").rpartition(".")[2]
+    suffix = _halves(path)[1]
     known = is_named(path, *_NO_TEXTS, "*.txt") or _TYPES.guess_type(path.name)[0]
     lines = head_of(path, 1 << 13)
     prose = sum(bool(re.search(r"[^\W\d_]\S* +\S", line)) for line in lines)

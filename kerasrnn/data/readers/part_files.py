@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.readers.text_files import open_unpacked
 from kerasrnn.errors import InputError
 
 PARTS = {  # as the names of files and folders call them
@@ -177,10 +175,10 @@ def first_words(path: str | os.PathLike, most: int) -> set[str]:
     """The words with which the lines of a file begin, ``most`` and one at most; read as a head."""
     found = set()
     try:
-        with _open(path) as file:
+        with open_unpacked(path) as file:
             while len(found) <= most and (line := file.readline(_LONGEST_LINE)):
                 found.update(line.decode("utf-8-sig", "replace").split(maxsplit=1)[:1])
-    except (OSError, EOFError, zlib.error):
+    except InputError:
         pass  # who reads it says so
     return found
 
@@ -209,22 +207,13 @@ def name_of(path: Path) -> str:
 
 def _head(path, size):
     """The first text of a file, and whether that is all of it."""
-    if not os.path.isfile(path):
-        return "", True
     try:
-        with _open(path) as file:
+        with open_unpacked(path) as file:
             data = file.read(size)
-    except (OSError, EOFError, zlib.error):
+    except InputError:
         return "", True
     text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
     return "" if b"\0" in data else text, len(data) < size
-
-
-@contextmanager
-def _open(path):
-    with open(path, "rb") as file:
-        packed = file.peek(2)[:2] == b"\x1f\x8b"
-        yield gzip.GzipFile(fileobj=file) if packed else file
 
 
 def _is_number(text):

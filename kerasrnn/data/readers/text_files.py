@@ -56,7 +56,7 @@ def read_pieces(
 ) -> Iterator[str]:
     """As ``read_text``, with line ends as they are."""
     where = path if where is None else where
-    with _open(path, where) as file:
+    with open_unpacked(path, where) as file:
         yield from _reported(_decode(file, chunk_size, where, encoding), file, where)
 
 
@@ -97,8 +97,12 @@ def line_ends(text: str | bytes) -> int:
 
 
 @contextmanager
-def _open(path, where):
-    """A binary file, unpacked if it is gzipped; what reading it raises is an InputError."""
+def open_unpacked(path: str | os.PathLike, where: str | os.PathLike | None = None):
+    """A binary file, unpacked if it is gzipped; what reading it raises is an ``InputError``.
+
+    where: what messages call the file, by default its path.
+    """
+    where = path if where is None else where
     check_regular(path)
     try:
         with open(path, "rb") as file:
