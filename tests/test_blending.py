@@ -9,8 +9,9 @@ from sklearn.linear_model import RidgeCV
 from kerasrnn import Dataset, InputError, Regressor, Series, build_regressor, export, train
 from kerasrnn.data.sequences import Part
 from kerasrnn.layers import ScaledError
-from kerasrnn.tasks.blending import blended, held_out
+from kerasrnn.tasks.blending import blended
 from kerasrnn.tasks.explanations import explain_numbers
+from kerasrnn.tasks.held_out import held_out
 from kerasrnn.tasks.members import members_beside, members_of, with_members
 from kerasrnn.training import resume
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasrnn import Classifier, Dataset, InputError, Texts, build_classifier, export, train
 from kerasrnn.tasks.explanations import explain_label
-from kerasrnn.tasks.members import members_apart, members_of, with_members
+from kerasrnn.tasks.members import members_beside, members_of, with_members
 from kerasrnn.training import resume
 
 TINY = {"units": 2, "stem_filters": 2, "schedule": "constant", "members": 2, "quiet": True}
@@ -29,9 +29,9 @@ def trained(tmp_path_factory):
 def test_each_member_learns_from_its_own_loss():
     model = with_members(3, lambda: build_classifier((None, 2), num_classes=4, units=2))
     x, y = np.random.default_rng(0).normal(size=(5, 7, 2)).astype("float32"), np.arange(5) % 4
-    loss, fitted = keras.losses.SparseCategoricalCrossentropy(), members_apart(model)
+    loss, fitted = keras.losses.SparseCategoricalCrossentropy(), members_beside(model)
     with tf.GradientTape(persistent=True) as tape:
-        together = loss(y, fitted(x))
+        together = loss(np.repeat(y[:, None], 3, axis=1), fitted(x))
         alone = [loss(y, member(x)) for member in members_of(model)]
     assert float(together) == pytest.approx(np.mean(alone), rel=1e-6)
     for member, own in zip(members_of(model), alone, strict=True):

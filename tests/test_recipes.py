@@ -51,7 +51,7 @@ def test_long_sequences_are_strided():
 @pytest.mark.parametrize(
     ("data", "members"),
     [
-        (dataset(40, 60), 3),
+        (dataset(40, 60), 5),
         (dataset(40, 2600), 1),
         (dataset(1200, 9), 1),
         (dataset(40, 60, targets=("sum",)), 8),

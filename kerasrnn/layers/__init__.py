@@ -8,7 +8,6 @@ from kerasrnn.layers.bidirectional import Bidirectional
 from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.entities import LabelPairs
 from kerasrnn.layers.linear import LinearTagger, OpinionPool
-from kerasrnn.layers.members import GeometricMean
 from kerasrnn.layers.ngrams import NgramClassifier
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
 from kerasrnn.layers.recurrent import (
@@ -42,7 +41,6 @@ __all__ = [
     "CharacterEncoder",
     "FillMissing",
     "FlipTime",
-    "GeometricMean",
     "Implementation",
     "LabelPairs",
     "LengthMask",

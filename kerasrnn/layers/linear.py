@@ -12,7 +12,7 @@ from kerasrnn.layers.hashes import FACTOR, PRIME, mixed
 
 _AFFIXES = 4  # longest prefix and suffix, in characters
 _LENGTH = 24  # characters of a token that are read
-_LEAST = 1e-9  # a probability
+LEAST = 1e-9  # a probability
 _POWERS = [pow(FACTOR, place, PRIME) for place in range(_LENGTH)]
 
 
@@ -110,10 +110,15 @@ class LinearTagger(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kerasrnn")
 class OpinionPool(keras.layers.Layer):
-    """The logarithmic opinion pool of several probabilities (…, labels), all of the same weight.
+    """The logarithmic opinion pool of several probabilities (…, labels).
 
-    That is their geometric mean, made to add up to 1 (Heskes 1998; of taggers Smith et al. 2005).
-    Its mask is that of the first.
+    That is their weighted geometric mean, made to add up to 1 (Heskes 1998; of taggers Smith et
+    al. 2005). Its mask is that of the first.
+
+    Args:
+        weights: of each; by default all weigh the same, together 1.
+        bias: added to the logarithm for each label, the weighted one of a further opinion that is
+            always the same.
 
     >>> import numpy as np
     >>> from kerasrnn import layers
@@ -123,19 +128,27 @@ class OpinionPool(keras.layers.Layer):
 
     activation = staticmethod(keras.activations.softmax)
 
-    def __init__(self, **kwargs):
+    def __init__(
+        self, weights: Sequence[float] | None = None, bias: Sequence[float] = (0.0,), **kwargs
+    ):
         super().__init__(**kwargs)
         self.supports_masking = True
+        self.shares, self.bias = weights and tuple(weights), tuple(bias)
 
-    def call(self, members):
-        logs = [ops.log(ops.maximum(member, _LEAST)) for member in members]
-        return self.activation(sum(logs) / len(logs))
+    def call(self, opinions):
+        shares = self.shares or [1 / len(opinions)] * len(opinions)
+        logs = [ops.log(ops.maximum(opinion, LEAST)) for opinion in opinions]
+        total = sum(share * log for share, log in zip(shares, logs, strict=True))
+        return self.activation(total + ops.convert_to_tensor(self.bias, total.dtype))
 
-    def compute_mask(self, members, mask=None):
+    def compute_mask(self, opinions, mask=None):
         return None if mask is None else mask[0]
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "weights": self.shares, "bias": self.bias}
 
 
 def _running(values):

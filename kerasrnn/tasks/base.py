@@ -15,7 +15,7 @@ from kerasrnn import options
 from kerasrnn.errors import InputError
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
-from kerasrnn.inference.loading import load_model, open_source
+from kerasrnn.inference.loading import load_model, open_source, save_model
 from kerasrnn.inference.signatures import Servable
 from kerasrnn.runs import Run, open_run
 
@@ -279,6 +279,14 @@ def load_run_model(run: Run, labels: Sequence[str] | None = None) -> keras.Model
     if labels is not None:
         check_labels(model, labels, where=run.path / "labels.json")
     return model
+
+
+def change_best(run: Run, change: Callable[[keras.Model], keras.Model]):
+    """Put what a function makes of the best model of a run in its place."""
+    model = load_model(run)
+    changed = change(model)
+    if changed is not model:
+        save_model(changed, run, "best.keras")
 
 
 def check_labels(model: keras.Model, labels: Sequence[str], where=None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 import keras
@@ -31,19 +32,16 @@ from kerasrnn.inference.calling import (
 )
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
-from kerasrnn.inference.signatures import (
-    Example,
-    Servable,
-    fill,
-)
+from kerasrnn.inference.signatures import Example, Servable, fill
 from kerasrnn.models import build_classifier
 from kerasrnn.options import CLASS_WEIGHTS, tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
 from kerasrnn.tasks.explanations import chosen, each, explain_label, salient_texts
-from kerasrnn.tasks.members import members_apart, with_members
+from kerasrnn.tasks.members import members_beside, with_members
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
+from kerasrnn.tasks.opinions import held_for_opinions, pooled
 from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scaling import scaling
 from kerasrnn.tasks.scores import label_scores, report_labels
@@ -225,7 +223,7 @@ class ClassifierTask(base.Task):
         return with_ngrams(model, data.train, len(data.labels), data.level, weights)
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
-        return members_apart(model) if settings.model["members"] > 1 else without_ngrams(model)
+        return members_beside(model) if settings.model["members"] > 1 else without_ngrams(model)
 
     def loss(self, settings: base.Settings, data: Dataset | Texts) -> keras.losses.Loss:
         if data.several:
@@ -236,11 +234,15 @@ class ClassifierTask(base.Task):
         return [] if data.several else ["accuracy"]
 
     def batches(self, data: Dataset | Texts, settings: base.Settings, seed: int):
-        weights = _weights(data, settings.fit["class_weight"])
-        given = data.train, settings.fit["batch_size"], seed, weights
-        if data.vocabulary is None:
-            return SequenceBatches(*given)
-        return TextBatches(*given, data.vocabulary)
+        train, size = data.train, settings.fit["batch_size"]
+        weights, members = _weights(data, settings.fit["class_weight"]), settings.model["members"]
+        if data.vocabulary is not None:
+            return TextBatches(train, size, seed, weights, data.vocabulary)
+        if members > 1:
+            train = replace(train, y=np.repeat(train.y[:, None], members, axis=1))
+            learns = 1 - held_for_opinions(data.train, members, seed).astype("float32")
+            weights = learns if weights is None else learns * weights[:, None]
+        return SequenceBatches(train, size, seed, weights)
 
     def artifacts(self, data: Dataset | Texts) -> dict:
         tokens = {} if data.vocabulary is None else {"vocabulary.json": [*data.vocabulary.tokens]}
@@ -254,6 +256,11 @@ class ClassifierTask(base.Task):
         return lambda: evaluation.classification_metrics(
             part.y, classifier.predict_proba(part.x, part.lengths)
         )
+
+    def finish(self, run: Run, data: Dataset | Texts):
+        """Of few sequences: pool a linear model and the label frequencies with the answer."""
+        if data.vocabulary is None:
+            base.change_best(run, lambda model: pooled(model, data, run.info["seed"]))
 
     def evaluate(self, model, data: Dataset | Texts, settings, folder) -> base.Evaluation:
         metrics = self.validation(model, data, settings)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import keras
 
 from kerasrnn.errors import check_positive
-from kerasrnn.layers import GeometricMean
 from kerasrnn.models import build_ensemble
 
 
@@ -25,15 +24,6 @@ def with_members(number: int, build: Callable[[], keras.Model]) -> keras.Model:
     return build() if number == 1 else build_ensemble([build() for _ in range(number)])
 
 
-def members_apart(model: keras.Model) -> keras.Model:
-    """What to fit in the place of a model ``with_members``: its loss is the mean of theirs.
-
-    It shares their weights. Its loss is cross-entropy; each step then gives a member the gradients
-    that it had alone, divided by their number, of which Adam makes the same step.
-    """
-    return keras.Model(model.input, GeometricMean(name="apart")(model.get_layer("mean").input))
-
-
 def members_beside(model: keras.Model) -> keras.Model:
     """The answers of the members of a model beside each other, (batch, members, …).
 
@@ -49,11 +39,17 @@ def members_of(model: keras.Model) -> list[keras.Model]:
     return [layer for layer in model.layers if isinstance(layer, keras.Model)] or [model]
 
 
+def is_mixed(model: keras.Model) -> bool:
+    """Whether something beside the networks has a share in the answer: its last layer is a mix."""
+    return any(layer.name == "mix" for layer in model.layers)
+
+
 def network_of(model: keras.Model) -> keras.Model:
     """The network of a model, without what is mixed into its answer; of members the first."""
-    mixes = [layer for layer in model.layers if layer.name == "mix"]
     first = members_of(model)[0]
-    return keras.Model(model.inputs, mixes[0].input) if mixes and first is model else first
+    if first is model and is_mixed(model):
+        return keras.Model(model.inputs, model.get_layer("mix").input)
+    return first
 
 
 def summarize(model: keras.Model, print_fn: Callable[[str], object]):

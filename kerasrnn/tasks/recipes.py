@@ -18,7 +18,7 @@ _EPOCHS = (5, 30)  # of many sequences, at least and at most
 _EPOCHS_OF_IMAGES = 10  # at least: their stack is cheap
 _READ = 20_000_000  # steps of sequences that a stem reads in all, some minutes on two cores
 _LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: about, and at most
-_MEMBERS = 3  # of few sequences, whose trainings differ most
+_MEMBERS = 5  # of few sequences, whose trainings differ most
 _MEMBERS_OF_NUMBERS = (3, 8)  # each of which sees only some of few sequences
 _STRIDE = 4  # half of a kernel, so that each step counts more than once
 

@@ -28,13 +28,13 @@ from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
-from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
 from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
-from kerasrnn.tasks.blending import blended, held_out
+from kerasrnn.tasks.blending import blended
 from kerasrnn.tasks.explanations import chosen, each, explain_numbers
+from kerasrnn.tasks.held_out import held_out
 from kerasrnn.tasks.members import members_beside, with_members
 from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
 from kerasrnn.tasks.regression_models import build_forecaster, build_numbers
@@ -275,10 +275,8 @@ class RegressorTask(base.Task):
     def finish(self, run: Run, data: Dataset | Series):
         """Of sequences: mix the mean and a ridge regression into the answer."""
         if isinstance(data, Dataset):
-            model, options = load_model(run), run.info["options"]
-            found = blended(model, data, options.get("quantiles") or (), run.info["seed"])
-            if found is not model:
-                save_model(found, run, "best.keras")
+            quantiles, seed = run.info["options"].get("quantiles") or (), run.info["seed"]
+            base.change_best(run, lambda model: blended(model, data, quantiles, seed))
 
     def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 
 from kerasrnn.data.checks import step_chunks
-from kerasrnn.data.sequences import Part
+from kerasrnn.data.sequences import Dataset, Part
+
+_MOST_FLAT = 2048  # values of a sequence that a linear model reads
 
 
 def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.Normalization:
@@ -35,3 +37,14 @@ def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.
         variance=variance.tolist(),
         name=name,
     )
+
+
+def reads_flat(data: Dataset) -> bool:
+    """Whether a linear model may read all steps: sequences are whole, of one length, not long."""
+    train = data.train
+    return train.lengths is None and not data.missing and train.x[0].size <= _MOST_FLAT
+
+
+def flat(scale: keras.layers.Normalization, part: Part) -> np.ndarray:
+    """The scaled steps of sequences, float64 (n, steps · features)."""
+    return np.array(scale(np.asarray(part.x, "float32")), "float64").reshape(len(part), -1)

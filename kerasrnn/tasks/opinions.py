@@ -1,0 +1,130 @@
+"""The answer of a classifier of few sequences: what networks, a linear model and frequencies say.
+
+Their probabilities are pooled by logarithms (Genest & Zidek 1986; Heskes 1998), with those weights
+that answer best for sequences that nothing in the pool has learnt from (Wolpert 1992).
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import partial
+from itertools import product
+
+import keras
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from kerasrnn.data.sequences import Dataset, Part
+from kerasrnn.layers import OpinionPool
+from kerasrnn.layers.linear import LEAST
+from kerasrnn.tasks.held_out import held_out, mean_of, unseen_answers
+from kerasrnn.tasks.logistic import logistic_regression
+from kerasrnn.tasks.members import is_mixed, members_of
+from kerasrnn.tasks.scaling import flat, reads_flat, scaling
+
+_FEWEST = 5  # members, of which each learns from four fifths at least
+_PARTS = 20  # of the whole, in which weights are counted
+_PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3)
+_TOLERANCE = 1e-4  # of their search
+_MOST_PRODUCTS = 20_000_000  # of a step of it; dozens of regressions are fitted
+
+
+def held_for_opinions(part: Part, members: int, seed: int) -> np.ndarray:
+    """Which members do not learn from which sequences, bool (n, members); of few members none.
+
+    All learn from the only sequence of a label, and from the sequences of its only group.
+
+    >>> part = Part(np.zeros((11, 5, 1)), np.array([0, 1] * 5 + [2]))
+    >>> held_for_opinions(part, 5, seed=0).sum(1).tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]
+    """
+    if members < _FEWEST:
+        return np.zeros((len(part), members), bool)
+    held = held_out(part, members, seed)
+    groups = np.arange(len(part)) if part.groups is None else part.groups
+    _, groups = np.unique(groups, return_inverse=True)
+    labels = np.unique(np.stack([part.y, groups]), axis=1)[0]
+    held[np.bincount(labels)[part.y] == 1] = False
+    return held
+
+
+def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
+    """A trained model with the label frequencies and a linear model pooled with its answer.
+
+    Their weights are 0 or more, together 1, and give the lowest cross-entropy: of members for the
+    training sequences, by those that each was held from, else for the validation part. Members are
+    judged by one that learnt from less, and answer by all: their weight is the mean of that and 1.
+    Without sequences to judge by, and of images, the model stays as it is. The linear model,
+    logistic regression of the scaled steps, takes part where sequences are whole, of one length
+    and not long.
+
+    Args:
+        model: of ``ClassifierTask.build``, trained on the data with that seed.
+    """
+    train, classes = data.train, len(data.labels)
+    held = held_for_opinions(train, len(members_of(model)), seed)
+    rows = held.any(1).nonzero()[0]
+    asked = train.take(rows) if len(rows) else data.validation
+    if asked is None or data.one_scale or is_mixed(model):
+        return model
+    often = _log(np.bincount(train.y, minlength=classes) / len(train))
+    network = _log(unseen_answers(model, asked, held[rows]))
+    found = [(*_weights(asked.y, network, often), None)]
+    scale = scaling(train, data.one_scale, "logistic_scaling")
+    if reads_flat(data) and train.x.size * classes <= _MOST_PRODUCTS:
+        x, others = flat(scale, train), flat(scale, asked)
+        for penalty in _PENALTIES:
+            fit = partial(_regression, classes, penalty)
+            linear = _log(_unseen(fit, x, train.y, others, held, rows))
+            found.append((*_weights(asked.y, network, linear, often), fit))
+    _, weights, fit = min(found, key=lambda each: each[0])
+    if weights[0] == 1:
+        return model
+    if len(rows):
+        weights = (weights + np.eye(len(weights))[0]) / 2
+    opinions = model.outputs[:1]
+    if fit is not None:
+        layer = keras.layers.Dense(classes, activation="softmax", name="logistic")
+        opinions.append(layer(keras.layers.Flatten(name="steps")(scale(model.inputs[0]))))
+        layer.set_weights(fit(x, train.y))
+    mix = OpinionPool(weights[:-1].tolist(), (weights[-1] * often).tolist(), name="mix")
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    return keras.Model(inputs, mix(opinions))
+
+
+def _log(probabilities):
+    return np.log(np.maximum(probabilities, LEAST))
+
+
+def _regression(classes, penalty, x, y):
+    """The kernel and the bias of a logistic regression."""
+    coefficients, bias = logistic_regression(x, y, classes, penalty=penalty, tolerance=_TOLERANCE)
+    return coefficients.T, bias
+
+
+def _unseen(fit, x, y, asked, held, rows):
+    """What regressions of x say of those asked; where these are rows of it, without them."""
+
+    def answers(kernel, bias):
+        return softmax(asked @ kernel + bias, axis=-1)
+
+    if not len(rows):
+        return answers(*fit(x, y))
+    found = [answers(*fit(x[~out], y[~out])) for out in held.T]
+    return mean_of(np.stack(found, axis=1), held[rows])
+
+
+def _weights(y, *opinions):
+    """The lowest cross-entropy of pools of opinions, logs of probabilities, and their weights.
+
+    The last opinion, the same for all, is not pooled alone.
+    """
+    some = product(range(_PARTS + 1), repeat=len(opinions) - 1)
+    tried = np.array([each for each in some if 0 < sum(each) <= _PARTS]) / _PARTS
+    tried = np.column_stack([tried, 1 - tried.sum(1)])
+    losses = []
+    for weights in tried:
+        logits = sum(map(operator.mul, weights, opinions))
+        losses.append(-log_softmax(logits, axis=-1)[np.arange(len(y)), y].mean())
+    best = np.argmin(losses)
+    return losses[best], tried[best]

@@ -1,0 +1,156 @@
+"""The pool of a classifier of few sequences: what weighs how much, and what learnt from what."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import log_softmax, softmax
+from sklearn.linear_model import LogisticRegression
+
+from kerasrnn import Classifier, Dataset, build_classifier, export, layers, train
+from kerasrnn.data.sequences import Part
+from kerasrnn.tasks.explanations import explain_label
+from kerasrnn.tasks.members import is_mixed, members_beside, members_of, with_members
+from kerasrnn.tasks.opinions import held_for_opinions, pooled
+from kerasrnn.training import resume
+
+TINY = {"units": 2, "stem": "none", "members": 5, "schedule": "constant", "quiet": True}
+
+
+def hours(number=60, seed=0, noise=1.0, **options):
+    """Sequences of which single steps tell the label, as a linear model sees best."""
+    rng, y = np.random.default_rng(seed), np.arange(number) % 3
+    x = rng.normal(0, noise, (number, 8, 1)).astype("float32")
+    x[np.arange(number), 2 * y, 0] += 3
+    labels = np.array(["a", "b", "c"])[y]
+    return Dataset.from_arrays(x, labels, test=(x, labels), validation_split=0, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    data = hours()
+    return train(data, tmp_path_factory.mktemp("pool") / "run", epochs=3, seed=4, **TINY), data
+
+
+def test_all_learn_from_the_only_sequences_of_a_label():
+    y = np.array([0, 1] * 10 + [2, 3, 3, 3])
+    x, groups = np.zeros((24, 5, 1)), np.array([*range(21), 50, 50, 50])
+    held = held_for_opinions(Part(x, y), 5, seed=0)
+    assert (held.sum(1) == (y != 2)).all()
+    held = held_for_opinions(Part(x, y, groups=groups), 5, seed=0)
+    assert (held.sum(1) == (y < 2)).all()
+    assert not held_for_opinions(Part(x, y), 4, seed=0).any()
+
+
+def test_a_member_learns_nothing_from_what_is_kept_from_it():
+    model = with_members(5, lambda: build_classifier((8, 1), num_classes=3, units=2))
+    part = hours().train
+    fitted, loss = members_beside(model), keras.losses.SparseCategoricalCrossentropy()
+    held = held_for_opinions(part, 5, seed=0)
+    second = [weight.value for weight in members_of(model)[1].trainable_variables]
+
+    def gradients(y):
+        with tf.GradientTape() as tape:
+            wide = np.repeat(y[:, None], 5, axis=1)
+            found = loss(wide, fitted(part.x), 1 - held.astype("float32"))
+        return tape.gradient(found, second)
+
+    unseen, seen = part.y.copy(), part.y.copy()
+    unseen[held[:, 1]] = 0
+    seen[~held[:, 1]] = 0
+    for old, same, other in zip(gradients(part.y), gradients(unseen), gradients(seen), strict=True):
+        np.testing.assert_array_equal(old, same)
+        assert np.abs(np.asarray(old) - other).max() > 0
+
+
+@pytest.mark.slow
+def test_the_pool_is_the_best_for_sequences_that_its_parts_did_not_see(trained):
+    run, data = trained
+    x, y, held = data.train.x, data.train.y, held_for_opinions(data.train, 5, seed=4)
+    model = Classifier.load(run).model
+    members = np.stack([np.asarray(member(x)) for member in members_of(model)], 1)
+    network = np.log(members[held])
+    flat = ((x - x.mean()) / x.std()).reshape(len(x), -1)
+    often = np.log(np.bincount(y) / len(y))
+    rows = np.arange(len(y))
+
+    def straight(penalty, rows, asked):
+        return (
+            LogisticRegression(C=1 / penalty, tol=1e-6)
+            .fit(flat[rows], y[rows])
+            .predict_proba(flat[asked])
+        )
+
+    found = []
+    for penalty in (0.1, 1, 10, 100, 1000):
+        linear = np.zeros_like(network)
+        for out in held.T:
+            linear[out] = np.log(straight(penalty, ~out, out))
+        for a in range(21):
+            for b in range(21 - a):
+                if a + b:
+                    logits = (a * network + b * linear + (20 - a - b) * often) / 20
+                    loss = -log_softmax(logits, axis=-1)[rows, y].mean()
+                    found.append((loss, a / 20, b / 20, penalty))
+    _, a, b, penalty = min(found)
+    assert b > 0
+    weights = model.get_layer("mix").get_config()["weights"]
+    expected = (1 + a) / 2, b / 2  # members answer by all, and are judged by one
+    np.testing.assert_allclose(weights, expected, atol=0.026)  # another search of the regression
+    a, b = weights
+    linear = np.log(straight(penalty, rows, rows))
+    expected = softmax(a * np.log(members.mean(1)) + b * linear + (1 - a - b) * often, axis=-1)
+    np.testing.assert_allclose(np.asarray(model(x)), expected, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_what_a_linear_model_sees_is_seen(trained, tmp_path):
+    run, data = trained
+    unseen = hours(seed=1).train
+    assert np.mean(Classifier.load(run).predict_proba(unseen.x).argmax(-1) == unseen.y) > 0.9
+    assert is_mixed(Classifier.load(run).model)
+    one = train(data, tmp_path / "one", epochs=1, **TINY | {"members": 1})
+    assert not is_mixed(Classifier.load(one).model)
+
+
+@pytest.mark.slow
+def test_the_run_its_export_and_its_explanation_agree(trained, tmp_path):
+    run, data = trained
+    predictor = Classifier.load(run)
+    found = predictor.predict_proba(data.test.x)
+    exported = Classifier.load(export(run, tmp_path / "export", check=False))
+    np.testing.assert_allclose(exported.predict_proba(data.test.x), found, atol=1e-5)
+    explanation = explain_label(predictor, data.test.x[0])
+    assert explanation.answer["probability"] == pytest.approx(found[0].max(), rel=1e-5)
+    assert {one.name for one in explanation.reading.layers} == {"bidirectional_1"}
+    assert pooled(predictor.model, data, 4) is predictor.model  # pooled once
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_bit_for_bit(trained, tmp_path):
+    run, data = trained
+    half = train(data, tmp_path / "half", epochs=2, seed=4, **TINY)
+    whole = resume(half, data, epochs=3, quiet=True)
+    assert whole.history()["loss"] == run.history()["loss"]
+    ours, theirs = (Classifier.load(one).predict_proba(data.test.x) for one in (whole, run))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_sequences_of_unequal_length_have_no_linear_model(tmp_path):
+    data = hours()
+    part = data.train
+    lengths = np.random.default_rng(0).integers(1, 9, len(part))
+    data = Dataset.from_arrays(part.x, part.y, lengths=lengths, validation_split=0)
+    model = Classifier.load(train(data, tmp_path / "run", epochs=1, **TINY)).model
+    assert len(model.get_layer("mix").get_config()["weights"]) == 1
+
+
+def test_a_pool_weighs_its_opinions():
+    first, second = np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])
+    always = np.log([0.2, 0.8])
+    layer = layers.OpinionPool([0.5, 0.25], (0.25 * always).tolist())
+    expected = softmax(0.5 * np.log(first) + 0.25 * np.log(second) + 0.25 * always, axis=-1)
+    np.testing.assert_allclose(layer([first, second]), expected, rtol=1e-6)
+    again = layers.OpinionPool.from_config(layer.get_config())
+    np.testing.assert_allclose(again([first, second]), expected, rtol=1e-6)
