@@ -1,5 +1,7 @@
 """The pool of a classifier of few sequences: what weighs how much, and what learnt from what."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from kerasrnn import Classifier, Dataset, build_classifier, export, layers, train
-from kerasrnn.data.sequences import Part
 from kerasrnn.tasks.explanations import explain_label
 from kerasrnn.tasks.members import is_mixed, members_beside, members_of, with_members
 from kerasrnn.tasks.opinions import held_for_opinions, pooled
@@ -17,13 +18,13 @@ from kerasrnn.training import resume
 TINY = {"units": 2, "stem": "none", "members": 5, "schedule": "constant", "quiet": True}
 
 
-def hours(number=60, seed=0, noise=1.0, **options):
+def hours(number=60, seed=0, noise=1.0, validation_split=0):
     """Sequences of which single steps tell the label, as a linear model sees best."""
     rng, y = np.random.default_rng(seed), np.arange(number) % 3
     x = rng.normal(0, noise, (number, 8, 1)).astype("float32")
     x[np.arange(number), 2 * y, 0] += 3
     labels = np.array(["a", "b", "c"])[y]
-    return Dataset.from_arrays(x, labels, test=(x, labels), validation_split=0, **options)
+    return Dataset.from_arrays(x, labels, test=(x, labels), validation_split=validation_split)
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +34,22 @@ def trained(tmp_path_factory):
 
 
 def test_all_learn_from_the_only_sequences_of_a_label():
-    y = np.array([0, 1] * 10 + [2, 3, 3, 3])
-    x, groups = np.zeros((24, 5, 1)), np.array([*range(21), 50, 50, 50])
-    held = held_for_opinions(Part(x, y), 5, seed=0)
-    assert (held.sum(1) == (y != 2)).all()
-    held = held_for_opinions(Part(x, y, groups=groups), 5, seed=0)
+    y, x = np.array([0, 1] * 10 + [2, 3, 3, 3]), np.zeros((24, 5, 1))
+    data = Dataset.from_arrays(x, y, test=(x, y), validation_split=0)
+    assert (held_for_opinions(data, 5, seed=0).sum(1) == (y != 2)).all()
+    grouped = replace(data.train, groups=np.array([*range(21), 50, 50, 50]))
+    held = held_for_opinions(replace(data, train=grouped), 5, seed=0)
     assert (held.sum(1) == (y < 2)).all()
-    assert not held_for_opinions(Part(x, y), 4, seed=0).any()
+    assert not held_for_opinions(data, 4, seed=0).any()
+    unequal = replace(data.train, lengths=np.full(24, 4))
+    assert not held_for_opinions(replace(data, train=unequal), 5, seed=0).any()
 
 
 def test_a_member_learns_nothing_from_what_is_kept_from_it():
     model = with_members(5, lambda: build_classifier((8, 1), num_classes=3, units=2))
-    part = hours().train
+    data = hours()
+    part, held = data.train, held_for_opinions(data, 5, seed=0)
     fitted, loss = members_beside(model), keras.losses.SparseCategoricalCrossentropy()
-    held = held_for_opinions(part, 5, seed=0)
     second = [weight.value for weight in members_of(model)[1].trainable_variables]
 
     def gradients(y):
@@ -66,7 +69,7 @@ def test_a_member_learns_nothing_from_what_is_kept_from_it():
 @pytest.mark.slow
 def test_the_pool_is_the_best_for_sequences_that_its_parts_did_not_see(trained):
     run, data = trained
-    x, y, held = data.train.x, data.train.y, held_for_opinions(data.train, 5, seed=4)
+    x, y, held = data.train.x, data.train.y, held_for_opinions(data, 5, seed=4)
     model = Classifier.load(run).model
     members = np.stack([np.asarray(member(x)) for member in members_of(model)], 1)
     network = np.log(members[held])
@@ -137,13 +140,19 @@ def test_a_training_goes_on_bit_for_bit(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_sequences_of_unequal_length_have_no_linear_model(tmp_path):
-    data = hours()
-    part = data.train
-    lengths = np.random.default_rng(0).integers(1, 9, len(part))
-    data = Dataset.from_arrays(part.x, part.y, lengths=lengths, validation_split=0)
-    model = Classifier.load(train(data, tmp_path / "run", epochs=1, **TINY)).model
-    assert len(model.get_layer("mix").get_config()["weights"]) == 1
+def test_a_validation_part_tells_the_shares_of_one_network(tmp_path):
+    data = hours(300, validation_split=0.3)
+    options = TINY | {"members": 1}
+    model = Classifier.load(train(data, tmp_path / "run", epochs=2, **options)).model
+    network, unseen = (
+        keras.Model(model.inputs[0], model.get_layer("head").output),
+        hours(300, seed=1),
+    )
+
+    def accuracy(model):
+        return np.mean(np.asarray(model(unseen.train.x)).argmax(-1) == unseen.train.y)
+
+    assert accuracy(model) > max(0.9, accuracy(network))
 
 
 def test_a_pool_weighs_its_opinions():

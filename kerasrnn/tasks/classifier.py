@@ -240,7 +240,7 @@ class ClassifierTask(base.Task):
             return TextBatches(train, size, seed, weights, data.vocabulary)
         if members > 1:
             train = replace(train, y=np.repeat(train.y[:, None], members, axis=1))
-            learns = 1 - held_for_opinions(data.train, members, seed).astype("float32")
+            learns = 1 - held_for_opinions(data, members, seed).astype("float32")
             weights = learns if weights is None else learns * weights[:, None]
         return SequenceBatches(train, size, seed, weights)
 

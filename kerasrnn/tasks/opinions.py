@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from kerasrnn.data.sequences import Dataset, Part
+from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import OpinionPool
 from kerasrnn.layers.linear import LEAST
 from kerasrnn.tasks.held_out import held_out, mean_of, unseen_answers
@@ -29,23 +29,31 @@ _TOLERANCE = 1e-4  # of their search
 _MOST_PRODUCTS = 20_000_000  # of a step of it; dozens of regressions are fitted
 
 
-def held_for_opinions(part: Part, members: int, seed: int) -> np.ndarray:
-    """Which members do not learn from which sequences, bool (n, members); of few members none.
+def held_for_opinions(data: Dataset, members: int, seed: int) -> np.ndarray:
+    """Which members do not learn from which training sequences, bool (n, members).
 
-    All learn from the only sequence of a label, and from the sequences of its only group.
+    None do not of few members, or where no linear model is to be judged. All learn from the only
+    sequence of a label, and from the sequences of its only group.
 
-    >>> part = Part(np.zeros((11, 5, 1)), np.array([0, 1] * 5 + [2]))
-    >>> held_for_opinions(part, 5, seed=0).sum(1).tolist()
+    >>> x, y = np.zeros((11, 5, 1)), [*"abababababc"]
+    >>> data = Dataset.from_arrays(x, y, test=(x, y))
+    >>> held_for_opinions(data, 5, seed=0).sum(1).tolist()
     [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]
     """
-    if members < _FEWEST:
-        return np.zeros((len(part), members), bool)
-    held = held_out(part, members, seed)
-    groups = np.arange(len(part)) if part.groups is None else part.groups
+    train = data.train
+    if members < _FEWEST or not _has_linear(data):
+        return np.zeros((len(train), members), bool)
+    held = held_out(train, members, seed)
+    groups = np.arange(len(train)) if train.groups is None else train.groups
     _, groups = np.unique(groups, return_inverse=True)
-    labels = np.unique(np.stack([part.y, groups]), axis=1)[0]
-    held[np.bincount(labels)[part.y] == 1] = False
+    labels = np.unique(np.stack([train.y, groups]), axis=1)[0]
+    held[np.bincount(labels)[train.y] == 1] = False
     return held
+
+
+def _has_linear(data):
+    """Whether a linear model reads the sequences: whole, of one length, not long, and not many."""
+    return reads_flat(data) and data.train.x.size * len(data.labels) <= _MOST_PRODUCTS
 
 
 def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
@@ -62,7 +70,7 @@ def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
         model: of ``ClassifierTask.build``, trained on the data with that seed.
     """
     train, classes = data.train, len(data.labels)
-    held = held_for_opinions(train, len(members_of(model)), seed)
+    held = held_for_opinions(data, len(members_of(model)), seed)
     rows = held.any(1).nonzero()[0]
     asked = train.take(rows) if len(rows) else data.validation
     if asked is None or data.one_scale or is_mixed(model):
@@ -71,7 +79,7 @@ def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
     network = _log(unseen_answers(model, asked, held[rows]))
     found = [(*_weights(asked.y, network, often), None)]
     scale = scaling(train, data.one_scale, "logistic_scaling")
-    if reads_flat(data) and train.x.size * classes <= _MOST_PRODUCTS:
+    if _has_linear(data):
         x, others = flat(scale, train), flat(scale, asked)
         for penalty in _PENALTIES:
             fit = partial(_regression, classes, penalty)
