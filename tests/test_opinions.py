@@ -1,5 +1,6 @@
 """The pool of a classifier of few sequences: what weighs how much, and what learnt from what."""
 
+import importlib.util
 from dataclasses import replace
 
 import keras
@@ -10,6 +11,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from kerasrnn import Classifier, Dataset, build_classifier, export, layers, train
+from kerasrnn.exporting.formats import format_module
 from kerasrnn.tasks.explanations import explain_label
 from kerasrnn.tasks.members import is_mixed, members_beside, members_of, with_members
 from kerasrnn.tasks.opinions import held_for_opinions, pooled
@@ -41,8 +43,8 @@ def test_all_learn_from_the_only_sequences_of_a_label():
     held = held_for_opinions(replace(data, train=grouped), 5, seed=0)
     assert (held.sum(1) == (y < 2)).all()
     assert not held_for_opinions(data, 4, seed=0).any()
-    unequal = replace(data.train, lengths=np.full(24, 4))
-    assert not held_for_opinions(replace(data, train=unequal), 5, seed=0).any()
+    gaps = replace(data.train, x=np.full_like(x, np.nan))
+    assert not held_for_opinions(replace(data, train=gaps), 5, seed=0).any()
 
 
 def test_a_member_learns_nothing_from_what_is_kept_from_it():
@@ -153,6 +155,57 @@ def test_a_validation_part_tells_the_shares_of_one_network(tmp_path):
         return np.mean(np.asarray(model(unseen.train.x)).argmax(-1) == unseen.train.y)
 
     assert accuracy(model) > max(0.9, accuracy(network))
+
+
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory):
+    """A run on sequences of 3 to 9 steps, whose third tells the label."""
+    rng, y = np.random.default_rng(0), np.arange(60) % 3
+    lengths = rng.integers(3, 10, 60)
+    x = np.full((60, 9, 1), 1e6)  # padding must not count
+    for row, (label, length) in enumerate(zip(y, lengths, strict=True)):
+        x[row, :length, 0] = rng.normal(0, 1, length)
+        x[row, label * length // 3 : (label + 1) * length // 3] += 3
+    given = x, y, lengths
+    data = Dataset.from_arrays(x, y, lengths=lengths, test=given, validation_split=0)
+    return train(data, tmp_path_factory.mktemp("unequal") / "run", epochs=1, **TINY), given
+
+
+@pytest.mark.slow
+def test_of_unequal_sequences_a_linear_model_reads_pieces(unequal):
+    run, (x, y, lengths) = unequal
+    classifier = Classifier.load(run)
+    assert classifier.model.get_layer("logistic").get_weights()[0].shape == (32, 3)
+    found = classifier.predict_proba(x, lengths)
+    assert np.mean(found.argmax(-1) == y) > 0.8
+    for row in (0, 7):
+        alone = classifier.predict_proba(x[[row], : lengths[row]], lengths[[row]])
+        np.testing.assert_allclose(alone[0], found[row], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["saved_model", "onnx", "litert"])
+def test_exports_pool_alike(unequal, format, tmp_path):
+    if format == "onnx" and not importlib.util.find_spec("tf2onnx"):
+        pytest.skip("no tf2onnx")
+    run, (x, _, lengths) = unequal
+    path = export(run, tmp_path / "out", format=format)  # checked in a fresh process
+    given = {"x": x[:1].astype("float32"), "lengths": lengths[:1].astype("int32")}
+    found = format_module(format).open_model(path)("serving_default", given)["probabilities"]
+    expected = Classifier.load(run).predict_proba(x[:1], lengths[:1])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 7, 20])
+def test_pieces_are_the_means_of_their_steps(length):
+    x = np.random.default_rng(length).normal(size=(1, 20, 2)).astype("float32")
+    mask, x[:, length:] = np.arange(20)[None] < length, np.nan
+    expected = np.zeros((7, 2))
+    for piece in range(7 if length else 0):
+        start, end = length * piece // 7, -(-length * (piece + 1) // 7)
+        expected[piece] = x[0, start:end].mean(0)
+    found = layers.PiecewiseAggregate(7)(x, mask=mask)
+    np.testing.assert_allclose(found[0], expected, atol=1e-6)
 
 
 def test_a_pool_weighs_its_opinions():

@@ -41,6 +41,11 @@ class Part:
     def __len__(self):
         return len(self.x)
 
+    @property
+    def inputs(self) -> list[np.ndarray | FileArray]:
+        """What a model reads of them: x, and lengths where they differ."""
+        return [self.x] if self.lengths is None else [self.x, self.lengths]
+
     def select(self, indices: np.ndarray) -> Part:
         """The sequences at ``indices``; of a file they are not read yet."""
         lengths, groups = (

@@ -30,7 +30,7 @@ from kerasrnn.layers.sequence import (
     SequencePooling,
     ZeroPadding,
 )
-from kerasrnn.layers.stem import MaskedAveragePooling1D, MaskedConv1D
+from kerasrnn.layers.stem import MaskedAveragePooling1D, MaskedConv1D, PiecewiseAggregate
 
 __all__ = [
     "GRU",
@@ -52,6 +52,7 @@ __all__ = [
     "NgramClassifier",
     "OneHot",
     "OpinionPool",
+    "PiecewiseAggregate",
     "Renumber",
     "ScaledError",
     "SequencePooling",

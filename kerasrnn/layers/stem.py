@@ -90,6 +90,52 @@ class MaskedAveragePooling1D(keras.layers.Layer):
         return super().get_config() | {"pool_size": self.pool_size}
 
 
+@keras.saving.register_keras_serializable(package="kerasrnn")
+class PiecewiseAggregate(keras.layers.Layer):
+    """The means of equal pieces of sequences: (batch, time, features) → (batch, pieces, features).
+
+    Piecewise aggregate approximation (Keogh et al. 2001). Of n real steps piece i holds those from
+    ⌊i · n / pieces⌋ up to ⌈(i + 1) · n / pieces⌉, so that neighbours may share one, and of fewer
+    steps than pieces each is repeated. Of none the means are 0.
+
+    Args:
+        pieces: their number.
+
+    >>> import numpy as np
+    >>> from kerasrnn import layers
+    >>> x = np.array([[[1.0], [2.0], [4.0], [6.0], [99.0]]])
+    >>> mask = np.array([[True, True, True, True, False]])
+    >>> layers.PiecewiseAggregate(2)(x, mask=mask).numpy().ravel()
+    array([1.5, 5. ], dtype=float32)
+    """
+
+    def __init__(self, pieces: int, **kwargs):
+        super().__init__(**kwargs)
+        self.pieces = pieces
+
+    def call(self, x, mask=None):
+        real = ops.ones_like(x[:, :, 0]) if mask is None else mask
+        real = ops.cast(real, "float32")
+        piece = ops.reshape(ops.arange(self.pieces, dtype="float32"), (1, -1, 1))
+        lengths = ops.reshape(ops.sum(real, axis=1), (-1, 1, 1))
+        starts = ops.floor(piece * lengths / self.pieces)
+        ends = ops.ceil((piece + 1) * lengths / self.pieces)
+        step = ops.expand_dims(ops.cumsum(real, axis=1), 1)  # 1, 2, …, and then the last again
+        inside = (step > starts) & (step <= ends) & (ops.expand_dims(real, 1) > 0)
+        inside = ops.cast(inside, x.dtype)
+        total = ops.matmul(inside, ops.where(ops.expand_dims(real, -1) > 0, x, ops.zeros_like(x)))
+        return total / ops.maximum(ops.sum(inside, axis=-1, keepdims=True), 1)
+
+    def compute_mask(self, x, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], self.pieces, input_shape[2]
+
+    def get_config(self):
+        return super().get_config() | {"pieces": self.pieces}
+
+
 def _any_real(mask, steps):
     """Which groups of so many steps hold a real one, bool (batch, ⌈time / steps⌉)."""
     if mask is None or steps == 1:

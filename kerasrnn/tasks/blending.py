@@ -19,7 +19,7 @@ from kerasrnn.regression import ridge_weights
 from kerasrnn.tasks.held_out import held_out, mean_of, unseen_answers
 from kerasrnn.tasks.members import is_mixed, members_of
 from kerasrnn.tasks.regression_report import unit_of
-from kerasrnn.tasks.scaling import flat, reads_flat, scaling
+from kerasrnn.tasks.scaling import flat, flat_size, flat_values, scaling
 
 _PARTS = 20  # of the whole, in which shares are counted
 
@@ -31,9 +31,9 @@ def blended(
 
     The shares of each target are 0 or more, together 1, and have the lowest loss: of members for
     each training sequence by those that it was ``held_out`` from, else for the validation part.
-    Without either the model stays as it is. The regression reads the scaled steps, where all
-    sequences are whole, of one length and not long. A mix of ``quantiles`` is of those of the
-    network, of the targets, and of the regression: its answer and the quantiles of its errors.
+    Without either the model stays as it is. The regression reads the scaled steps, of long or
+    unequal sequences the means of pieces. A mix of ``quantiles`` is of those of the network, of the
+    targets, and of the regression: its answer and the quantiles of its errors.
 
     Args:
         model: of ``RegressorTask.build``, trained on the data with that seed.
@@ -44,8 +44,9 @@ def blended(
     part, missed = train if held.any() else data.validation, 0.0
     constant, parts = _typical(train.y, quantiles), [unseen_answers(model, part, held)]
     scale = scaling(train, data.one_scale, "ridge_scaling")
-    if reads_flat(data):
-        found, kernel, bias = _regression(flat(scale, train), train.y, flat(scale, part), held)
+    if flat_size(data):
+        x, asked = (flat_values(data, scale, each) for each in (train, part))
+        found, kernel, bias = _regression(x, train.y, asked, held)
         missed = _wide(bias, quantiles) + _typical(part.y - found, quantiles)
         parts.append(_wide(found - bias, quantiles) + missed)
     shares = _shares(part.y, constant, parts, unit_of(data), quantiles)
@@ -53,7 +54,7 @@ def blended(
     constant = (1 - first - sum(others)) * constant + sum(others) * missed
     answer = keras.layers.Rescaling(first.tolist(), constant.tolist(), name="mix")(model.outputs[0])
     if any(share.any() for share in others):
-        answer = _with_ridge(model, answer, scale, kernel * shares[1])
+        answer = _with_ridge(answer, flat(data, scale, model.inputs), kernel * shares[1])
     return keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, answer)
 
 
@@ -97,9 +98,8 @@ def _shares(y, constant, parts, unit, quantiles):
     return np.transpose(chosen)
 
 
-def _with_ridge(model, answer, scale, kernel):
-    """The answer and what a kernel makes of the scaled steps."""
-    read = keras.layers.Flatten(name="steps")(scale(model.inputs[0]))
+def _with_ridge(answer, read, kernel):
+    """The answer and what a kernel makes of what is read, the scaled steps."""
     layer = keras.layers.Dense(kernel.shape[1], use_bias=False, name="ridge")
     found = layer(read)
     layer.set_weights([kernel])

@@ -42,9 +42,8 @@ def held_out(part: Part, members: int, seed: int) -> np.ndarray:
 
 def unseen_answers(model: keras.Model, part: Part, held: np.ndarray) -> np.ndarray:
     """What a model says of a part; of members the mean of those that a sequence was held from."""
-    inputs = [part.x] if part.lengths is None else [part.x, part.lengths]
     apart = members_beside(model) if held.any() else model
-    found = in_batches(compiled(apart, outputs), *inputs)
+    found = in_batches(compiled(apart, outputs), *part.inputs)
     return mean_of(found, held) if held.any() else found
 
 

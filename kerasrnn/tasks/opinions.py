@@ -20,7 +20,7 @@ from kerasrnn.layers.linear import LEAST
 from kerasrnn.tasks.held_out import held_out, mean_of, unseen_answers
 from kerasrnn.tasks.logistic import logistic_regression
 from kerasrnn.tasks.members import is_mixed, members_of
-from kerasrnn.tasks.scaling import flat, reads_flat, scaling
+from kerasrnn.tasks.scaling import flat, flat_size, flat_values, scaling
 
 _FEWEST = 5  # members, of which each learns from four fifths at least
 _PARTS = 20  # of the whole, in which weights are counted
@@ -52,8 +52,9 @@ def held_for_opinions(data: Dataset, members: int, seed: int) -> np.ndarray:
 
 
 def _has_linear(data):
-    """Whether a linear model reads the sequences: whole, of one length, not long, and not many."""
-    return reads_flat(data) and data.train.x.size * len(data.labels) <= _MOST_PRODUCTS
+    """Whether a linear model reads the sequences: none has gaps, and they are not too many."""
+    size = flat_size(data)
+    return bool(size) and len(data.train) * size * len(data.labels) <= _MOST_PRODUCTS
 
 
 def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
@@ -62,9 +63,8 @@ def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
     Their weights are 0 or more, together 1, and give the lowest cross-entropy: of members for the
     training sequences, by those that each was held from, else for the validation part. Members are
     judged by one that learnt from less, and answer by all: their weight is the mean of that and 1.
-    Without sequences to judge by, and of images, the model stays as it is. The linear model,
-    logistic regression of the scaled steps, takes part where sequences are whole, of one length
-    and not long.
+    Without sequences to judge by, and of images, the model stays as it is. The linear model is
+    logistic regression of the scaled steps, of long or unequal sequences the means of pieces.
 
     Args:
         model: of ``ClassifierTask.build``, trained on the data with that seed.
@@ -80,7 +80,7 @@ def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
     found = [(*_weights(asked.y, network, often), None)]
     scale = scaling(train, data.one_scale, "logistic_scaling")
     if _has_linear(data):
-        x, others = flat(scale, train), flat(scale, asked)
+        x, others = (flat_values(data, scale, part) for part in (train, asked))
         for penalty in _PENALTIES:
             fit = partial(_regression, classes, penalty)
             linear = _log(_unseen(fit, x, train.y, others, held, rows))
@@ -93,7 +93,7 @@ def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
     opinions = model.outputs[:1]
     if fit is not None:
         layer = keras.layers.Dense(classes, activation="softmax", name="logistic")
-        opinions.append(layer(keras.layers.Flatten(name="steps")(scale(model.inputs[0]))))
+        opinions.append(layer(flat(data, scale, model.inputs)))
         layer.set_weights(fit(x, train.y))
     mix = OpinionPool(weights[:-1].tolist(), (weights[-1] * often).tolist(), name="mix")
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
 from kerasrnn.data.checks import step_chunks
 from kerasrnn.data.sequences import Dataset, Part
+from kerasrnn.inference.calling import in_batches
+from kerasrnn.layers import LengthMask, PiecewiseAggregate
 
 _MOST_FLAT = 2048  # values of a sequence that a linear model reads
+_PIECES = 32
 
 
 def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.Normalization:
@@ -39,12 +44,30 @@ def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.
     )
 
 
-def reads_flat(data: Dataset) -> bool:
-    """Whether a linear model may read all steps: sequences are whole, of one length, not long."""
-    train = data.train
-    return train.lengths is None and not data.missing and train.x[0].size <= _MOST_FLAT
+def flat_size(data: Dataset) -> int | None:
+    """How many values of each sequence a linear model reads; None where it reads none.
+
+    All steps of short sequences that are of one length, of others the means of 32 equal pieces.
+    """
+    steps, features = data.train.x.shape[1:]
+    size = (steps if _is_short(data) else _PIECES) * features
+    return None if data.missing or size > _MOST_FLAT else size
 
 
-def flat(scale: keras.layers.Normalization, part: Part) -> np.ndarray:
-    """The scaled steps of sequences, float64 (n, steps · features)."""
-    return np.array(scale(np.asarray(part.x, "float32")), "float64").reshape(len(part), -1)
+def flat(data: Dataset, scale: keras.layers.Normalization, inputs: Sequence):
+    """What a linear model reads of a model's inputs, (batch, values); scale: of ``scaling``."""
+    steps = scale(inputs[0])
+    if len(inputs) > 1:
+        steps = LengthMask(name="real_steps")([steps, inputs[1]])
+    if not _is_short(data):
+        steps = PiecewiseAggregate(_PIECES, name="pieces")(steps)
+    return keras.layers.Flatten(name="steps")(steps)
+
+
+def flat_values(data: Dataset, scale: keras.layers.Normalization, part: Part) -> np.ndarray:
+    """What a linear model reads of a part, float64 (n, values)."""
+    return in_batches(lambda *some: np.asarray(flat(data, scale, some), "float64"), *part.inputs)
+
+
+def _is_short(data):
+    return data.train.lengths is None and data.train.x[0].size <= _MOST_FLAT
