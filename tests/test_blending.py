@@ -165,6 +165,20 @@ def test_one_alone_is_mixed_by_the_validation_part(tmp_path):
     assert isinstance(Regressor.load(plain).model, keras.Sequential)  # nothing is mixed in
 
 
+@pytest.mark.slow
+def test_of_unequal_sequences_a_regression_reads_pieces(tmp_path):
+    rng = np.random.default_rng(0)
+    x, lengths = rng.normal(size=(60, 9, 1)), rng.integers(3, 10, 60)
+    y = np.array([[row[:length].mean()] for row, length in zip(x[:, :, 0], lengths, strict=True)])
+    data = Dataset.from_arrays(x, y, lengths=lengths, targets=("mean",))
+    run = train(data, tmp_path / "run", epochs=1, **TINY)
+    regressor = Regressor.load(run)
+    assert regressor.model.get_layer("ridge").get_weights()[0].shape == (32, 1)
+    assert run.metrics()["test"]["r2"] > 0.9
+    found, x[np.arange(9) >= lengths[:, None]] = regressor.predict(x, lengths), 1e6
+    np.testing.assert_allclose(regressor.predict(x, lengths), found, rtol=1e-5, atol=1e-6)
+
+
 def test_a_forecast_has_no_members(tmp_path):
     data = Series.from_arrays(np.arange(60.0), horizon=2, window=8)
     with pytest.raises(InputError, match="members of a forecast"):
