@@ -116,7 +116,7 @@ class OpinionPool(keras.layers.Layer):
     al. 2005). Its mask is that of the first.
 
     Args:
-        weights: of each; by default all weigh the same, together 1.
+        shares: the weight of each; by default all weigh the same, together 1.
         bias: added to the logarithm for each label, the weighted one of a further opinion that is
             always the same.
 
@@ -129,11 +129,11 @@ class OpinionPool(keras.layers.Layer):
     activation = staticmethod(keras.activations.softmax)
 
     def __init__(
-        self, weights: Sequence[float] | None = None, bias: Sequence[float] = (0.0,), **kwargs
+        self, shares: Sequence[float] | None = None, bias: Sequence[float] = (0.0,), **kwargs
     ):
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.shares, self.bias = weights and tuple(weights), tuple(bias)
+        self.shares, self.bias = shares and tuple(shares), tuple(bias)
 
     def call(self, opinions):
         shares = self.shares or [1 / len(opinions)] * len(opinions)
@@ -148,7 +148,7 @@ class OpinionPool(keras.layers.Layer):
         return input_shape[0]
 
     def get_config(self):
-        return {**super().get_config(), "weights": self.shares, "bias": self.bias}
+        return {**super().get_config(), "shares": self.shares, "bias": self.bias}
 
 
 def _running(values):

@@ -260,7 +260,8 @@ class ClassifierTask(base.Task):
     def finish(self, run: Run, data: Dataset | Texts):
         """Of few sequences: pool a linear model and the label frequencies with the answer."""
         if data.vocabulary is None:
-            base.change_best(run, lambda model: pooled(model, data, run.info["seed"]))
+            seed, weights = run.info["seed"], _weights(data, run.info["options"]["class_weight"])
+            base.change_best(run, lambda model: pooled(model, data, seed, weights))
 
     def evaluate(self, model, data: Dataset | Texts, settings, folder) -> base.Evaluation:
         metrics = self.validation(model, data, settings)

@@ -1,6 +1,6 @@
 """The answer of a classifier of few sequences: what networks, a linear model and frequencies say.
 
-Their probabilities are pooled by logarithms (Genest & Zidek 1986; Heskes 1998), with those weights
+Their probabilities are pooled by logarithms (Genest & Zidek 1986; Heskes 1998), with those shares
 that answer best for sequences that nothing in the pool has learnt from (Wolpert 1992).
 """
 
@@ -23,10 +23,9 @@ from kerasrnn.tasks.members import is_mixed, members_of
 from kerasrnn.tasks.scaling import flat, flat_size, flat_values, scaling
 
 _FEWEST = 5  # members, of which each learns from four fifths at least
-_PARTS = 20  # of the whole, in which weights are counted
+_PARTS = 20  # of the whole, in which shares are counted
 _PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3)
-_TOLERANCE = 1e-4  # of their search
-_MOST_PRODUCTS = 20_000_000  # of a step of it; dozens of regressions are fitted
+_TOLERANCE = 1e-3  # of their search
 
 
 def held_for_opinions(data: Dataset, members: int, seed: int) -> np.ndarray:
@@ -41,7 +40,7 @@ def held_for_opinions(data: Dataset, members: int, seed: int) -> np.ndarray:
     [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]
     """
     train = data.train
-    if members < _FEWEST or not _has_linear(data):
+    if members < _FEWEST or not flat_size(data):
         return np.zeros((len(train), members), bool)
     held = held_out(train, members, seed)
     groups = np.arange(len(train)) if train.groups is None else train.groups
@@ -51,23 +50,20 @@ def held_for_opinions(data: Dataset, members: int, seed: int) -> np.ndarray:
     return held
 
 
-def _has_linear(data):
-    """Whether a linear model reads the sequences: none has gaps, and they are not too many."""
-    size = flat_size(data)
-    return bool(size) and len(data.train) * size * len(data.labels) <= _MOST_PRODUCTS
-
-
-def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
+def pooled(
+    model: keras.Model, data: Dataset, seed: int, weights: np.ndarray | None = None
+) -> keras.Model:
     """A trained model with the label frequencies and a linear model pooled with its answer.
 
-    Their weights are 0 or more, together 1, and give the lowest cross-entropy: of members for the
+    Their shares are 0 or more, together 1, and give the lowest cross-entropy: of members for the
     training sequences, by those that each was held from, else for the validation part. Members are
-    judged by one that learnt from less, and answer by all: their weight is the mean of that and 1.
+    judged by one that learnt from less, and answer by all: their share is the mean of that and 1.
     Without sequences to judge by, and of images, the model stays as it is. The linear model is
     logistic regression of the scaled steps, of long or unequal sequences the means of pieces.
 
     Args:
         model: of ``ClassifierTask.build``, trained on the data with that seed.
+        weights: of the training sequences, all of a label alike, float (n,).
     """
     train, classes = data.train, len(data.labels)
     held = held_for_opinions(data, len(members_of(model)), seed)
@@ -75,27 +71,29 @@ def pooled(model: keras.Model, data: Dataset, seed: int) -> keras.Model:
     asked = train.take(rows) if len(rows) else data.validation
     if asked is None or data.one_scale or is_mixed(model):
         return model
-    often = _log(np.bincount(train.y, minlength=classes) / len(train))
+    number = np.bincount(train.y, minlength=classes)
+    counts = np.bincount(train.y, weights, minlength=classes)
+    often, count = _log(counts / counts.sum()), (counts / np.maximum(number, 1))[asked.y]
     network = _log(unseen_answers(model, asked, held[rows]))
-    found = [(*_weights(asked.y, network, often), None)]
+    found = [(*_shares(asked.y, count, network, often), None)]
     scale = scaling(train, data.one_scale, "logistic_scaling")
-    if _has_linear(data):
+    if flat_size(data):
         x, others = (flat_values(data, scale, part) for part in (train, asked))
         for penalty in _PENALTIES:
-            fit = partial(_regression, classes, penalty)
-            linear = _log(_unseen(fit, x, train.y, others, held, rows))
-            found.append((*_weights(asked.y, network, linear, often), fit))
-    _, weights, fit = min(found, key=lambda each: each[0])
-    if weights[0] == 1:
+            fit = partial(_regression, x, train.y, weights, classes, penalty)
+            linear = _log(_unseen(fit, others, held, rows))
+            found.append((*_shares(asked.y, count, network, linear, often), fit))
+    _, shares, fit = min(found, key=lambda each: each[0])
+    if shares[0] == 1:
         return model
     if len(rows):
-        weights = (weights + np.eye(len(weights))[0]) / 2
+        shares = (shares + np.eye(len(shares))[0]) / 2
     opinions = model.outputs[:1]
     if fit is not None:
         layer = keras.layers.Dense(classes, activation="softmax", name="logistic")
         opinions.append(layer(flat(data, scale, model.inputs)))
-        layer.set_weights(fit(x, train.y))
-    mix = OpinionPool(weights[:-1].tolist(), (weights[-1] * often).tolist(), name="mix")
+        layer.set_weights(fit())
+    mix = OpinionPool(shares[:-1].tolist(), (shares[-1] * often).tolist(), name="mix")
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     return keras.Model(inputs, mix(opinions))
 
@@ -104,35 +102,43 @@ def _log(probabilities):
     return np.log(np.maximum(probabilities, LEAST))
 
 
-def _regression(classes, penalty, x, y):
-    """The kernel and the bias of a logistic regression."""
-    coefficients, bias = logistic_regression(x, y, classes, penalty=penalty, tolerance=_TOLERANCE)
+def _regression(x, y, weights, classes, penalty, rows=slice(None)):
+    """The kernel and the bias of a logistic regression of some rows."""
+    coefficients, bias = logistic_regression(
+        x[rows],
+        y[rows],
+        classes,
+        penalty=penalty,
+        tolerance=_TOLERANCE,
+        weights=None if weights is None else weights[rows],
+    )
     return coefficients.T, bias
 
 
-def _unseen(fit, x, y, asked, held, rows):
-    """What regressions of x say of those asked; where these are rows of it, without them."""
+def _unseen(fit, asked, held, rows):
+    """What regressions say of those asked; where these are rows that some are held from, those."""
 
     def answers(kernel, bias):
         return softmax(asked @ kernel + bias, axis=-1)
 
     if not len(rows):
-        return answers(*fit(x, y))
-    found = [answers(*fit(x[~out], y[~out])) for out in held.T]
+        return answers(*fit())
+    found = [answers(*fit(rows=~out)) for out in held.T]
     return mean_of(np.stack(found, axis=1), held[rows])
 
 
-def _weights(y, *opinions):
-    """The lowest cross-entropy of pools of opinions, logs of probabilities, and their weights.
+def _shares(y, count, *opinions):
+    """The lowest cross-entropy of pools of opinions, logs of probabilities, and their shares.
 
-    The last opinion, the same for all, is not pooled alone.
+    The last opinion, the same for all, is not pooled alone. count: for how much each y does.
     """
     some = product(range(_PARTS + 1), repeat=len(opinions) - 1)
     tried = np.array([each for each in some if 0 < sum(each) <= _PARTS]) / _PARTS
     tried = np.column_stack([tried, 1 - tried.sum(1)])
     losses = []
-    for weights in tried:
-        logits = sum(map(operator.mul, weights, opinions))
-        losses.append(-log_softmax(logits, axis=-1)[np.arange(len(y)), y].mean())
+    for shares in tried:
+        logits = sum(map(operator.mul, shares, opinions))
+        surprise = -log_softmax(logits, axis=-1)[np.arange(len(y)), y]
+        losses.append(np.average(surprise, weights=count))
     best = np.argmin(losses)
     return losses[best], tried[best]

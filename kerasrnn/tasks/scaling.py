@@ -14,6 +14,7 @@ from kerasrnn.layers import LengthMask, PiecewiseAggregate
 
 _MOST_FLAT = 2048  # values of a sequence that a linear model reads
 _PIECES = 32
+_MOST_PRODUCTS = 3_000_000  # of a step of a logistic regression
 
 
 def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.Normalization:
@@ -45,13 +46,13 @@ def scaling(part: Part, one_scale: bool, name: str = "scaling") -> keras.layers.
 
 
 def flat_size(data: Dataset) -> int | None:
-    """How many values of each sequence a linear model reads; None where it reads none.
+    """How many values of each sequence a linear model reads; None where there is none.
 
-    All steps of short sequences that are of one length, of others the means of 32 equal pieces.
+    All steps of sequences of one length that are not too long, nor too many for a regression; of
+    others the means of 32 equal pieces. None where values are missing, and of images.
     """
-    steps, features = data.train.x.shape[1:]
-    size = (steps if _is_short(data) else _PIECES) * features
-    return None if data.missing or size > _MOST_FLAT else size
+    size = data.train.x[0].size if _is_short(data) else _PIECES * data.train.x.shape[2]
+    return size if not data.one_scale and _is_small(data, size) and not data.missing else None
 
 
 def flat(data: Dataset, scale: keras.layers.Normalization, inputs: Sequence):
@@ -70,4 +71,9 @@ def flat_values(data: Dataset, scale: keras.layers.Normalization, part: Part) ->
 
 
 def _is_short(data):
-    return data.train.lengths is None and data.train.x[0].size <= _MOST_FLAT
+    return data.train.lengths is None and _is_small(data, data.train.x[0].size)
+
+
+def _is_small(data, size):
+    """Whether so many values of each sequence are read in some seconds, dozens of times."""
+    return size <= _MOST_FLAT and len(data.train) * size * len(data.labels) <= _MOST_PRODUCTS
