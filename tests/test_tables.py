@@ -264,6 +264,40 @@ def test_times_are_read_as_the_column_writes_them(write, cells, expected):
     assert all(map(str.startswith, found, expected)), found
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("x,Year,Month\n1,1949,1\n2,1949,12\n", "Year Month", ["1949-01", "1949-12"]),
+        (
+            "No,year,month,day,hour,x\n1,2010,1,2,3,5\n2,2010,1,2,23,NA\n",
+            "year month day hour",
+            ["2010-01-02T03", "2010-01-02T23"],
+        ),
+        (
+            "Date;Time;x\n16/12/2006;17:24:00;1,5\n16/12/2006;17:25:00;2,5\n",
+            "Date Time",
+            ["2006-12-16T17:24", "2006-12-16T17:25"],
+        ),
+        ("time,x,date\n18.00.30,1,2004-03-10\n19.00.00,,2004-03-10\n", "date time", None),
+        ("Yr,Mo,Dy,x\n61,1,1,1\n61,1,2,1\n", None, None),  # a year of two digits
+        ("year,day,x\n2010,1,1\n2010,2,1\n", None, None),
+        ("year,month,x\n2010,1,1\n2010,14,1\n", None, None),
+        ("date,time,x\n2010-01-02,soon,1\n2010-01-03,late,1\n", None, None),
+    ],
+)
+def test_times_in_several_columns_are_one(write, text, name, expected):
+    table = open_table(write(text))
+    written = text.split("\n")[0].replace(";", ",").split(",")
+    if name is None:
+        assert list(table.columns) == written
+        return
+    assert len(table.columns) == len(written) - len(name.split()) + 1
+    expected = expected or ["2004-03-10T18:00:30", "2004-03-10T19:00:00"]
+    for batch in table.batches([name, "x"]):
+        assert (table.times(batch, name) == np.array(expected, "M8[us]")).all()
+        assert len(table.numbers(batch, "x")) == 2
+
+
 def test_times_may_be_numbers(write):
     table = open_table(write("a,b\n1577836800.5,1\n1577836801,1\n"))
     found = table.times(table.head(), "a")

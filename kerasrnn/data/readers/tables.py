@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from kerasrnn.data.readers.columns import as_strings, to_numbers
 from kerasrnn.data.readers.delimited import Delimited
+from kerasrnn.data.readers.joined_times import JoinedTimes, with_joined_times
 from kerasrnn.data.readers.json_lines import JsonLines
 from kerasrnn.data.readers.parquet import Parquet
 from kerasrnn.data.readers.times import Clock, clock_of, to_times
@@ -29,10 +30,11 @@ class Table:
 
     path: the file. name: its name without suffix. columns: the names, in the order of the file.
     header: whether the file names them; else they are ``"1"``, ``"2"``, …. description: the
-    format and dialect in words. nested: columns of lists and the like, which are left out.
+    format and dialect in words. nested: columns of lists and the like, which are left out. The
+    parts of a time, such as year, month and day, are one column (``joined_times``).
     """
 
-    def __init__(self, source: Delimited | JsonLines | Parquet, name: str):
+    def __init__(self, source: Delimited | JsonLines | Parquet | JoinedTimes, name: str):
         self._source = source
         self._clocks: dict[str, Clock] = {}
         self.path: Path = source.path
@@ -189,7 +191,7 @@ def open_table(
         source = JsonLines(path, encoding)
     else:
         source = Delimited(path, encoding, header)
-    return Table(source, Path(path.name.removesuffix(".gz")).stem)
+    return Table(with_joined_times(source), Path(path.name.removesuffix(".gz")).stem)
 
 
 def _suffix(path):
