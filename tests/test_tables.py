@@ -144,6 +144,18 @@ def test_empty_lines_between_rows_and_at_the_end_are_no_rows(write):
     assert columns(open_table(write('a\n1\n""\n2\n\n'))) == {"a": ["1", None, "2"]}
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_rows_of_separators_alone_at_the_end_are_no_rows(write, ends):
+    rows = ["a;b;c", "1;2;", ";;", '"x;";"', ';;";', ";;", "; ;", ""]
+    assert columns(open_table(write(ends.join(rows)), header=True)) == {
+        "a": ["1", None, "x;"],
+        "b": ["2", None, f"{ends};;"],
+        "c": [None, None, None],
+    }
+    table = open_table(write(ends.join([*rows, ";;"]).replace(";", "\t"), "a.tsv"), header=True)
+    assert len(columns(table)["a"]) == 3
+
+
 def test_a_row_larger_than_a_piece_is_read_and_one_beyond_all_bounds_is_refused(write, monkeypatch):
     monkeypatch.setattr(delimited, "_CHUNK", 64)
     rows = [["a", "b"], *([f"{n}\n" * n, str(n)] for n in range(1, 100))]

@@ -29,6 +29,7 @@ LONGEST = 1 << 26  # bytes of a row
 _CHUNK = 1 << 22
 _HEAD = 1 << 20
 _MARK = b"\xef\xbb\xbf"  # of byte order, here within a file
+_LINE_END = re.compile(rb"\r?\n|\r")
 _EMPTY_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
 
 
@@ -51,7 +52,7 @@ class Delimited:
         self.header = self.dialect.header
         self.notation = self.dialect.notation
         if not rows:
-            collections.deque(self._chunks(), 0)  # says why
+            collections.deque(self._whole_rows(), 0)  # says why
             raise InputError("an empty table", where=path)
         self.columns = names_of(head, self.dialect, path)
         self.description = ", ".join(filter(None, (self.dialect.description, encoding)))
@@ -85,6 +86,27 @@ class Delimited:
             yield data, line
 
     def _chunks(self):
+        """As ``_whole_rows``, without those at the end that hold separators alone."""
+        held, first, some = b"", 1, False
+        for data, line in self._whole_rows():
+            data, line = held + data, first if held else line
+            end = self._end_of_filled(data)
+            if end:
+                yield data[:end], line
+                some = True
+            held, first = data[end:], line + _line_ends(data[:end])
+        if held and not some:
+            yield held, first
+
+    def _end_of_filled(self, data):
+        """Where the last row ends that holds more than separators; of one column the last row."""
+        if len(self.columns) == 1:
+            return len(data)
+        filled = len(data.rstrip(self.dialect.separator.encode() + b" \t\r\n"))
+        end = _LINE_END.search(data, filled)
+        return end.end() if filled and end else 0
+
+    def _whole_rows(self):
         """Bytes of whole rows, UTF-8, and the number of the line where they begin."""
         rest, line, pending, size = b"", 1, [], 0
         for piece in read_pieces(self.path, _CHUNK, encoding=self.encoding):
