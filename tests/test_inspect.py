@@ -56,7 +56,7 @@ def test_every_reading_that_is_possible_is_said(tmp_path):
     assert [words.split()[-1] for words in facts["train"]] == ["x", "y"]
     facts = inspect_source(path, roles=Roles(target="y"))
     assert facts["task"] == "regressor" and (facts["series"], facts["rows"]) == (8, 80)
-    assert facts["times"] == ["2020-01-01T00:00:00.000000", "2020-01-01T00:09:00.000000"]
+    assert facts["times"] == ["2020-01-01T00:00", "2020-01-01T00:09"]
     assert facts["lengths"] == {"min": 10, "median": 10, "max": 10, "of": "rows"}
 
 

@@ -19,6 +19,7 @@ from kerasrnn.data.parts import TEST_SPLIT, validation_share
 from kerasrnn.data.readers import TextParts
 from kerasrnn.data.roles import Roles, find_readings
 from kerasrnn.data.sources import find_tables, read_source
+from kerasrnn.data.times import iso_times
 
 _ROWS = 1024  # of arrays that are looked at together
 
@@ -201,7 +202,8 @@ def _described(tallies, series=False):
     if series:
         times = [time for tally in tallies.values() for time in tally.times]
         facts |= {"series": facts["rows"], "rows": sum(n * k for n, k in total.items())}
-        facts["times"] = [str(min(times)), str(max(times))] if times else []
+        ends = np.array([min(times), max(times)]) if times else np.array([])
+        facts["times"] = [str(time) for time in iso_times(ends)]
         facts["sizes"] = {
             part: sum(n * k for n, k in tally.lengths.items()) for part, tally in tallies.items()
         }
