@@ -6,7 +6,7 @@ import pytest
 from factories import columns
 
 from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
-from kerasrnn.data.kinds import kind_of
+from kerasrnn.data.kinds import format_of, kind_of
 from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
 
@@ -60,6 +60,24 @@ def test_one_file_is_cut_in_order(tmp_path):
     assert load_sentences(path, validation_split=0).sizes() == {"training": 18, "test": 2}
     assert data.fingerprint() == load_sentences(*data.source, **data.options).fingerprint()
     assert data.fingerprint() != load_sentences(path, min_frequency=1).fingerprint()
+
+
+def test_lines_of_words_with_tags_are_sentences(tmp_path):
+    """As the Brown Corpus has them."""
+    path, line = tmp_path / "brown.txt", "\tThe/at-tl 1/2/cd cup/nn is/bez half-full/jj ./.\n\n"
+    path.write_text(line + line.lower() + line)
+    assert format_of(path).said == "lines of word/TAG"
+    data = load_sentences(str(path), validation_split=0, min_frequency=1)
+    assert data.labels == (".", "at-tl", "bez", "cd", "jj", "nn")
+    assert data.train.tokens[0] == ["The", "1/2", "cup", "is", "half-full", "."]
+    assert data.test.tokens[0] == data.train.tokens[0]
+    words = load_sentences(str(path), label="form", validation_split=0)
+    assert "half-full" in words.labels
+    path.write_text(line + "no tags here\n")
+    with pytest.raises(InputError, match=r"brown.txt:3: a line unlike the others"):
+        load_sentences(str(path))
+    path.write_text("and/or he/she\nwent home\n" * 9)
+    assert format_of(path).said == "text"
 
 
 @pytest.mark.parametrize(

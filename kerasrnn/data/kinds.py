@@ -94,6 +94,14 @@ def _has_columns(path):
     return any(_is_separated(lines, separator) for separator in "\t,;")
 
 
+def _has_tagged_words(path):
+    """Whether each word has a slash and a tag, and tags are far fewer than words."""
+    lines = [line for line in head_of(path) if line.strip()]
+    pairs = [conll.tagged_words(line) for line in lines]
+    tags = [tag for line in pairs for _, tag in line]
+    return bool(pairs) and all(pairs) and len(lines) < len(tags) and _repeat(Counter(tags))
+
+
 FORMATS = (
     Format(
         *(".ts of the UEA archive", "*.ts", "sequences", ts.read_dataset, ts.read_ts),
@@ -120,6 +128,11 @@ FORMATS = (
     Format(
         *("text of the UCR archive", "*.t[sx][vt]", "sequences", ucr.read_dataset),
         *(ucr.read_ucr, "*train*.t[sx][vt]", ucr.read_folder, ucr.is_ucr),
+    ),
+    Format(
+        *("lines of word/TAG", "*", "sentences", conll.read_conll),
+        folder="*train*",
+        holds=_has_tagged_words,
     ),
     Format(
         *("labelled texts", "*", "texts", labelled_texts.read_dataset),
@@ -298,10 +311,16 @@ def _columns_of_labels(head, lines):
     labels = Counter(row[-1] for row in rows)
     entities = all(map(_ENTITY.fullmatch, labels)) and set(labels) != {"O"}
     tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
-    many = len(rows) >= 8 and tags >= _MOST * len(rows) and 1 < len(labels) <= len(rows) / 3
+    many = tags >= _MOST * len(rows) and _repeat(labels)
     constant = len({len(row) for row in rows}) == 1
     sentences = re.search(r"\S\n[ \t]*\n.*\S", head) and all(line.count("\t") for line in lines)
     return constant and bool(entities or many or sentences)
+
+
+def _repeat(labels):
+    """Whether labels, a Counter, are several, and occur at least three times on average."""
+    number = sum(labels.values())
+    return number >= 8 and 1 < len(labels) <= number / 3
 
 
 def _is_separated(lines, separator):

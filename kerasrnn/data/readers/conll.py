@@ -48,7 +48,7 @@ def read_conll(
     blank or start with ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
     by tabs only if that alone gives a constant number of columns. A line that starts with
     ``"# "`` is a comment, unless it has as many columns as the others and a label that others
-    have.
+    have. Lines such as ``The/DT cat/NN``, as the Brown Corpus has them, are a sentence each.
 
     label: the number of the column that is the label, from 1, or ``"form"`` for the tokens; by
     default the last, in which ``_`` is no label. encoding: as of ``read_conllu``.
@@ -58,6 +58,16 @@ def read_conll(
             another number of columns than most.
     """
     return _sentences(_conll_rows(path, label, encoding))
+
+
+def tagged_words(line: str) -> list[tuple[str, str]]:
+    """The words and tags of a line in which a slash is between them; [] of another.
+
+    >>> tagged_words("1/2/CD cup/NN"), tagged_words("and/or not")
+    ([('1/2', 'CD'), ('cup', 'NN')], [])
+    """
+    pairs = [piece.rpartition("/")[::2] for piece in line.split()]
+    return pairs if all(word and tag for word, tag in pairs) else []
 
 
 def _sentences(rows):
@@ -109,6 +119,12 @@ def _conll_rows(path, label, encoding):
     # columns and the labels, by which a line that starts with "# " is a token or a comment.
     certain = [(n, line) for n, line in lines if line.strip() and not line.startswith("# ")]
     if not certain:
+        return
+    if all(tagged_words(line) for _, line in certain):
+        index = _index(label, 2, path)
+        for _, line in certain:
+            yield from ((word, (word, tag)[index]) for word, tag in tagged_words(line))
+            yield None
         return
     split = _separator([line for _, line in certain])
     rows = {number: split(line) for number, line in certain}
