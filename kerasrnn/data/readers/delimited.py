@@ -99,8 +99,8 @@ class Delimited:
             yield held, first
 
     def _end_of_filled(self, data):
-        """Where the last row ends that holds more than separators; of one column the last row."""
-        if len(self.columns) == 1:
+        """Where the last row ends that holds more than separators; of one column, or much, all."""
+        if len(self.columns) == 1 or len(data) > LONGEST:
             return len(data)
         filled = len(data.rstrip(self.dialect.separator.encode() + b" \t\r\n"))
         end = _LINE_END.search(data, filled)
