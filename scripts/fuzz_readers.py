@@ -58,6 +58,12 @@ _LETTERS = st.characters(exclude_categories=("Cs",), exclude_characters="\0\ufef
 _SEPARATORS = ",;\t|"
 
 
+def _without_empty(rows, is_empty):
+    """The rows up to the last that is not empty; those at the end of a table are none."""
+    filled = [number for number, row in enumerate(rows, 1) if not is_empty(row)]
+    return rows[: max(filled, default=0)]
+
+
 @st.composite
 def separated(draw):
     """A table of random texts, as Python writes it in a random dialect."""
@@ -75,10 +81,9 @@ def separated(draw):
         [names, *rows]
     )
     encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
-    columns = {
-        name: [value or None for value in column]
-        for name, column in zip(names, zip(*rows, strict=True), strict=True)
-    }
+    if width > 1 and not everything:
+        rows = _without_empty(rows, lambda row: not "".join(row).strip(" "))
+    columns = {name: [row[place] or None for row in rows] for place, name in enumerate(names)}
     return Valid(_perhaps_packed(draw, file.getvalue().encode(encoding)), columns)
 
 
@@ -98,8 +103,9 @@ def numeric(draw):
 
     separator = ";" if comma or grouped else draw(st.sampled_from(_SEPARATORS))
     lines = ["a" + separator + "b", *(separator.join(map(written, row)) for row in rows)]
+    rows = _without_empty(rows, lambda row: not "".join(map(written, row)))
     expected = [[float(f"{v:.6f}") if grouped else float(v) for v in row] for row in rows]
-    columns = dict(zip("ab", map(list, zip(*expected, strict=True)), strict=True))
+    columns = {name: [row[place] for row in expected] for place, name in enumerate("ab")}
     return Valid("\n".join(lines).encode(), columns, open=True)
 
 

@@ -158,7 +158,7 @@ def test_numbers_are_learnt_in_their_own_units(weights):
     run, data = weights
     metrics = run.metrics()
     assert metrics["test"]["r2"] > 0.8 > metrics["baseline"]["mean"]["r2"]
-    assert metrics["targets"]["last"]["mae"] > 5 * metrics["targets"]["sum"]["mae"]
+    assert all(one["r2"] > 0.8 for one in metrics["targets"].values())
     assert set(metrics["baseline"]) == {"mean", "ridge"}
     assert (run.path / "predicted.png").exists()
     x, lengths = data.test.x, data.test.lengths
