@@ -146,10 +146,8 @@ def test_a_validation_part_tells_the_shares_of_one_network(tmp_path):
     data = hours(300, validation_split=0.3)
     options = TINY | {"members": 1}
     model = Classifier.load(train(data, tmp_path / "run", epochs=2, **options)).model
-    network, unseen = (
-        keras.Model(model.inputs[0], model.get_layer("head").output),
-        hours(300, seed=1),
-    )
+    network = keras.Model(model.inputs[0], model.get_layer("head").output)
+    unseen = hours(300, seed=1)
 
     def accuracy(model):
         return np.mean(np.asarray(model(unseen.train.x)).argmax(-1) == unseen.train.y)

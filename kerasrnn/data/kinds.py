@@ -96,7 +96,7 @@ def _has_columns(path):
 
 def _has_tagged_words(path):
     """Whether each word has a slash and a tag, and tags are far fewer than words."""
-    lines = [line for line in head_of(path) if line.strip()]
+    lines = head_of(path)
     pairs = [conll.tagged_words(line) for line in lines]
     tags = [tag for line in pairs for _, tag in line]
     return bool(pairs) and all(pairs) and len(lines) < len(tags) and _repeat(Counter(tags))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from itertools import product
 
 import keras
 import numpy as np
@@ -16,12 +15,10 @@ import numpy as np
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import ScaledError
 from kerasrnn.regression import ridge_weights
-from kerasrnn.tasks.held_out import held_out, mean_of, unseen_answers
-from kerasrnn.tasks.members import is_mixed, members_of
+from kerasrnn.tasks.held_out import held_out, mean_of, possible_shares, unseen_answers
+from kerasrnn.tasks.members import is_mixed, members_of, with_answer
 from kerasrnn.tasks.regression_report import unit_of
 from kerasrnn.tasks.scaling import flat, flat_size, flat_values, scaling
-
-_PARTS = 20  # of the whole, in which shares are counted
 
 
 def blended(
@@ -55,7 +52,7 @@ def blended(
     answer = keras.layers.Rescaling(first.tolist(), constant.tolist(), name="mix")(model.outputs[0])
     if any(share.any() for share in others):
         answer = _with_ridge(answer, flat(data, scale, model.inputs), kernel * shares[1])
-    return keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, answer)
+    return with_answer(model, answer)
 
 
 def _wide(values, quantiles):
@@ -85,8 +82,7 @@ def _regression(x, y, asked, held):
 
 def _shares(y, constant, parts, unit, quantiles):
     """The shares of the parts of lowest loss, (parts, targets); what is left is the constant's."""
-    tried = [row for row in product(range(_PARTS + 1), repeat=len(parts)) if sum(row) <= _PARTS]
-    tried, chosen = np.array(tried) / _PARTS, []
+    tried, chosen = possible_shares(len(parts)), []
     for target in range(y.shape[1]):
         loss = ScaledError([unit[target]], quantiles)
         beside = [part[:, [target]] - constant[target] for part in parts]

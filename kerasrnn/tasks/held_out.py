@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import keras
 import numpy as np
 
@@ -11,6 +13,7 @@ from kerasrnn.tasks.members import members_beside
 
 _HELD = 4  # one of so many members does not learn from a sequence
 _FEWEST = 3  # members, of which each learns from two thirds at least
+_PARTS = 20  # of the whole, in which shares are counted
 
 
 def held_out(part: Part, members: int, seed: int) -> np.ndarray:
@@ -50,3 +53,13 @@ def unseen_answers(model: keras.Model, part: Part, held: np.ndarray) -> np.ndarr
 def mean_of(found: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Of found (n, members, …) the mean of the members that are held, (n, …)."""
     return np.stack([row[chosen].mean(0) for row, chosen in zip(found, held, strict=True)])
+
+
+def possible_shares(number: int) -> np.ndarray:
+    """Shares of so many parts in an answer, each 0 or more, together 1 at most: (choices, number).
+
+    >>> possible_shares(2)[:3].tolist()
+    [[0.0, 0.0], [0.0, 0.05], [0.0, 0.1]]
+    """
+    tried = product(range(_PARTS + 1), repeat=number)
+    return np.array([row for row in tried if sum(row) <= _PARTS]) / _PARTS

@@ -44,6 +44,11 @@ def is_mixed(model: keras.Model) -> bool:
     return any(layer.name == "mix" for layer in model.layers)
 
 
+def with_answer(model: keras.Model, answer) -> keras.Model:
+    """A model of the same inputs with another answer, such as a mix of its own with others."""
+    return keras.Model(model.inputs[0] if len(model.inputs) == 1 else model.inputs, answer)
+
+
 def network_of(model: keras.Model) -> keras.Model:
     """The network of a model, without what is mixed into its answer; of members the first."""
     first = members_of(model)[0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from functools import partial
-from itertools import product
 
 import keras
 import numpy as np
@@ -17,13 +16,12 @@ from scipy.special import log_softmax, softmax
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import OpinionPool
 from kerasrnn.layers.linear import LEAST
-from kerasrnn.tasks.held_out import held_out, mean_of, unseen_answers
+from kerasrnn.tasks.held_out import held_out, mean_of, possible_shares, unseen_answers
 from kerasrnn.tasks.logistic import logistic_regression
-from kerasrnn.tasks.members import is_mixed, members_of
+from kerasrnn.tasks.members import is_mixed, members_of, with_answer
 from kerasrnn.tasks.scaling import flat, flat_size, flat_values, scaling
 
 _FEWEST = 5  # members, of which each learns from four fifths at least
-_PARTS = 20  # of the whole, in which shares are counted
 _PENALTIES = (0.1, 1.0, 10.0, 100.0, 1e3)
 _TOLERANCE = 1e-3  # of their search
 
@@ -94,8 +92,7 @@ def pooled(
         opinions.append(layer(flat(data, scale, model.inputs)))
         layer.set_weights(fit())
     mix = OpinionPool(shares[:-1].tolist(), (shares[-1] * often).tolist(), name="mix")
-    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
-    return keras.Model(inputs, mix(opinions))
+    return with_answer(model, mix(opinions))
 
 
 def _log(probabilities):
@@ -132,8 +129,7 @@ def _shares(y, count, *opinions):
 
     The last opinion, the same for all, is not pooled alone. count: for how much each y does.
     """
-    some = product(range(_PARTS + 1), repeat=len(opinions) - 1)
-    tried = np.array([each for each in some if 0 < sum(each) <= _PARTS]) / _PARTS
+    tried = possible_shares(len(opinions) - 1)[1:]  # without that of nothing to the others
     tried = np.column_stack([tried, 1 - tried.sum(1)])
     losses = []
     for shares in tried:

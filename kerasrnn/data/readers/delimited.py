@@ -94,7 +94,9 @@ class Delimited:
             if end:
                 yield data[:end], line
                 some = True
-            held, first = data[end:], line + _line_ends(data[:end])
+            held = data[end:]
+            if held:
+                first = line + _line_ends(data[:end])
         if held and not some:
             yield held, first
 
