@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import keras
 
@@ -389,10 +388,9 @@ def _same_data(run, data):
     return data
 
 
-def _settings_of(run, data, changes=MappingProxyType({})):
-    """The settings of a run, with some changed."""
-    said = run.info["data"].get("options")
-    options = run.info["options"] | changes
+def _settings_of(run, data):
+    """The settings of a run."""
+    said, options = run.info["data"].get("options"), run.info["options"]
     return task_of(run.task).settings(options, said if isinstance(said, dict) else {}, data.kind)
 
 

@@ -42,6 +42,12 @@ def found(path, task=None, **roles):
     return reading.layout, reading.kind, said
 
 
+def left_out(path):
+    """The columns without a role, and what they hold."""
+    reading = layout(path)
+    return {n: column.kind for n, column in reading.columns.items() if not reading.role(n)}
+
+
 REVIEWS = [["review", "sentiment"], *([t, "np"[i % 2] * 3] for i, t in enumerate(texts(40)))]
 WIDE = [["label", *(f"t{i}" for i in range(8))], *([str(i % 3), *values(8)] for i in range(30))]
 STEPS = [
@@ -77,8 +83,7 @@ def test_texts_of_json_lines_with_other_columns(tmp_path):
     ]
     path.write_text("\n".join(map(json.dumps, lines)))
     assert found(path) == ("texts", "texts", {"text": "text", "label": "label"})
-    ignored = layout(path).ignored()
-    assert ignored["id"] == "ids that do not repeat" and ignored["source"] == "the same everywhere"
+    assert left_out(path) == {"id": "id", "source": "constant", "stars": "whole"}
 
 
 def test_a_column_says_the_part_and_row_numbers_are_passed_over(tmp_path):
@@ -89,7 +94,7 @@ def test_a_column_says_the_part_and_row_numbers_are_passed_over(tmp_path):
     ]
     path = write(tmp_path / "a.csv", rows)
     assert found(path)[2] == {"text": "text", "label": "label", "split": "split"}
-    assert layout(path).ignored() == {"number": "row numbers"}
+    assert left_out(path) == {"number": "row"}
     parts = read_source(path).parts
     assert {part: len(rows.texts) for part, rows in parts.items()} == {
         "training": 20,

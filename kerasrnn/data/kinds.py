@@ -47,7 +47,6 @@ NAMES = {  # of data that needs no path, and their kinds
 _USUAL = ("train.csv", "NAME_TRAIN.ts", "NAME.conllu", "CLASS.txt", "train-images-idx3-ubyte.gz")
 _MOST = 0.95  # fraction of the lines that agree about the columns of a table
 _NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
-_ENTITY = re.compile(r"O|[BIESLU]-\S+")
 _TAG = re.compile(r"[^a-z\s\d]{1,8}|[A-Z][A-Z0-9_$|:=-]*")
 _JSON = re.compile(  # an object, or a list of objects, lists, strings or numbers
     r"""\s*(\{\s*("[^"]*"\s*:|\}) | \[\s*(\{\s*["}]|\[\s*["\d-]|"[^"]*"\s*[,\]]|-?[\d.]+\s*,))""",
@@ -301,18 +300,19 @@ def check_is_prose(path: str | os.PathLike):
 
 
 def _columns_of_labels(head, lines):
-    """Whether lines are CoNLL columns: a label at the end of each that many lines share."""
+    """Whether lines are CoNLL columns: a label in each that many lines share."""
     lines = [line for line in lines if line[0] != "#" and not line.startswith("-DOCSTART-")]
     rows = [line.split() for line in lines]
     if not rows or min(map(len, rows)) < 2:
         return False
     if all(line.count("\t") == 9 and line[0].isdigit() for line in lines):
         return True  # CoNLL-U
-    labels = Counter(row[-1] for row in rows)
-    entities = all(map(_ENTITY.fullmatch, labels)) and set(labels) != {"O"}
+    constant = len({len(row) for row in rows}) == 1
+    label = conll.columns_of(rows)[1] if constant else -1
+    labels = Counter(row[label] for row in rows)
+    entities = conll.are_entities(set(labels))
     tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
     many = tags >= _MOST * len(rows) and _repeat(labels)
-    constant = len({len(row) for row in rows}) == 1
     sentences = re.search(r"\S\n[ \t]*\n.*\S", head) and all(line.count("\t") for line in lines)
     return constant and bool(entities or many or sentences)
 

@@ -30,7 +30,7 @@ _PARTS = {
     *("train", "training", "dev", "val", "valid", "validation", "test", "testing"),
 }
 _SEVERAL = ("target", "features", "known")  # roles of one or several columns
-_WORDS = {  # why a column is left out
+_WORDS = {  # what a column holds
     "row": "row numbers",
     "id": "ids that do not repeat",
     "constant": "the same everywhere",
@@ -114,10 +114,6 @@ class Layout:
             if role != "layout" and (name in value if isinstance(value, list) else name == value):
                 return role.removesuffix("s") if role == "features" else role
         return ""
-
-    def ignored(self) -> dict[str, str]:
-        """The columns that are left out, and what they are."""
-        return {n: _WORDS[c.kind] for n, c in self.columns.items() if not self.role(n)}
 
     def command(self, *path: str) -> str:
         """The command that trains on the table with this reading."""

@@ -6,7 +6,8 @@ import itertools
 import os
 import re
 import statistics
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 
 from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.errors import InputError, check_choice
@@ -15,6 +16,9 @@ CONLLU_COLUMNS = (
     *("id", "form", "lemma", "upos", "xpos"),
     *("feats", "head", "deprel", "deps", "misc"),
 )
+
+_ENTITY = re.compile(r"O|[BIESLU]-\S+")
+_FILLER = re.compile(r"[\W\d_]+")  # what a column holds that says nothing, where it is alone
 
 
 def read_conllu(
@@ -44,14 +48,14 @@ def read_conll(
 ) -> Iterator[tuple[list[str], list[str]]]:
     """The sentences of a file of columns: tokens and a label for each.
 
-    The first column is the token, as in the shared tasks of CoNLL 2000 to 2003. Lines that are
-    blank or start with ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
+    The first column is the token, as in the shared tasks of CoNLL 2000 to 2003, or where it holds
+    labels of entities the last. Lines that are blank or start with ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
     by tabs only if that alone gives a constant number of columns. A line that starts with
     ``"# "`` is a comment, unless it has as many columns as the others and a label that others
     have. Lines such as ``The/DT cat/NN``, as the Brown Corpus has them, are a sentence each.
 
     label: the number of the column that is the label, from 1, or ``"form"`` for the tokens; by
-    default the last, in which ``_`` is no label. encoding: as of ``read_conllu``.
+    default as ``columns_of`` finds it, and then ``_`` is no label. encoding: as of ``read_conllu``.
 
     Raises:
         InputError: no such column, what ``read_text`` raises, or a line that has no label or
@@ -121,7 +125,7 @@ def _conll_rows(path, label, encoding):
     if not certain:
         return
     if all(tagged_words(line) for _, line in certain):
-        index = _index(label, 2, path)
+        index = 1 if label is None else _index(label, 2, path)
         for _, line in certain:
             yield from ((word, (word, tag)[index]) for word, tag in tagged_words(line))
             yield None
@@ -129,7 +133,7 @@ def _conll_rows(path, label, encoding):
     split = _separator([line for _, line in certain])
     rows = {number: split(line) for number, line in certain}
     width = statistics.mode(len(fields) for fields in rows.values())
-    index = _index(label, width, path)
+    token, index = _token_and_label(rows.values(), label, width, path)
     for number, fields in rows.items():
         where, found = f"{path}:{number}", _columns(len(fields))
         if len(fields) < 2 and label != "form":
@@ -138,20 +142,59 @@ def _conll_rows(path, label, encoding):
             )
         if len(fields) != width:
             raise InputError("a line unlike the others", where=where, found=found, expected=width)
-        _check_row(fields[0], fields[index], label is not None, where)
+        _check_row(fields[token], fields[index], label is not None, where)
     labels = {fields[index] for fields in rows.values()}
     for number, line in lines:
         fields = rows.get(number) or split(line)
         if not line.strip():
             yield None
         elif number in rows or (len(fields) == width and fields[index] in labels):
-            yield fields[0], fields[index]
+            yield fields[token], fields[index]
+
+
+def columns_of(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Which columns of rows, all of one width, are the token and its label.
+
+    The first and the last, but for columns at the end that hold the same number or mark in each
+    row. Where only the first one holds labels of entities, the token is the last.
+
+    >>> columns_of([["EU", "B-ORG", "0"], ["rejects", "O", "0"]])
+    (0, 1)
+    >>> columns_of([["O", "by"], ["B-DIRECTOR", "tarkovsky"]])
+    (1, 0)
+    """
+    values = [set(column) for column in zip(*rows, strict=True)]
+    last = len(values) - 1
+    while last > 1 and len(values[last]) == 1 and _FILLER.fullmatch(*values[last]):
+        last -= 1
+    first_only = are_entities(values[0]) and not are_entities(values[last])
+    return (last, 0) if first_only else (0, last)
+
+
+def are_entities(labels: set[str]) -> bool:
+    """Whether labels are ``O`` and others such as ``B-PER``."""
+    return labels != {"O"} and all(map(_ENTITY.fullmatch, labels))
+
+
+def _token_and_label(rows, label, width, path):
+    """The indices of the columns of the tokens and of the labels."""
+    token, index = columns_of([row for row in rows if len(row) == width])
+    if label is None:
+        if (token, index) != (0, width - 1):
+            warnings.warn(
+                f"{path}: column {token + 1} is read as the token and column {index + 1} of {width} "
+                "as its label; choose another with --label",
+                stacklevel=2,
+            )
+        return token, index
+    if label == "form":
+        return token, token
+    chosen = _index(label, width, path)
+    return (index if chosen == token else token), chosen
 
 
 def _index(label, width, path):
-    """The index of the column that is the label."""
-    if label is None:
-        return -1
+    """The index of the column that the user calls the label."""
     numbers = {str(number): number - 1 for number in range(1, width + 1)} | {"form": 0}
     if str(label) not in numbers:
         raise InputError(

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from kerasrnn.data.readers import LabelledTexts, TextParts
+from kerasrnn.data.readers.conll import are_entities
 from kerasrnn.data.readers.folders import class_folders, entries, part_folders, warn_of_unlabelled
 from kerasrnn.data.readers.part_files import (
     TABLES,
@@ -226,6 +227,8 @@ def _has_labelled_lines(path):
     most = len(rows) / (4 if sure else 10)
     if not 1 < len(labels) <= most or not all(map(_LABEL.fullmatch, labels)):
         return False
+    if are_entities(labels) and not any(" " in text for _, text in rows):
+        return False  # tokens, a line each
     prose = sum(bool(re.search(r"[^\W\d_]{2}", text)) for _, text in rows)
     return prose > 0.9 * len(rows) and max(line.count("\t") for line in lines) < 2
 

@@ -163,12 +163,12 @@ def head_of(path: str | os.PathLike, size: int = 1 << 16) -> list[str]:
     return [line for line in (lines if is_whole else lines[:-1]) if line.strip()]
 
 
-def first_text(path: str | os.PathLike, size: int = 1 << 16) -> str:
+def first_text(path: str | os.PathLike) -> str:
     """The first characters of a file, in any encoding that agrees with ASCII, to see what it is.
 
     Of a file that cannot be read, or is binary, there are none.
     """
-    return _head(path, size)[0]
+    return _head(path, 1 << 16)[0]
 
 
 def first_words(path: str | os.PathLike, most: int) -> set[str]:
