@@ -101,7 +101,7 @@ DATA = {
     "infiller": _TEXT,
 }
 MODEL = {
-    "classifier": _POOLED | {"members": None},
+    "classifier": _POOLED | {"members": None, "instance_scaling": None},
     "regressor": _POOLED | {"members": None, "quantiles": None},
     "tagger": _STACK
     | {"units": 128, "stem": "none", "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
@@ -127,7 +127,8 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
             "start_from": None,
         },
         _PLAIN
-        | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max", "members": 1},
+        | {"units": 128, "embedding_dim": 64, "dropout": 0.4, "pooling": "max", "members": 1}
+        | {"instance_scaling": False},
         _FIT
         | {"epochs": None, "batch_size": None}
         | {"learning_rate": 0.004, "schedule": "cosine"},

@@ -43,6 +43,34 @@ def test_what_is_given_is_kept_and_the_rest_follows_from_it():
     assert options["learning_rate"] == 0.005  # as of any stack without a stem
 
 
+@pytest.mark.parametrize(("decades", "own"), [(0, False), (1, False), (4, True)])
+def test_sequences_of_very_different_sizes_are_scaled_each(decades, own):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 30, 2)) * 10 ** rng.uniform(0, decades, (40, 1, 1))
+    x[::7, :5] = np.nan
+    x[::3] = np.where(x[::3] > 0, 1, 1)  # nothing varies in these
+    options, reasons = chosen(Dataset.from_arrays(x, np.arange(40) % 2))
+    assert options["instance_scaling"] is own and reasons["instance_scaling"].endswith("-fold")
+    other, _ = chosen(Dataset.from_arrays(x, np.arange(40) % 2), instance_scaling=not own)
+    assert other["instance_scaling"] is not own
+
+
+@pytest.mark.slow
+def test_shapes_are_learnt_at_any_size(tmp_path):
+    """Sines and squares; where all are scaled as one, the small ones look alike."""
+    rng = np.random.default_rng(0)
+    t = np.arange(40) * 0.4 + rng.uniform(0, 6, (160, 1))
+    y = np.arange(160) % 2
+    x = np.where(y[:, None], np.sin(t), np.sign(np.sin(t))) * 10 ** rng.uniform(-3, 3, (160, 1))
+    data = Dataset.from_arrays(x[:80], y[:80], test=(x[80:], y[80:]))
+    few = {"epochs": 30, "members": 1, "stem_filters": 8, "units": 4, "quiet": True}
+    run = train(data, tmp_path / "run", **few)
+    assert run.info["options"]["instance_scaling"]
+    assert run.metrics()["test"]["accuracy"] > 0.95
+    run = train(data, tmp_path / "one", instance_scaling=False, **few)
+    assert run.metrics()["test"]["accuracy"] < 0.9
+
+
 def test_long_sequences_are_strided():
     strides = [chosen(dataset(30, steps))[0]["stem_stride"] for steps in (24, 150, 427, 2000, 9000)]
     assert strides == [1, 1, 2, 4, 13]

@@ -27,6 +27,9 @@ BESIDE = SMALL | {"stem": "fcn"}
 WITH_STEM = {
     "classifier": lambda **more: build_classifier((None, 3), num_classes=3, **BESIDE | more),
     "regressor": lambda **more: build_regressor((None, 3), targets=2, **BESIDE | more),
+    "each scaled": lambda **more: build_classifier(
+        (None, 3), num_classes=3, instance_scaling=True, **BESIDE | more
+    ),
     "before": lambda **more: build_classifier((None, 3), num_classes=3, **SMALL | more),
     "tagger": lambda **more: build_tagger((None, 3), num_labels=3, **SMALL | more),
     "encoder": lambda **more: build_encoder((None, 3), **SMALL | more),
@@ -96,6 +99,24 @@ def test_a_block_in_numpy(training):
         np.testing.assert_allclose(getattr(norm, name), 0.9 * old + 0.1 * new, atol=1e-5)
 
 
+def test_each_sequence_scaled_by_itself_in_numpy():
+    x = padded(2) * 10.0 ** np.array([-4, 0, 2, 3])[:, None, None]
+    x[3, :, 1] = 7.0  # does not vary
+    mask = np.arange(13) < LENGTHS[:, None]
+    found = np.asarray(layers.InstanceScaling()(x.astype("float32"), mask=mask))
+    for row, length in enumerate(LENGTHS):
+        own = x[row, :length]
+        size = np.maximum(own.std(0), 1e-7)
+        expected = np.concatenate(
+            [
+                (own - own.mean(0)) / size,
+                np.tile([np.log(size), own.mean(0)], (length, 1, 1)).reshape(length, 6),
+            ],
+            1,
+        )
+        np.testing.assert_allclose(found[row, :length], expected, rtol=1e-3, atol=1e-3)
+
+
 def test_attention_in_numpy():
     layer = AttentionPooling()
     layer.build((None, None, 3))
@@ -122,6 +143,7 @@ def test_shapes_and_names(task):
     shapes = {
         "classifier": (3,),
         "regressor": (2,),
+        "each scaled": (3,),
         "before": (3,),
         "tagger": (11, 3),
         "encoder": (11, 10),

@@ -53,6 +53,7 @@ _OPTIONS = {
         ("--stem-stride", int, "Steps that it makes one"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
         ("--members", int, "Models that learn together and answer with their mean"),
+        ("--instance-scaling/--one-scaling", bool, "Scale each sequence by itself too"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
         ("--tied", bool, "Share weights of embedding and output"),

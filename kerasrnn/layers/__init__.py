@@ -7,6 +7,7 @@ them known to Keras before a saved model is loaded.
 from kerasrnn.layers.bidirectional import Bidirectional
 from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
 from kerasrnn.layers.entities import LabelPairs
+from kerasrnn.layers.instance import InstanceScaling
 from kerasrnn.layers.linear import LinearTagger, OpinionPool
 from kerasrnn.layers.ngrams import NgramClassifier
 from kerasrnn.layers.numbers import Logarithm, ScaledError, SortedQuantiles
@@ -42,6 +43,7 @@ __all__ = [
     "FillMissing",
     "FlipTime",
     "Implementation",
+    "InstanceScaling",
     "LabelPairs",
     "LengthMask",
     "LinearTagger",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 
 from kerasrnn.errors import InputError, check_choice
-from kerasrnn.layers import CharacterEncoder
+from kerasrnn.layers import CharacterEncoder, InstanceScaling
 from kerasrnn.models.stack import (
     InputShape,
     Units,
@@ -42,6 +42,7 @@ def build_classifier(
     lengths: bool = False,
     scaling: keras.Layer | None = None,
     missing: bool = False,
+    instance_scaling: bool = False,
     activation: str | None = "softmax",
     functional: bool = False,
 ) -> keras.Model:
@@ -62,6 +63,8 @@ def build_classifier(
         scaling: a ``keras.layers.Normalization`` or ``Rescaling`` layer for raw float input.
         missing: float sequences may hold NaN where a value is missing; after the scaling the
             last value before it takes its place, or 0 (``layers.FillMissing``).
+        instance_scaling: each sequence of floats is scaled by itself too, and its size and level
+            are further features (``layers.InstanceScaling``).
         stem: ``"conv"``, three convolutions with normalization (Wang et al. 2017) before the
             stack, as in DeepConvLSTM (Ordóñez & Roggen 2016); ``"fcn"``, the same beside the
             stack: the head sees their mean over the steps, and what the stack makes of the
@@ -90,6 +93,10 @@ def build_classifier(
     inputs, layers = read_input(
         input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=0.1
     )
+    if instance_scaling:
+        if vocabulary_size is not None:
+            raise InputError("instance_scaling is for float input")
+        layers.append(InstanceScaling(name="instance_scaling"))
     if vocabulary_size is not None and dropout:
         layers.append(keras.layers.Dropout(dropout, name="dropout_0"))
     layers += pooled_stack(

@@ -10,6 +10,7 @@ import math
 
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.tasks.base import Choice, Settings
+from kerasrnn.tasks.scaling import size_ratio
 
 _FEW = 1000  # sequences; fewer fit into many small batches only when they are repeated
 _STEPS = (1200, 4000)  # of gradient descent, at least and at most, but for the fewest epochs
@@ -20,6 +21,7 @@ _READ = 20_000_000  # steps of sequences that a stem reads in all, some minutes 
 _LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: about, and at most
 _MEMBERS = 5  # of few sequences, whose trainings differ most
 _MEMBERS_OF_NUMBERS = (3, 8)  # each of which sees only some of few sequences
+_LARGE_RATIO = 300  # of sizes; the convolutions do not see the small ones any more
 _STRIDE = 4  # half of a kernel, so that each step counts more than once
 
 
@@ -54,6 +56,7 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
 def _of_images(stem):
     rows = "images, read row by row"
     return {
+        "instance_scaling": Choice(False, rows),
         "stem": Choice("none", rows),
         "stem_stride": Choice(1, rows),
         "pooling": Choice("last", rows),
@@ -64,11 +67,12 @@ def _of_images(stem):
 
 
 def _of_series(data, stem, steps):
-    chosen = stem or "fcn"
+    chosen, ratio = stem or "fcn", size_ratio(data.train)
     stride = max(1, min(_STRIDE, round(steps / _LONG)), math.ceil(steps / _LONGEST))
     last = Choice("last", "the convolutions beside the stack see all steps")
     both = Choice("mean_max", "early steps count as late ones")
     return {
+        "instance_scaling": Choice(ratio > _LARGE_RATIO, f"sizes differ {ratio:,.0f}-fold"),
         "stem": Choice("fcn", "shapes in short pieces of a sequence"),
         "stem_stride": Choice(1 if stem == "none" else stride, f"sequences of {steps:,} steps"),
         "pooling": last if chosen == "fcn" else both,
