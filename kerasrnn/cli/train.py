@@ -52,7 +52,7 @@ _OPTIONS = {
         ("--stem-filters", int, "Width of the stem"),
         ("--stem-stride", int, "Steps that it makes one"),
         ("--pooling", options.POOLINGS, "{} of the steps"),
-        ("--members", int, "Models that learn together and answer with their mean"),
+        ("--members", int, "Models whose mean is the answer"),
         ("--instance-scaling/--one-scaling", bool, "Scale each sequence by itself too"),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
@@ -79,7 +79,7 @@ _OPTIONS = {
     ),
     "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
-        ("--folds", int, "Cross-validate: train for each of N folds of the training part"),
+        ("--folds", int, "Cross-validate: N folds of the training part"),
         ("--parallel", int, "Trainings at a time, each a process  [1]"),
         ("--ensemble", bool, "Average the models to one"),
     ),
