@@ -70,7 +70,7 @@ _OPTIONS = {
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
         ("--checkpoint-every", "N|Nm", "Steps or minutes between checkpoints  [epochs]"),
-        ("--strategy", options.STRATEGIES, "Devices and machines: {}"),
+        ("--strategy", options.STRATEGIES, "Devices: {}"),
         ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
         ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
         ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
