@@ -72,6 +72,11 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         ("a.txt", columns(*["The/DT dog/NN barks/VBZ ./."] * 9), "sentences"),
         ("a.txt", columns(*["the/at dog/nn", "barks/vbz"]).replace(" ", "\t"), "sentences"),
         ("a.txt", CONLLU, "sentences"),
+        ("a.txt", "EU B-ORG 0\nsays O 0\n\nYes O 0\n", "sentences"),
+        ("a.txt", "O\tare\nB-GENRE\tfunny\nO\tfilms\n\n" * 9, "sentences"),
+        ("a_train.txt", "O\tare\nB-GENRE\tfunny\nO\tfilms\n\n" * 9, "sentences"),
+        ("a_train.txt", "O\tare you\nB\tfunny films\n" * 9, "texts"),
+        ("a_train.txt", "O\tare you\nB-GENRE\tfunny films\n" * 9, "texts"),
         ("a.train", "1 a fine film\n0 dull and long\n" * 9, "texts"),
     ],
 )

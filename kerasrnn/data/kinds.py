@@ -305,8 +305,8 @@ def _columns_of_labels(head, lines):
     rows = [line.split() for line in lines]
     if not rows or min(map(len, rows)) < 2:
         return False
-    if all(line.count("\t") == 9 and line[0].isdigit() for line in lines):
-        return True  # CoNLL-U
+    if conll.is_conllu(lines):
+        return True
     constant = len({len(row) for row in rows}) == 1
     label = conll.columns_of(rows)[1] if constant else -1
     labels = Counter(row[label] for row in rows)
