@@ -120,6 +120,31 @@ def test_what_was_said_is_part_of_the_command(tmp_path):
     assert command == f"kerasrnn train {table} --label label --test {table}"
 
 
+def test_columns_are_those_of_the_task_that_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("Peter NNP PER 1\nran VBD NONE 1\n. . NONE 4\n\n" * 20)
+    facts = inspect_source(path, roles=Roles(label="3"), task="tagger")
+    assert facts["format"] == "columns of words" and facts["classes"] == {"NONE": 40, "PER": 20}
+    assert facts["train"] == [f"kerasrnn train {path} --task tagger --label 3"]
+    facts = inspect_source(path, roles=Roles(label="2"))
+    assert facts["task"] == "tagger" and facts["train"] == [f"kerasrnn train {path} --label 2"]
+    facts = inspect_source(path, task="generator")
+    assert (facts["format"], facts["task"], facts["characters"]) == ("text", "generator", 19)
+    assert "not prose: found 4 columns of words" in refused("inspect", path)
+    said = refused("inspect", path, "--task", "infiller", "--label", "3")
+    assert "columns of what is no table: found --label; leave them out" in said
+    table = write(tmp_path / "wide.csv", WIDE)
+    assert inspect_source(table, task="generator")["sizes"]["training"] > 1000
+
+
+def test_levels_of_labels_of_texts_are_cut(tmp_path):
+    path = tmp_path / "a_train.txt"
+    path.write_text("DESC:def What is it ?\nNUM:count How many are there ?\n" * 20)
+    facts = inspect_source(path, roles=Roles(label="1"))
+    assert facts["classes"] == {"DESC": 20, "NUM": 20}
+    assert facts["train"] == [f"kerasrnn train {path} --label 1"]
+
+
 def test_bad_input_is_one_line(tmp_path):
     path = write(tmp_path / "reviews.csv", REVIEWS)
     said = refused("inspect", path, "--label", "sentimnet")

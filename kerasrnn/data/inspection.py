@@ -20,7 +20,9 @@ from kerasrnn.data.readers import TextParts
 from kerasrnn.data.roles import Roles, find_readings
 from kerasrnn.data.sources import find_tables, read_source
 from kerasrnn.data.times import iso_times
+from kerasrnn.errors import InputError
 
+_KINDS = {"tagger": "sentences", "generator": "text", "infiller": "text"}  # that tasks read
 _ROWS = 1024  # of arrays that are looked at together
 
 
@@ -51,24 +53,13 @@ def inspect_source(
     source = os.fspath(source)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tables = find_tables(source, test, encoding)
+        tables = {} if task in _KINDS else find_tables(source, test, encoding)
         if tables:
             facts = _inspect_tables(source, tables, roles, task)
             more = _words(test=test, encoding=encoding)
             facts["train"] = [" ".join([command, *more]) for command in facts["train"]]
         else:
-            kind = kind_of(source)
-            more = _words(task=task, test=test, encoding=encoding)
-            look = {"sentences": _inspect_sentences, "text": _inspect_text}.get(kind)
-            facts = look(source, encoding) if look else _inspect_arrays(source, test, encoding)
-            facts = (
-                {"format": _format(source)}
-                | facts
-                | {
-                    "task": task or options.TASK_OF_KIND[kind],
-                    "train": [" ".join([shlex.join(["kerasrnn", "train", source]), *more])],
-                }
-            )
+            facts = _inspect_other(source, roles, task, test, encoding)
     ours = [str(one.message) for one in caught if one.category is UserWarning]
     return {"source": source, **facts, "warnings": list(dict.fromkeys(ours))}
 
@@ -107,8 +98,27 @@ def _inspect_tables(source, tables, roles, task):
     )
 
 
-def _inspect_arrays(source, test, encoding):
-    found = read_source(source, test=test, encoding=encoding)
+def _inspect_other(source, roles, task, test, encoding):
+    """The facts of what is no table, or is not to be read as one."""
+    kind = _KINDS.get(task) or kind_of(source, roles=roles)
+    look = {"sentences": _inspect_sentences, "text": _inspect_text}.get(kind)
+    if look:
+        facts = look(source, roles, encoding)
+    else:
+        facts = _inspect_arrays(source, roles, test, encoding)
+    more = _words(task=task, label=roles and roles.label, test=test, encoding=encoding)
+    return (
+        {"format": _format(source, kind)}
+        | facts
+        | {
+            "task": task or options.TASK_OF_KIND[kind],
+            "train": [" ".join([shlex.join(["kerasrnn", "train", source]), *more])],
+        }
+    )
+
+
+def _inspect_arrays(source, roles, test, encoding):
+    found = read_source(source, roles=roles, test=test, encoding=encoding)
     tallies = {}
     for part, some in found.parts.items():
         tally = tallies[part] = _Tally()
@@ -123,10 +133,11 @@ def _inspect_arrays(source, test, encoding):
     return _described(tallies)
 
 
-def _inspect_sentences(source, encoding):
+def _inspect_sentences(source, roles, encoding):
     from kerasrnn.data.sentences import load_sentences
 
-    data = load_sentences(source, encoding=encoding)
+    _check_roles(roles, source, "label")
+    data = load_sentences(source, label=roles and roles.label, encoding=encoding)
     counts = Counter(int(y) for part in data.parts().values() for y in part.y)
     names = data.labels + data.unseen_labels
     lengths = Counter(int(n) for part in data.parts().values() for n in part.lengths)
@@ -137,9 +148,10 @@ def _inspect_sentences(source, encoding):
     }
 
 
-def _inspect_text(source, encoding):
+def _inspect_text(source, roles, encoding):
     from kerasrnn.data.corpora import load_corpus
 
+    _check_roles(roles, source)
     data = load_corpus(source, encoding=encoding)
     return {"sizes": data.sizes(), "characters": len(data.vocabulary)}
 
@@ -255,12 +267,24 @@ def _median(counts):
     return statistics.median([])
 
 
-def _format(source):
+def _check_roles(roles, source, *names):
+    """Raise ``InputError`` for roles of columns other than those named, where there is no table."""
+    said = {name: value for name, value in vars(roles or Roles()).items() if value is not None}
+    if strange := said.keys() - {*names}:
+        raise InputError(
+            "columns of what is no table",
+            where=source,
+            found=" ".join(f"--{name}" for name in sorted(strange)),
+            fix="leave them out",
+        )
+
+
+def _format(source, kind):
     if source in NAMES:
         return "a data set that is known by name"
     row = format_of(source)
-    inside = "folder of " if os.path.isdir(source) else ""
-    return f"{inside}{row.said}"
+    said = row.said if row.kind == "sentences" or kind != "sentences" else "columns of words"
+    return f"folder of {said}" if os.path.isdir(source) else said
 
 
 def _words(**given):
