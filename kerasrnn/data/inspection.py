@@ -18,7 +18,9 @@ from kerasrnn.data.layouts import Batch, read_rows
 from kerasrnn.data.parts import TEST_SPLIT, validation_share
 from kerasrnn.data.readers import TextParts
 from kerasrnn.data.roles import Roles, find_readings
+from kerasrnn.data.series import Series
 from kerasrnn.data.sources import find_tables, read_source
+from kerasrnn.data.table_parts import read_tables
 from kerasrnn.data.times import iso_times
 from kerasrnn.errors import InputError
 
@@ -41,8 +43,10 @@ def inspect_source(
     Returns:
         Facts, for JSON: ``format``, ``columns`` (what each is and is for), ``sizes`` of the
         parts, ``lengths`` (min, median, max, and of what), ``classes`` (how many of each),
-        ``missing`` values, ``duplicates`` between parts, ``task``, ``warnings``, and ``train``,
-        the commands that train on it: several where it can be read in several ways.
+        ``windows`` of series to forecast (``sizes`` is then how many, where series are long
+        enough for them), ``missing`` values, ``duplicates`` between parts, ``task``,
+        ``warnings``, and ``train``, the commands that train on it: several where it can be
+        read in several ways.
 
     Raises:
         InputError: as ``read_source``, but not for several readings.
@@ -87,6 +91,8 @@ def _inspect_tables(source, tables, roles, task):
         for batch in read_rows(tables[part], first.reading, rows=False):
             tally.add(batch)
     said = _described(tallies, series=first.kind == "series")
+    if first.kind == "series":
+        said |= _windows(tables, first, source)
     return (
         facts
         | said
@@ -96,6 +102,21 @@ def _inspect_tables(source, tables, roles, task):
             "train": commands,
         }
     )
+
+
+def _windows(tables, layout, source):
+    """What training makes of series: windows, and the parts that they are cut in."""
+    known = options.tables("regressor", "series")[0]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*; choose with --horizon")  # as it is a fact
+        try:
+            data = Series.from_rows(read_tables(tables, layout), "", source, known)
+        except InputError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return {}
+    sizes = {"training": 0, "validation": 0, "test": 0} | data.sizes()
+    facts = {"window": data.window, "horizon": data.horizon, "season": data.season}
+    return {"windows": facts, "sizes": sizes}
 
 
 def _inspect_other(source, roles, task, test, encoding):
@@ -207,7 +228,6 @@ def _described(tallies, series=False):
     numbers = [rows for tally in tallies.values() for rows in tally.numbers]
     facts = {
         "rows": sum(tally.size for tally in tallies.values()),
-        "sizes": {part: tally.size for part, tally in tallies.items()},
         "lengths": _range(counted, of),
         "missing": sum(tally.missing for tally in tallies.values()),
     }
@@ -216,11 +236,10 @@ def _described(tallies, series=False):
         facts |= {"series": facts["rows"], "rows": sum(n * k for n, k in total.items())}
         ends = np.array([min(times), max(times)]) if times else np.array([])
         facts["times"] = [str(time) for time in iso_times(ends)]
-        facts["sizes"] = {
-            part: sum(n * k for n, k in tally.lengths.items()) for part, tally in tallies.items()
-        }
-    if "test" not in tallies:
-        facts["sizes"] = _cut_sizes(facts["sizes"], "texts" if words else "sequences")
+    else:
+        facts["sizes"] = {part: tally.size for part, tally in tallies.items()}
+        if "test" not in tallies:
+            facts["sizes"] = _cut_sizes(facts["sizes"], "texts" if words else "sequences")
     if classes:
         facts["classes"] = dict(classes.most_common())
         facts["unlabelled"] = sum(tally.unlabelled for tally in tallies.values())
