@@ -204,8 +204,8 @@ def load_sentences(
     Args:
         *source: one of these, or several files.
         label: the column that is the label: its number from 1, or a name of
-            ``readers.conll.CONLLU_COLUMNS``; by default upos of CoNLL-U, else the last, but for
-            columns of the training part that ``readers.conll.columns_of`` passes over.
+            ``readers.conll.CONLLU_COLUMNS``; by default upos of CoNLL-U, else what
+            ``readers.conll.columns_of`` finds in the training part, mostly the last.
         validation_split: fraction cut off for validation, in [0, 1), where the data has no such
             part; 0 for none.
         min_frequency: words and characters that occur less often in the training part are

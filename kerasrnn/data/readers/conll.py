@@ -87,7 +87,8 @@ def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None
     if not certain or _are_tagged(certain):
         return None
     _, rows, width = _split(certain)
-    token, index = columns_of([row for row in rows.values() if len(row) == width])
+    uneven = any(len(row) != width for row in rows.values())  # which reading it says
+    token, index = (0, width - 1) if uneven else columns_of([*rows.values()])
     if (token, index) == (0, width - 1):
         return None
     warnings.warn(
