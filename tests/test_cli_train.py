@@ -181,6 +181,16 @@ def test_a_tagger_from_files_to_labels(workplace):
     assert invoke(*next_commands(result)[0]).stdout.startswith("I\t")
 
 
+@pytest.mark.slow
+def test_columns_of_words_are_trained_on_as_they_are_meant(workplace):
+    (workplace / "cols.txt").write_text("Peter NNP PER 1\nran VBD NONE 1\n. . NONE 4\n\n" * 20)
+    assert "not prose: found 4 columns" in invoke("train", "cols.txt", *FAST, code=2).stderr
+    for words in (["--label", "3"], ["--label", "2", "--task", "tagger"]):
+        assert "-tagger-" in invoke("train", "cols.txt", *FAST, *words).stdout
+    result = invoke("train", "cols.txt", *FAST, "--task", "generator", "--sequence-length", "8")
+    assert "runs/cols-generator-1" in result.stdout
+
+
 def test_standard_input_is_trained_on_but_cannot_be_evaluated_again(workplace):
     text = "the cat sat on the mat\n" * 50
     words = ["train", "-", "--units", "4", "--cell", "simple", "--epochs", "1", "--quiet"]

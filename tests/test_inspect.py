@@ -7,6 +7,7 @@ from conftest import invoke, refused
 from test_cli_help import modules_of
 from test_roles import REVIEWS, STEPS, WIDE, write
 
+from kerasrnn import load_series
 from kerasrnn.data.inspection import inspect_source
 from kerasrnn.data.roles import Roles
 
@@ -58,6 +59,45 @@ def test_every_reading_that_is_possible_is_said(tmp_path):
     assert facts["task"] == "regressor" and (facts["series"], facts["rows"]) == (8, 80)
     assert facts["times"] == ["2020-01-01T00:00", "2020-01-01T00:09"]
     assert facts["lengths"] == {"min": 10, "median": 10, "max": 10, "of": "rows"}
+
+
+def seasons(path, rows):
+    """A table of a number a month, which repeats itself after a year."""
+    values = [f"{1990 + i // 12}-{1 + i % 12:02},{50 + i % 12 * 3}.5" for i in range(rows)]
+    path.write_text("\n".join(["month,sales", *values]))
+    return path
+
+
+def test_windows_and_parts_of_a_series_are_those_of_its_training(tmp_path):
+    path = seasons(tmp_path / "sales.csv", 120)
+    facts = inspect_source(path)
+    with pytest.warns(UserWarning, match="predicting 12 rows, a season; choose with --horizon"):
+        data = load_series(path)
+    assert facts["sizes"] == data.sizes() and facts["sizes"]["validation"] > 0
+    assert facts["windows"] == {"window": 24, "horizon": 12, "season": 12}
+    assert facts["warnings"] == [] and facts["rows"] == 120
+    lines = invoke("inspect", path).stdout.splitlines()
+    assert "windows     24 rows, to predict 12; season of 12 rows" in lines
+    sizes = ", ".join(f"{part} {size}" for part, size in data.sizes().items())
+    assert f"parts       {sizes} windows" in lines
+
+
+def test_the_test_part_of_a_series_may_be_a_file(tmp_path):
+    path = seasons(tmp_path / "sales_train.csv", 120)
+    lines = seasons(tmp_path / "sales_test.csv", 144).read_text().split("\n")
+    (tmp_path / "sales_test.csv").write_text("\n".join([lines[0], *lines[-24:]]))
+    facts = inspect_source(path)
+    assert facts["rows"] == 144 and facts["sizes"]["test"] == 13
+
+
+def test_a_series_too_short_to_train_on_is_shown_all_the_same(tmp_path):
+    path = tmp_path / "short.csv"
+    path.write_text("day,x\n2020-01-01,1.5\n2020-01-02,2.5\n2020-01-03,2.25\n")
+    facts = inspect_source(path, roles=Roles(target="x", time="day"), task="regressor")
+    assert "series too short for a window" in facts["warnings"][0]
+    assert facts["rows"] == 3 and "sizes" not in facts and "windows" not in facts
+    shown = invoke("inspect", path, "--target", "x", "--time", "day", "--task", "regressor").stdout
+    assert "series too short" in shown and "parts" not in shown
 
 
 @pytest.mark.slow
@@ -120,6 +160,31 @@ def test_what_was_said_is_part_of_the_command(tmp_path):
     assert command == f"kerasrnn train {table} --label label --test {table}"
 
 
+def test_columns_are_those_of_the_task_that_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("Peter NNP PER 1\nran VBD NONE 1\n. . NONE 4\n\n" * 20)
+    facts = inspect_source(path, roles=Roles(label="3"), task="tagger")
+    assert facts["format"] == "columns of words" and facts["classes"] == {"NONE": 40, "PER": 20}
+    assert facts["train"] == [f"kerasrnn train {path} --task tagger --label 3"]
+    facts = inspect_source(path, roles=Roles(label="2"))
+    assert facts["task"] == "tagger" and facts["train"] == [f"kerasrnn train {path} --label 2"]
+    facts = inspect_source(path, task="generator")
+    assert (facts["format"], facts["task"], facts["characters"]) == ("text", "generator", 19)
+    assert "not prose: found 4 columns of words" in refused("inspect", path)
+    said = refused("inspect", path, "--task", "infiller", "--label", "3")
+    assert "columns of what is no table: found --label; leave them out" in said
+    table = write(tmp_path / "wide.csv", WIDE)
+    assert inspect_source(table, task="generator")["sizes"]["training"] > 1000
+
+
+def test_levels_of_labels_of_texts_are_cut(tmp_path):
+    path = tmp_path / "a_train.txt"
+    path.write_text("DESC:def What is it ?\nNUM:count How many are there ?\n" * 20)
+    facts = inspect_source(path, roles=Roles(label="1"))
+    assert facts["classes"] == {"DESC": 20, "NUM": 20}
+    assert facts["train"] == [f"kerasrnn train {path} --label 1"]
+
+
 def test_bad_input_is_one_line(tmp_path):
     path = write(tmp_path / "reviews.csv", REVIEWS)
     said = refused("inspect", path, "--label", "sentimnet")
@@ -129,8 +194,8 @@ def test_bad_input_is_one_line(tmp_path):
 
 
 def test_it_imports_no_tensorflow(tmp_path):
-    path = write(tmp_path / "reviews.csv", REVIEWS)
-    assert not modules_of("inspect", path) & {"tensorflow", "keras", "matplotlib"}
+    for path in (write(tmp_path / "reviews.csv", REVIEWS), seasons(tmp_path / "sales.csv", 120)):
+        assert not modules_of("inspect", path) & {"tensorflow", "keras", "matplotlib"}
 
 
 @pytest.mark.slow

@@ -72,6 +72,11 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         ("a.txt", columns(*["The/DT dog/NN barks/VBZ ./."] * 9), "sentences"),
         ("a.txt", columns(*["the/at dog/nn", "barks/vbz"]).replace(" ", "\t"), "sentences"),
         ("a.txt", CONLLU, "sentences"),
+        ("a.txt", "EU B-ORG 0\nsays O 0\n\nYes O 0\n", "sentences"),
+        ("a.txt", "O\tare\nB-GENRE\tfunny\nO\tfilms\n\n" * 9, "sentences"),
+        ("a_train.txt", "O\tare\nB-GENRE\tfunny\nO\tfilms\n\n" * 9, "sentences"),
+        ("a_train.txt", "O\tare you\nB\tfunny films\n" * 9, "texts"),
+        ("a_train.txt", "O\tare you\nB-GENRE\tfunny films\n" * 9, "texts"),
         ("a.train", "1 a fine film\n0 dull and long\n" * 9, "texts"),
     ],
 )
@@ -89,6 +94,43 @@ def test_json_that_is_no_table_is_no_prose_either(tmp_path, content):
     (tmp_path / "a.txt").write_text(content)
     with pytest.raises(InputError, match="a.txt: not prose: found JSON.* add --task generator"):
         kind_of(tmp_path / "a.txt")
+
+
+WORDS = "Peter NNP PER 1\nran VBD NONE 1\n. . NONE 4\n\n"
+
+
+def test_columns_of_words_are_no_prose_unless_a_task_or_a_label_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    for text in (
+        "# 1\n" + WORDS * 9,
+        WORDS.replace("\n\n", "\n\n\n") * 9,
+        WORDS.replace(" ", "  ") * 9,
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match="not prose: found 4 columns of words.*--label N; add"):
+            kind_of(path)
+        assert kind_of(path, roles=Roles(label="3")) == "sentences"
+        assert load_sentences(path, label="3").labels == ("NONE", "PER")
+        assert len(load_corpus(path).train)
+    for text in (WORDS * 6, WORDS.replace("\n\n", "\n") * 9, WORDS.replace("\n", "\n\n") * 9):
+        path.write_text(text)
+        assert kind_of(path) == "text"
+    path.write_text(WORDS * 9 + "The end\n")
+    assert kind_of(path) == "text"
+
+
+def test_columns_of_words_in_a_folder_are_no_prose_either(tmp_path):
+    (tmp_path / "notes.txt").write_text("Once upon a time")
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"{part}.txt").write_text(WORDS * 9)
+    with pytest.raises(InputError, match="test.txt: not prose: found 4 columns of words"):
+        kind_of(tmp_path)
+    (tmp_path / "notes.txt").unlink()
+    assert kind_of(tmp_path, roles=Roles(label="3")) == "sentences"
+    assert load_sentences(tmp_path, label="3").sizes() == dict.fromkeys(
+        ("training", "validation", "test"), 9
+    )
+    assert len(load_corpus(tmp_path).train)
 
 
 def test_the_columns_of_a_table_say_its_kind(tmp_path):
@@ -110,6 +152,8 @@ PROSE = {
     "pairs": "Ada Lovelace\nAlan Turing\nGrace Hopper\n" * 5,
     "capitals": "ADA LOVELACE\nALAN TURING\nGRACE HOPPER\nKURT GODEL\n" * 2,
     "numbers": "1,000 ships sailed.\nThen came 2,500 more.\nNone of the 3,500 returned.\n",
+    "stanzas": "".join(f"Verse {'io' * i} ho\nA{'ha' * i} hum hey\nOho {i}\n\n" for i in range(9)),
+    "spaced": "".join(f"Ada{'na' * i} King Lovelace\n\n" for i in range(20)),
     "notes": "[1] See the first book.\n[2] Ibid.\n",
     "wiki": "[[Time travel]] is a concept.\n[Illustration]\n",
     "brackets": "{Enter the king}\nO for a muse of fire\n",

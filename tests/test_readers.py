@@ -5,7 +5,7 @@ import pytest
 from factories import CONLLU, TS_HEADER, idx_bytes, write_ts
 
 from kerasrnn import InputError
-from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.conll import read_conll, read_conllu, reader_of
 from kerasrnn.data.readers.idx import find_idx, read_idx
 from kerasrnn.data.readers.numpy_arrays import read_numpy
 from kerasrnn.data.readers.text_files import read_text
@@ -194,6 +194,12 @@ def test_english_ewt_has_its_published_sentences(ewt_folder):
         ("# only\n\n# comments", []),
         ("-DOCSTART- O\n\n", []),
         ("a\u00a0b O\n\u3000 P", [("a\u00a0b|\u3000", "O P")]),
+        ("EU B-ORG 0 _\nis O 0 _\n# no\n", [("EU is", "B-ORG O")]),
+        ("EU NNP O\nis VBZ O", [("EU is", "O O")]),
+        ("EU 0\nis 0", [("EU is", "0 0")]),
+        ("# a\nO\tby\n\n# b\nB-ACTOR\tbo\n# x", [("by", "O"), ("bo", "B-ACTOR")]),
+        ("O\tby\nO\tbo", [("O O", "by bo")]),
+        ("O O\nB-X I-X", [("O B-X", "O I-X")]),
     ],
 )
 def test_conll_columns_give_the_first_and_the_last(tmp_path, text, sentences):
@@ -210,6 +216,35 @@ def test_tabs_alone_part_columns_where_tokens_hold_spaces(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("New York\tB-LOC\nis\tO\n")
     assert list(read_conll(path)) == [(["New York", "is"], ["B-LOC", "O"])]
+
+
+LABEL_FIRST = "O\tby\nB-ACTOR\tbo\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "tokens", "labels"),
+    [
+        ("EU B-ORG 0\nis O 0", "3", "EU is", "0 0"),
+        ("EU B-ORG 0\nis O 0", "1", "B-ORG O", "EU is"),
+        (LABEL_FIRST, "1", "by bo", "O B-ACTOR"),
+        (LABEL_FIRST, "2", "O B-ACTOR", "by bo"),
+        (LABEL_FIRST, "form", "by bo", "by bo"),
+        ("O\tby\nO\tbo", "1", "by bo", "O O"),
+        ("EU NNP O\nis VBZ O", "2", "EU is", "NNP VBZ"),
+    ],
+)
+def test_the_column_of_the_label_may_be_named(tmp_path, text, label, tokens, labels):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    assert list(read_conll(path, label)) == [(tokens.split(), labels.split())]
+
+
+def test_conllu_is_known_by_its_content_too(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(CONLLU)
+    assert reader_of(path) is reader_of("a.conllu.gz") is read_conllu
+    path.write_text(LABEL_FIRST)
+    assert reader_of(path) is read_conll
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 import platform
+import re
 import string
 
 import numpy as np
 import pytest
-from factories import columns
+from factories import CONLLU, columns
 
 from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
 from kerasrnn.data.kinds import format_of, kind_of
@@ -128,6 +129,43 @@ def test_parts_may_lie_in_folders_and_one_file_is_all(tmp_path):
     (tmp_path / "one" / "LICENSE").write_text("CC-BY\n" * 9)
     assert kind_of(tmp_path / "one") == "sentences"
     assert sum(load_sentences(tmp_path / "one").sizes().values()) == 20
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "warning"),
+    [
+        ("EU/B-ORG/0 is/O/0", "is/O/0 EU/O/1", "column 1 is .* column 2 of 3 as its label"),
+        ("B-ORG/EU O/is", "O/is O/EU", "column 2 is .* column 1 of 2 as its label"),
+    ],
+)
+def test_the_training_part_says_the_columns_of_all_parts(tmp_path, train, test, warning):
+    for part, line in {"train": train, "valid": train, "test": test}.items():
+        sentence = line.replace("/", "\t").replace(" ", "\n") + "\n\n"
+        (tmp_path / f"{part}.txt").write_text(sentence * 9)
+    assert kind_of(tmp_path) == kind_of(tmp_path / "train.txt") == "sentences"
+    with pytest.warns(UserWarning) as said:
+        data = load_sentences(tmp_path)
+    assert len(said) == 1 and said[0].filename == __file__
+    assert re.search(f"train.txt: {warning}; choose another with --label", str(said[0].message))
+    assert data.labels == ("B-ORG", "O") and data.train.tokens[0] == ["EU", "is"]
+    assert data.test.tokens[0] == ["is", "EU"] and set(data.test.y) == {1}
+    again = load_sentences(*data.source, **data.options)  # without a warning
+    assert again.fingerprint() == data.fingerprint()
+    with pytest.warns(UserWarning, match=warning):
+        assert load_sentences(tmp_path / "train.txt").fingerprint() == data.fingerprint()
+
+
+def test_the_last_column_is_the_label_where_it_says_anything(tmp_path):
+    (tmp_path / "train.txt").write_text(columns(*["a/A b/O"] * 9))
+    (tmp_path / "test.txt").write_text(columns(*["a/O b/O"] * 9))
+    data = load_sentences(tmp_path)
+    assert data.options["label"] is None and data.test.tokens[0] == ["a", "b"]
+    assert {data.labels[y] for y in data.test.y} == {"O"}
+
+
+def test_conllu_of_another_name_is_read_as_such(tmp_path):
+    (tmp_path / "a.txt").write_text(f"{CONLLU}\n\n" * 9)
+    assert load_sentences(tmp_path / "a.txt").labels == ("AUX", "PART", "PROPN", "SYM")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 from kerasrnn import InputError, Series
 from kerasrnn.data import times as time
 from kerasrnn.data.readers import Rows, TimeSeries
-from kerasrnn.data.windows import SeriesBatches, WindowFormat
+from kerasrnn.data.series_batches import SeriesBatches
+from kerasrnn.data.windows import WindowFormat
 
 RNG = np.random.default_rng(0)
 OPTIONS = {"horizon": 3, "window": 5, "season": None, "validation_split": 0.1}

@@ -90,12 +90,26 @@ def test_ids_and_vocabulary_are_those_of_the_training_part():
     assert next(rows) == "what a good film !" and next(rows) == "a bad , bad film"
 
 
-def test_the_next_command_has_a_text_whose_words_are_known():
+def test_the_next_command_has_a_text_as_it_was_written():
     task = task_of("classifier")
-    data = moods(test=(["a rare film", "a bad film"], ["yes", "no"]), validation_split=0)
-    assert task.next_command(data, "run") == ["predict", "run", "a bad film"]
-    data = moods(test=(["a rare film"], ["yes"]), validation_split=0)
-    assert task.next_command(data, "run") == ["predict", "run", "a <unk> film"]
+    written = ["A rare film", "- A bad\n\n film,   so BAD!", "a bad film"]
+    data = moods(test=(written, ["yes", "no", "no"]), validation_split=0)
+    assert task.next_command(data, "run") == ["predict", "run", "A bad film, so BAD!"]
+    data = moods(test=(["a rare " + "film " * 20], ["yes"]), validation_split=0)
+    assert data.example == "a rare" + " film" * 10
+    assert moods().example in {
+        f"{text} {'so ' * n}".strip() for text in (GOOD, BAD) for n in range(10)
+    }
+    several = moods(test=([" ", "\u4eca\u5929" * 99], ["yes", "no"]), validation_split=0)
+    assert several.example == "\u4eca\u5929" * 30
+
+
+def test_the_example_is_a_text_of_the_test_part():
+    texts = [f"Word{'abcdefghij'[n // 10]}{'abcdefghij'[n % 10]} IS it" for n in range(100)]
+    data = Texts.from_lists(texts, ["x", "y"] * 50, min_frequency=1, validation_split=0)
+    assert data.example in texts and data.example.lower() not in set(
+        data.train.texts(data.vocabulary, " ")
+    )
 
 
 def test_parts_are_cut_by_label_and_always_the_same_way():

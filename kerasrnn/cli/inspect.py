@@ -79,8 +79,14 @@ def _rows(facts):
         missing = f"{facts['missing']:,} values" if facts["missing"] else "none"
         unlabelled = facts.get("unlabelled")
         yield "missing", [missing + (f", {unlabelled:,} labels" if unlabelled else "")]
+    windows = facts.get("windows")
+    if windows:
+        window, horizon, season = windows.values()
+        said = f"{window:,} row{'s' * (window > 1)}, to predict {horizon:,}"
+        yield "windows", [said + (f"; season of {season:,} rows" if season else "")]
     if sizes := facts.get("sizes"):
-        yield "parts", [", ".join(f"{part} {size:,}" for part, size in sizes.items())]
+        said = ", ".join(f"{part} {size:,}" for part, size in sizes.items())
+        yield "parts", [said + " windows" * bool(windows)]
     for part, number in facts.get("duplicates", {}).items():
         yield "duplicates", [f"{number:,} of the {part} part stand in the training part"]
     if "task" in facts:

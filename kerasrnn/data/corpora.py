@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from kerasrnn.data import downloads
-from kerasrnn.data.kinds import NAMES, check_exists
+from kerasrnn.data.kinds import NAMES, check_exists, texts_of
 from kerasrnn.data.parts import ThreeParts, with_tokens_of
-from kerasrnn.data.readers.part_files import is_about_data
 from kerasrnn.data.readers.text_files import read_text
 from kerasrnn.errors import InputError, check_choice, check_positive, check_range, check_split
 from kerasrnn.options import LEVELS
@@ -263,7 +262,7 @@ def _readers(source, encoding):
     if source in downloads.TEXTS:
         path = downloads.find_text(source)
     elif os.path.isdir(source):
-        paths = sorted(path for path in path.rglob("*.txt") if not is_about_data(path))
+        paths = texts_of(path)
         if not paths:
             raise InputError("no .txt files in the folder", where=path)
         return [partial(read_text, path, encoding=encoding) for path in paths]

@@ -18,9 +18,13 @@ from kerasrnn.data.layouts import Batch, read_rows
 from kerasrnn.data.parts import TEST_SPLIT, validation_share
 from kerasrnn.data.readers import TextParts
 from kerasrnn.data.roles import Roles, find_readings
+from kerasrnn.data.series import Series
 from kerasrnn.data.sources import find_tables, read_source
+from kerasrnn.data.table_parts import read_tables
 from kerasrnn.data.times import iso_times
+from kerasrnn.errors import InputError
 
+_KINDS = {"tagger": "sentences", "generator": "text", "infiller": "text"}  # that tasks read
 _ROWS = 1024  # of arrays that are looked at together
 
 
@@ -39,8 +43,10 @@ def inspect_source(
     Returns:
         Facts, for JSON: ``format``, ``columns`` (what each is and is for), ``sizes`` of the
         parts, ``lengths`` (min, median, max, and of what), ``classes`` (how many of each),
-        ``missing`` values, ``duplicates`` between parts, ``task``, ``warnings``, and ``train``,
-        the commands that train on it: several where it can be read in several ways.
+        ``windows`` of series to forecast (``sizes`` is then how many, where series are long
+        enough for them), ``missing`` values, ``duplicates`` between parts, ``task``,
+        ``warnings``, and ``train``, the commands that train on it: several where it can be
+        read in several ways.
 
     Raises:
         InputError: as ``read_source``, but not for several readings.
@@ -51,24 +57,13 @@ def inspect_source(
     source = os.fspath(source)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tables = find_tables(source, test, encoding)
+        tables = {} if task in _KINDS else find_tables(source, test, encoding)
         if tables:
             facts = _inspect_tables(source, tables, roles, task)
             more = _words(test=test, encoding=encoding)
             facts["train"] = [" ".join([command, *more]) for command in facts["train"]]
         else:
-            kind = kind_of(source)
-            more = _words(task=task, test=test, encoding=encoding)
-            look = {"sentences": _inspect_sentences, "text": _inspect_text}.get(kind)
-            facts = look(source, encoding) if look else _inspect_arrays(source, test, encoding)
-            facts = (
-                {"format": _format(source)}
-                | facts
-                | {
-                    "task": task or options.TASK_OF_KIND[kind],
-                    "train": [" ".join([shlex.join(["kerasrnn", "train", source]), *more])],
-                }
-            )
+            facts = _inspect_other(source, roles, task, test, encoding)
     ours = [str(one.message) for one in caught if one.category is UserWarning]
     return {"source": source, **facts, "warnings": list(dict.fromkeys(ours))}
 
@@ -96,6 +91,8 @@ def _inspect_tables(source, tables, roles, task):
         for batch in read_rows(tables[part], first.reading, rows=False):
             tally.add(batch)
     said = _described(tallies, series=first.kind == "series")
+    if first.kind == "series":
+        said |= _windows(tables, first, source)
     return (
         facts
         | said
@@ -107,8 +104,42 @@ def _inspect_tables(source, tables, roles, task):
     )
 
 
-def _inspect_arrays(source, test, encoding):
-    found = read_source(source, test=test, encoding=encoding)
+def _windows(tables, layout, source):
+    """What training makes of series: windows, and the parts that they are cut in."""
+    known = options.tables("regressor", "series")[0]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*; choose with --horizon")  # as it is a fact
+        try:
+            data = Series.from_rows(read_tables(tables, layout), "", source, known)
+        except InputError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return {}
+    sizes = {"training": 0, "validation": 0, "test": 0} | data.sizes()
+    facts = {"window": data.window, "horizon": data.horizon, "season": data.season}
+    return {"windows": facts, "sizes": sizes}
+
+
+def _inspect_other(source, roles, task, test, encoding):
+    """The facts of what is no table, or is not to be read as one."""
+    kind = _KINDS.get(task) or kind_of(source, roles=roles)
+    look = {"sentences": _inspect_sentences, "text": _inspect_text}.get(kind)
+    if look:
+        facts = look(source, roles, encoding)
+    else:
+        facts = _inspect_arrays(source, roles, test, encoding)
+    more = _words(task=task, label=roles and roles.label, test=test, encoding=encoding)
+    return (
+        {"format": _format(source, kind)}
+        | facts
+        | {
+            "task": task or options.TASK_OF_KIND[kind],
+            "train": [" ".join([shlex.join(["kerasrnn", "train", source]), *more])],
+        }
+    )
+
+
+def _inspect_arrays(source, roles, test, encoding):
+    found = read_source(source, roles=roles, test=test, encoding=encoding)
     tallies = {}
     for part, some in found.parts.items():
         tally = tallies[part] = _Tally()
@@ -123,10 +154,11 @@ def _inspect_arrays(source, test, encoding):
     return _described(tallies)
 
 
-def _inspect_sentences(source, encoding):
+def _inspect_sentences(source, roles, encoding):
     from kerasrnn.data.sentences import load_sentences
 
-    data = load_sentences(source, encoding=encoding)
+    _check_roles(roles, source, "label")
+    data = load_sentences(source, label=roles and roles.label, encoding=encoding)
     counts = Counter(int(y) for part in data.parts().values() for y in part.y)
     names = data.labels + data.unseen_labels
     lengths = Counter(int(n) for part in data.parts().values() for n in part.lengths)
@@ -137,9 +169,10 @@ def _inspect_sentences(source, encoding):
     }
 
 
-def _inspect_text(source, encoding):
+def _inspect_text(source, roles, encoding):
     from kerasrnn.data.corpora import load_corpus
 
+    _check_roles(roles, source)
     data = load_corpus(source, encoding=encoding)
     return {"sizes": data.sizes(), "characters": len(data.vocabulary)}
 
@@ -195,7 +228,6 @@ def _described(tallies, series=False):
     numbers = [rows for tally in tallies.values() for rows in tally.numbers]
     facts = {
         "rows": sum(tally.size for tally in tallies.values()),
-        "sizes": {part: tally.size for part, tally in tallies.items()},
         "lengths": _range(counted, of),
         "missing": sum(tally.missing for tally in tallies.values()),
     }
@@ -204,11 +236,10 @@ def _described(tallies, series=False):
         facts |= {"series": facts["rows"], "rows": sum(n * k for n, k in total.items())}
         ends = np.array([min(times), max(times)]) if times else np.array([])
         facts["times"] = [str(time) for time in iso_times(ends)]
-        facts["sizes"] = {
-            part: sum(n * k for n, k in tally.lengths.items()) for part, tally in tallies.items()
-        }
-    if "test" not in tallies:
-        facts["sizes"] = _cut_sizes(facts["sizes"], "texts" if words else "sequences")
+    else:
+        facts["sizes"] = {part: tally.size for part, tally in tallies.items()}
+        if "test" not in tallies:
+            facts["sizes"] = _cut_sizes(facts["sizes"], "texts" if words else "sequences")
     if classes:
         facts["classes"] = dict(classes.most_common())
         facts["unlabelled"] = sum(tally.unlabelled for tally in tallies.values())
@@ -255,12 +286,24 @@ def _median(counts):
     return statistics.median([])
 
 
-def _format(source):
+def _check_roles(roles, source, *names):
+    """Raise ``InputError`` for roles of columns other than those named, where there is no table."""
+    said = {name: value for name, value in vars(roles or Roles()).items() if value is not None}
+    if strange := said.keys() - {*names}:
+        raise InputError(
+            "columns of what is no table",
+            where=source,
+            found=" ".join(f"--{name}" for name in sorted(strange)),
+            fix="leave them out",
+        )
+
+
+def _format(source, kind):
     if source in NAMES:
         return "a data set that is known by name"
     row = format_of(source)
-    inside = "folder of " if os.path.isdir(source) else ""
-    return f"{inside}{row.said}"
+    said = row.said if row.kind == "sentences" or kind != "sentences" else "columns of words"
+    return f"folder of {said}" if os.path.isdir(source) else said
 
 
 def _words(**given):

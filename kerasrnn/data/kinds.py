@@ -46,6 +46,8 @@ NAMES = {  # of data that needs no path, and their kinds
 }
 _USUAL = ("train.csv", "NAME_TRAIN.ts", "NAME.conllu", "CLASS.txt", "train-images-idx3-ubyte.gz")
 _MOST = 0.95  # fraction of the lines that agree about the columns of a table
+_FEWEST_ROWS = 20  # of columns of words
+_LOOKED_AT = 9  # files of a folder of texts
 _NUMBERS = re.compile(r"[-+]?[\d.]+([eE][-+]?\d+)?([\s,;]+[-+]?[\d.]+([eE][-+]?\d+)?)+")
 _TAG = re.compile(r"[^a-z\s\d]{1,8}|[A-Z][A-Z0-9_$|:=-]*")
 _JSON = re.compile(  # an object, or a list of objects, lists, strings or numbers
@@ -184,8 +186,12 @@ def kind_of(
         from kerasrnn.data.sources import layout_of
 
         return layout_of(source, roles=roles, task=task, encoding=encoding).kind
-    if kind == "text" and not os.path.isdir(source):
-        check_is_prose(source)
+    if kind == "text":
+        files = texts_of(Path(source)) if os.path.isdir(source) else [source]
+        for path in files[:_LOOKED_AT]:
+            if roles and roles.label and _columns_of_words(path):
+                return "sentences"
+            check_is_prose(path)
     return kind
 
 
@@ -229,8 +235,7 @@ def folder_format(folder: Path) -> Format:
             return row
         files = (path for path in inside if row.folder and is_named(path, row.folder))
         if row.kind == "text":  # of all that ends in .txt, prose
-            files = (path for path in folder.glob(row.folder) if not is_about_data(path))
-            files = (path for path in files if file_format(path).kind in ("text", "texts"))
+            files = (p for p in texts_of(folder) if file_format(p).kind in ("text", "texts"))
         if any(not path.is_dir() and (row.holds is None or row.holds(path)) for path in files):
             return row
     if tables_of_parts(folder):
@@ -254,6 +259,11 @@ def folder_format(folder: Path) -> Format:
         found=", ".join(path.name for path in inside[:9]) or "no file",
         expected=f"files such as {', '.join(_USUAL)}, or a folder for each class",
     )
+
+
+def texts_of(folder: Path) -> list[Path]:
+    """The .txt files of a folder and of all folders in it, but for a README and the like."""
+    return sorted(path for path in folder.rglob("*.txt") if not is_about_data(path))
 
 
 def tables_of_parts(folder: Path) -> list[Path]:
@@ -285,18 +295,37 @@ def check_exists(source: str, names: Iterable[str]):
 
 
 def check_is_prose(path: str | os.PathLike):
-    """Raise ``InputError`` where a text file is JSON, but no list of records.
+    """Raise ``InputError`` where a text file is JSON, but no list of records, or holds columns.
 
     A model trained to write such a file is seldom what was meant.
     """
+    fix = "add --task generator to train on its characters all the same"
     if _JSON.match(first_text(path)):
         raise InputError(
             "not prose",
             where=path,
             found="JSON",
             expected="a table: an object with the same names in each line, or a list of such",
-            fix="add --task generator to train on its characters all the same",
+            fix=fix,
         )
+    if width := _columns_of_words(path):
+        raise InputError(
+            "not prose",
+            where=path,
+            found=f"{width} columns of words",
+            expected="the number of the column of labels: --task tagger --label N",
+            fix=fix,
+        )
+
+
+def _columns_of_words(path):
+    """How many columns a file has that are set apart by blanks, its rows in groups; 0 for prose."""
+    lines = [line for line in head_of(path) if not line.startswith(("# ", "-DOCSTART-"))]
+    widths = {len(line.split()) for line in lines}
+    if len(lines) < _FEWEST_ROWS or len(widths) > 1 or min(widths) < 3:
+        return 0
+    marks = "".join("x" if line.strip() else " " for line in first_text(path).split("\n"))
+    return min(widths) if re.search("xx +x", marks) else 0
 
 
 def _columns_of_labels(head, lines):
@@ -305,8 +334,8 @@ def _columns_of_labels(head, lines):
     rows = [line.split() for line in lines]
     if not rows or min(map(len, rows)) < 2:
         return False
-    if all(line.count("\t") == 9 and line[0].isdigit() for line in lines):
-        return True  # CoNLL-U
+    if conll.is_conllu(lines):
+        return True
     constant = len({len(row) for row in rows}) == 1
     label = conll.columns_of(rows)[1] if constant else -1
     labels = Counter(row[label] for row in rows)

@@ -24,7 +24,7 @@ from kerasrnn.data.parts import (
     with_tokens_of,
 )
 from kerasrnn.data.python_source import read_python
-from kerasrnn.data.readers.conll import read_conll, read_conllu
+from kerasrnn.data.readers.conll import label_of, reader_of
 from kerasrnn.data.readers.folders import part_folders
 from kerasrnn.data.readers.part_files import (
     PARTS,
@@ -204,7 +204,8 @@ def load_sentences(
     Args:
         *source: one of these, or several files.
         label: the column that is the label: its number from 1, or a name of
-            ``readers.conll.CONLLU_COLUMNS``; by default upos of CoNLL-U, else the last.
+            ``readers.conll.CONLLU_COLUMNS``; by default upos of CoNLL-U, else what
+            ``readers.conll.columns_of`` finds in the training part, mostly the last.
         validation_split: fraction cut off for validation, in [0, 1), where the data has no such
             part; 0 for none.
         min_frequency: words and characters that occur less often in the training part are
@@ -230,9 +231,12 @@ def load_sentences(
             raise InputError("folds of source files", found="python", fix="leave --folds out")
         parts = read_python({"test": TEST_SPLIT, "validation": validation_split})
         return _encode(parts, "char", "python", source, where, options)
+    files = _find_files(source)
+    if label is None:  # the training part says it: others may lack labels
+        label = options["label"] = label_of(files["training"][0], encoding)
     parts = {
         part: [sentence for path in paths for sentence in _read(path, label, encoding)]
-        for part, paths in _find_files(source).items()
+        for part, paths in files.items()
     }
     path = Path(source[0]).resolve()
     name = path.name if path.is_dir() else name_of(path)
@@ -306,8 +310,7 @@ def _unzip(sentence, where):
 
 
 def _read(path, label, encoding):
-    read = read_conllu if is_named(path, "*.conllu") else read_conll
-    sentences = list(read(path, label, encoding))
+    sentences = list(reader_of(path)(path, label, encoding))
     if not sentences:
         raise InputError("no sentences in the file", where=path)
     return sentences

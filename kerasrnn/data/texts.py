@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
+from textwrap import shorten
 
 import numpy as np
 
@@ -29,6 +31,8 @@ from kerasrnn.text import UNKNOWN, Tokens, Vocabulary, tokens_of
 LONGEST = 500  # tokens of a text that are read, unless max_length says otherwise
 _LOOKED_AT = 10_000  # texts that tell the level
 _TEXTS = 1 << 12  # that are taken at a time
+_EXAMPLES = 20  # texts one of which is shown
+_LINE = 60  # characters of it
 _TOKENS = 1 << 20  # that are kept as a list
 SEPARATOR = "|"  # of several labels, where they come as lists
 
@@ -72,7 +76,8 @@ class Texts(ThreeParts):
     id 0 being padding. train, validation, test: the parts; validation is None if there is none.
     options: how they were read and cut, with the ``level`` and ``max_length`` that were found.
     truncated: number of training texts that were longer. reading: how another file of the kind
-    is read. remake: of texts in memory, cuts them by other options.
+    is read. example: the beginning of a text of the test part, as it was written. remake: of
+    texts in memory, cuts them by other options.
 
     >>> data = Texts.from_lists(["Good day!", "Bad day."] * 10, ["yes", "no"] * 10)
     >>> data.labels, data.level, data.vocabulary.tokens
@@ -90,6 +95,7 @@ class Texts(ThreeParts):
     truncated: int = 0
     unseen_labels: tuple[str, ...] = ()
     reading: dict = field(default_factory=dict)
+    example: str = ""
     task: str = "classifier"
     kind: str | None = "texts"
     remake: Callable[[dict], Texts] | None = None
@@ -177,27 +183,18 @@ class Texts(ThreeParts):
         cut_missing(parts, options, where, "texts", found.groups)
         truncated = int((parts["training"].lengths > longest).sum())
         parts = {name: _shorten(part, longest) for name, part in parts.items()}
-        counts = np.zeros(len(known), "int64")
-        for _, some in chunks(parts["training"].x):
-            counts += np.bincount(some, minlength=len(known))
-        counts = counts.tolist()
-        most = options["max_vocabulary"]
-        vocabulary = Vocabulary(
-            Counter(dict(zip(known, counts, strict=True))),
-            min_frequency=options["min_frequency"],
-            max_size=most,
-            padded=True,
-        )
-        vocabulary = with_tokens_of(vocabulary, options.get("start_from"), max_size=most)
+        vocabulary = _vocabulary(parts["training"], known, options)
         ids = np.array(vocabulary.encode(list(known)), "int32")
         parts = {name: _renumbered(part, ids) for name, part in parts.items()}
         separator = (options["multi_label"] or SEPARATOR) if several else None
         resolved = {"level": level, "max_length": longest, "multi_label": separator}
+        written = found.parts.get("test", found.parts["training"]).texts
         data = cls(
             *(found.name, source, labels, vocabulary),
             *(parts["training"], parts.get("validation"), parts["test"]),
             *(options | resolved, truncated, unseen),
             found.reading | ({"separator": separator} if several else {}),
+            example=_example(written, parts["test"], vocabulary, tokens_of(level), longest),
         )
         warn_of_unseen_labels(data, where)
         if truncated and not options["max_length"]:
@@ -308,6 +305,41 @@ def _number(texts, tokens, known, y, longest):
             numbers = array("i")
     x.append(numbers)
     return TextPart(x.array(), y, np.frombuffer(lengths, "int32"))
+
+
+def _vocabulary(training, known, options):
+    """The vocabulary of the training part, whose tokens are numbered in ``known``."""
+    counts, most = np.zeros(len(known), "int64"), options["max_vocabulary"]
+    for _, some in chunks(training.x):
+        counts += np.bincount(some, minlength=len(known))
+    vocabulary = Vocabulary(
+        Counter(dict(zip(known, counts.tolist(), strict=True))),
+        min_frequency=options["min_frequency"],
+        max_size=most,
+        padded=True,
+    )
+    return with_tokens_of(vocabulary, options.get("start_from"), max_size=most)
+
+
+def _example(texts, part, vocabulary, tokens, longest):
+    """The beginning of one of some texts that is in a part, with few unknown tokens."""
+    ends = np.cumsum(part.lengths[:_EXAMPLES], dtype="int64")
+    rows = {tuple(row.tolist()) for row in np.split(part.x[: ends[-1]], ends[:-1])}
+
+    def of_part(text):
+        return tuple(vocabulary.encode(terms_of(text, tokens)[:longest])) in rows
+
+    def unknown(text):
+        return sum(token not in vocabulary for token in terms_of(text, tokens))
+
+    found = map(_beginning, islice(filter(of_part, texts), _EXAMPLES))
+    return min(filter(None, found), key=unknown, default="")
+
+
+def _beginning(text):
+    """A line of some words of a text, which is no option of a command."""
+    text = " ".join(text.split()).lstrip("- ")
+    return shorten(text, _LINE, placeholder="", break_on_hyphens=False) or text[:_LINE]
 
 
 def _shorten(part, longest):

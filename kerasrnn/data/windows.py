@@ -1,8 +1,7 @@
-"""Windows of series, sliced where they are asked for, and how they are made of rows."""
+"""Windows of series, sliced where they are asked for, and how they are made of rows. No Keras."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from kerasrnn.data import times as time
-from kerasrnn.data.batches import Batches
 from kerasrnn.data.readers import Rows
 from kerasrnn.errors import InputError
 
@@ -150,30 +148,6 @@ class WindowFormat(NamedTuple):
                 expected=f"{self.horizon} rows with {names} alone after the last value of "
                 f"{', '.join(self.targets)}",
             )
-
-
-class SeriesBatches(Batches):
-    """Batches of windows, in an order fixed by (seed, epoch); so many in an epoch at most.
-
-    Windows that overlap have little new to say: of many an epoch takes other ones each time.
-    """
-
-    def __init__(self, part: Windows, batch_size: int, seed: int, most_windows: int):
-        super().__init__()
-        self.part, self.batch_size, self.seed = part, batch_size, seed
-        self.number = min(len(part), most_windows)
-        self.begin(0)
-
-    def __len__(self):
-        return math.ceil(self.number / self.batch_size)
-
-    def __getitem__(self, index):
-        start = index * self.batch_size
-        inputs, y = self.part.take(self.order[start : start + self.batch_size])
-        return (inputs if len(inputs) > 1 else inputs["x"]), y
-
-    def _arrange(self, rng):
-        self.order = rng.permutation(len(self.part))[: self.number]
 
 
 def carry_forward(values: np.ndarray) -> np.ndarray:

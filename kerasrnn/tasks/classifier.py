@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 
 import keras
 import numpy as np
@@ -46,7 +46,7 @@ from kerasrnn.tasks.recipes import sequence_recipe
 from kerasrnn.tasks.scaling import scaling
 from kerasrnn.tasks.scores import label_scores, report_labels
 from kerasrnn.tasks.text_recipe import text_recipe
-from kerasrnn.text import UNKNOWN, Vocabulary, tokens_of
+from kerasrnn.text import Vocabulary, tokens_of
 
 _READING = ("level", "max_length")  # of a text, among the options of its data
 
@@ -279,11 +279,8 @@ class ClassifierTask(base.Task):
         return base.Evaluation(metrics, {"mistakes": examples.kept(wrong)})
 
     def next_command(self, data: Dataset | Texts, run: Run) -> list[str]:
-        if data.vocabulary is None:
-            return ["predict", str(run), data.source]
-        texts = [*islice(data.test.texts(data.vocabulary, data.tokens.separator), 100)]
-        known = (text for text in texts if UNKNOWN not in text)
-        return ["predict", str(run), next(known, texts[0])]
+        shown = data.source if data.vocabulary is None else data.example
+        return ["predict", str(run), shown]
 
     def predictions(
         self, predictor: Classifier, inputs: Sequence[str], encoding: str | None

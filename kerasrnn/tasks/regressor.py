@@ -20,9 +20,10 @@ from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Rows, TextParts, TimeSeries
 from kerasrnn.data.sequences import Dataset, dataset_of
 from kerasrnn.data.series import Series
+from kerasrnn.data.series_batches import SeriesBatches
 from kerasrnn.data.sources import read_by_options, source_of
 from kerasrnn.data.times import iso_times
-from kerasrnn.data.windows import SeriesBatches, WindowFormat
+from kerasrnn.data.windows import WindowFormat
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, outputs

@@ -13,8 +13,7 @@ import tensorflow as tf
 from kerasrnn import evaluation, layers, plotting
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.data.kinds import file_format
-from kerasrnn.data.readers.conll import read_conll, read_conllu
-from kerasrnn.data.readers.part_files import is_named
+from kerasrnn.data.readers.conll import reader_of
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
 from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
 from kerasrnn.inference import text_ops
@@ -348,8 +347,7 @@ def _sentences(tagger, text, encoding):
     if is_folder:
         return [tokens for tokens, _ in read_sentences(text, None, encoding)]
     if is_file and tagger.tokens.composed and file_format(text).kind == "sentences":
-        read = read_conllu if is_named(text, "*.conllu") else read_conll
-        return [tokens for tokens, *_ in read(text, "form", encoding)]
+        return [tokens for tokens, *_ in reader_of(text)(text, "form", encoding)]
     if is_file:
         text = "".join(read_text(text, encoding=encoding))
     elif text == "-":

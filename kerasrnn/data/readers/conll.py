@@ -7,8 +7,9 @@ import os
 import re
 import statistics
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from kerasrnn.data.readers.part_files import head_of, is_named
 from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.errors import InputError, check_choice
 
@@ -49,10 +50,11 @@ def read_conll(
     """The sentences of a file of columns: tokens and a label for each.
 
     The first column is the token, as in the shared tasks of CoNLL 2000 to 2003, or where it holds
-    labels of entities the last. Lines that are blank or start with ``-DOCSTART-`` end a sentence. Columns are separated by white space, or
-    by tabs only if that alone gives a constant number of columns. A line that starts with
-    ``"# "`` is a comment, unless it has as many columns as the others and a label that others
-    have. Lines such as ``The/DT cat/NN``, as the Brown Corpus has them, are a sentence each.
+    labels of entities the last. Lines that are blank or start with ``-DOCSTART-`` end a sentence.
+    Columns are separated by white space, or by tabs only if that alone gives a constant number of
+    columns. A line that starts with ``"# "`` is a comment, unless it has as many columns as the
+    others and a label that others have. Lines such as ``The/DT cat/NN``, as the Brown Corpus has
+    them, are a sentence each.
 
     label: the number of the column that is the label, from 1, or ``"form"`` for the tokens; by
     default as ``columns_of`` finds it, and then ``_`` is no label. encoding: as of ``read_conllu``.
@@ -62,6 +64,39 @@ def read_conll(
             another number of columns than most.
     """
     return _sentences(_conll_rows(path, label, encoding))
+
+
+def reader_of(path: str | os.PathLike) -> Callable:
+    """``read_conllu`` for a file of CoNLL-U, by its name or content; else ``read_conll``."""
+    named = is_named(path, "*.conllu")
+    return read_conllu if named or is_conllu(head_of(path)) else read_conll
+
+
+def is_conllu(lines: Sequence[str]) -> bool:
+    """Whether lines that are not empty are numbered in ten columns, but for comments."""
+    rows = [line for line in lines if line[0] != "#"]
+    return bool(rows) and all(row.count("\t") == 9 and row[0].isdigit() for row in rows)
+
+
+def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None:
+    """The number of the column that is the label, where that is not the last; else None.
+
+    It is found as ``columns_of`` does, and said. encoding: as of ``read_conllu``.
+    """
+    certain = [] if reader_of(path) is read_conllu else _lines(path, encoding)[1]
+    if not certain or _are_tagged(certain):
+        return None
+    _, rows, width = _split(certain)
+    uneven = any(len(row) != width for row in rows.values())  # which reading it says
+    token, index = (0, width - 1) if uneven else columns_of([*rows.values()])
+    if (token, index) == (0, width - 1):
+        return None
+    warnings.warn(
+        f"{path}: column {token + 1} is read as the token and column {index + 1} of {width} as "
+        "its label; choose another with --label",
+        stacklevel=3,
+    )
+    return str(index + 1)
 
 
 def tagged_words(line: str) -> list[tuple[str, str]]:
@@ -115,24 +150,16 @@ def _conllu_rows(path, column, encoding):
 
 
 def _conll_rows(path, label, encoding):
-    lines = [
-        (number, "" if line.startswith("-DOCSTART-") else line)
-        for number, line in read_lines(path, encoding=encoding)
-    ]
-    # First the lines that are no comment for certain: they tell the separator, the number of
-    # columns and the labels, by which a line that starts with "# " is a token or a comment.
-    certain = [(n, line) for n, line in lines if line.strip() and not line.startswith("# ")]
+    lines, certain = _lines(path, encoding)
     if not certain:
         return
-    if all(tagged_words(line) for _, line in certain):
+    if _are_tagged(certain):
         index = 1 if label is None else _index(label, 2, path)
         for _, line in certain:
             yield from ((word, (word, tag)[index]) for word, tag in tagged_words(line))
             yield None
         return
-    split = _separator([line for _, line in certain])
-    rows = {number: split(line) for number, line in certain}
-    width = statistics.mode(len(fields) for fields in rows.values())
+    split, rows, width = _split(certain)
     token, index = _token_and_label(rows.values(), label, width, path)
     for number, fields in rows.items():
         where, found = f"{path}:{number}", _columns(len(fields))
@@ -150,6 +177,30 @@ def _conll_rows(path, label, encoding):
             yield None
         elif number in rows or (len(fields) == width and fields[index] in labels):
             yield fields[token], fields[index]
+
+
+def _lines(path, encoding):
+    """The lines of a file with their numbers, and those that are no comment for certain.
+
+    These tell the separator, the number of columns and the labels, by which a line that starts
+    with ``"# "`` is a token or a comment.
+    """
+    lines = [
+        (number, "" if line.startswith("-DOCSTART-") else line)
+        for number, line in read_lines(path, encoding=encoding)
+    ]
+    return lines, [(n, line) for n, line in lines if line.strip() and not line.startswith("# ")]
+
+
+def _are_tagged(lines):
+    return all(tagged_words(line) for _, line in lines)
+
+
+def _split(lines):
+    """The function that splits lines, the fields of each, and how many most of them have."""
+    split = _separator([line for _, line in lines])
+    rows = {number: split(line) for number, line in lines}
+    return split, rows, statistics.mode(len(fields) for fields in rows.values())
 
 
 def columns_of(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
@@ -180,12 +231,6 @@ def _token_and_label(rows, label, width, path):
     """The indices of the columns of the tokens and of the labels."""
     token, index = columns_of([row for row in rows if len(row) == width])
     if label is None:
-        if (token, index) != (0, width - 1):
-            warnings.warn(
-                f"{path}: column {token + 1} is read as the token and column {index + 1} of {width} "
-                "as its label; choose another with --label",
-                stacklevel=2,
-            )
         return token, index
     if label == "form":
         return token, token
