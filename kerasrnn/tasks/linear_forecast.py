@@ -109,14 +109,14 @@ def mean_weights(errors: np.ndarray, residuals: np.ndarray, horizon: int) -> np.
     flat = residuals.reshape(len(residuals), -1)
     squares = flat @ flat.T / flat.shape[1]
     values, vectors = np.linalg.eigh(squares * windows / (squares.diagonal().min() + 1e-12))
-    # Both terms are of degree 2 where the sum is 1, so that the row of ones sets a scale only
+    # for weights whose sum is 1 both terms are of degree 2: the row of ones sets their scale only
     rows = [
         np.sqrt(np.maximum(values, 0))[:, None] * vectors.T,
         np.sqrt(_TO_ERRORS) * (np.eye(len(near)) - near[:, None]),
         np.ones((1, len(near))),
     ]
     wanted = np.append(np.zeros(2 * len(near)), 1)
-    found, _ = nnls(np.concatenate(rows), wanted)
+    found, _ = nnls(np.concatenate(rows), wanted, maxiter=100 * len(near))
     return found / found.sum()
 
 
