@@ -67,7 +67,7 @@ def _repeated(window, horizon, period):
 
 def _recursion(grid, window, horizon, season):
     """Kernels of smoothing with level, trend and season, (len(grid), window, horizon)."""
-    alpha, gamma = (np.array([getattr(one, name) for one in grid])[:, None] for name in _FOLLOW)
+    alpha, gamma = (np.array(some)[:, None] for some in list(zip(*grid, strict=True))[1:])
     trended = np.array([[float(one.kind == "trend")] for one in grid])
     beta, phi = _BETA * trended, _PHI * trended
     level, trend, seasonal = _start(trended, window, season)
@@ -76,16 +76,13 @@ def _recursion(grid, window, horizon, season):
         error = value - base - repeated
         level = base + alpha * error
         trend = phi * trend + alpha * beta * error
-        repeated += gamma * (1 - alpha) * error
+        repeated += gamma * (1 - alpha) * error  # in its place among the seasonal values
     kernels = np.empty((len(grid), window, horizon))
     ahead = np.zeros_like(phi)
     for step in range(horizon):
         ahead = ahead + phi ** (step + 1)
         kernels[:, :, step] = level + ahead * trend + seasonal[(window + step) % len(seasonal)]
     return kernels
-
-
-_FOLLOW = "alpha", "gamma"
 
 
 def _start(trended, window, season):
