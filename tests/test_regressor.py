@@ -23,6 +23,7 @@ from kerasrnn import (
 )
 from kerasrnn.data.readers import Rows
 from kerasrnn.tasks import linear_forecast
+from kerasrnn.tasks.smoothing import Smoothing, smoothing_kernels
 from kerasrnn.training import evaluate
 
 RNG = np.random.default_rng(0)
@@ -204,22 +205,91 @@ def test_a_table_of_numbers_trains_and_predicts_back(workplace):
 def test_a_positive_series_with_a_growing_season_is_read_in_logarithms():
     values, times = monthly()
     data = Series.from_arrays(values, times=times, horizon=12)
-    assert linear_forecast.fit_linear(data).choice.log
+    assert linear_forecast.fit_linear(data).log
     shifted = Series.from_arrays(values - 300, times=times, horizon=12)
-    assert not linear_forecast.fit_linear(shifted).choice.log
+    assert not linear_forecast.fit_linear(shifted).log
+
+
+def missed(start, data):
+    """The mean absolute error of a linear forecast in the test part of a series without times."""
+    inputs, y = data.test.take(slice(None))
+    x = (inputs["x"] - start.mean) / np.sqrt(start.variance)
+    found = (x.reshape(len(y), -1) @ start.kernel + start.bias).reshape(y.shape)
+    return np.abs(found * np.sqrt(start.variance) + start.mean - y).mean()
 
 
 @pytest.mark.parametrize("season", [False, True])
-def test_where_nothing_is_better_the_start_is_the_naive_forecast(season):
-    steps = np.random.default_rng(4).normal(size=(60, 4))
-    values = np.cumsum(steps, 0).ravel() if season else np.cumsum(steps)  # random walks, of seasons
-    data = Series.from_arrays(values - 500, horizon=4, window=8, season=4)
-    found = linear_forecast.fit_linear(data)
-    assert found.choice.season is season and found.choice.alpha == np.inf
-    expected = np.zeros((8, 4))
-    expected[[4, 5, 6, 7] if season else [7] * 4, range(4)] = 1
-    np.testing.assert_allclose(found.kernel, expected, atol=1e-9)
-    np.testing.assert_allclose(found.bias, 0, atol=1e-9)
+def test_where_nothing_is_better_the_start_is_about_as_good_as_the_naive_forecast(season):
+    """On random walks, of values or of whole seasons."""
+    errors = []
+    for seed in range(12):
+        steps = np.random.default_rng(seed).normal(size=(60, 4))
+        values = np.cumsum(steps, 0).ravel() if season else np.cumsum(steps)
+        data = Series.from_arrays(values - 500, horizon=4, window=8, season=4)
+        naive = np.abs(data.test.before(4 if season else 1) - data.test.take(slice(None))[1])
+        errors.append([missed(linear_forecast.fit_linear(data), data), naive.mean()])
+    found, naive = np.mean(errors, axis=0)
+    assert found < 1.05 * naive
+
+
+def test_of_short_series_the_mean_errs_less_than_its_best_member():
+    months, errors = np.arange(72), []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        values = 3 * np.sin(months * np.pi / 6) + rng.normal(0, 0.3, 72).cumsum()
+        values += rng.normal(size=72) - 500
+        data = Series.from_arrays(values, horizon=6, window=24, season=12)
+        start = linear_forecast.fit_linear(data)
+        weights = start.members.values()
+        assert min(weights) > 0 and sum(weights) == pytest.approx(1)
+        space = linear_forecast._Space(data, log=False)
+        best = min(space.tried(), key=lambda found: found[1])[0]
+        x = (data.test.take(slice(None))[0]["x"] - start.mean) / np.sqrt(start.variance)
+        single = space.raw_of(space.fit({best: 1.0})(x, np.zeros((len(x), 6, 0))))
+        errors.append([missed(start, data), np.abs(single - data.test.take(slice(None))[1]).mean()])
+    mean, single = np.mean(errors, axis=0)
+    assert mean < 0.95 * single
+
+
+def test_the_linear_map_is_the_mean_of_the_members():
+    """Of two targets, one of two further columns known in advance, and the calendar."""
+    rng, days = np.random.default_rng(0), np.arange(300)
+    rows = rng.normal(size=(300, 4)) + 2 * np.sin(days * 2 * np.pi / 7)[:, None]
+    rows[2:, 0] += rows[:-2, 3]
+    options = {"targets": ["1", "2"], "known": ["3"], "horizon": 3, "window": 14}
+    data = Series.from_arrays(rows, times=np.datetime64("2024-01-01") + days, **options)
+    start = linear_forecast.fit_linear(data)
+    space = linear_forecast._Space(data, start.log)
+    corrected = [one for one in start.members if isinstance(one, linear_forecast.Correction)]
+    assert any(one.every for one in corrected) and any(one.cycles for one in corrected)
+    assert len(corrected) < len(start.members)
+    seen = np.concatenate([a.reshape(len(a), -1) for a in (space.x, space.known)], axis=1)
+    expected = sum(
+        weight * space.fit({one: 1.0})(space.x, space.known)
+        for one, weight in start.members.items()
+    )
+    found = (seen @ start.kernel + start.bias).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def test_too_few_windows_to_choose_on_are_continued_by_a_damped_trend():
+    values = 100 + np.random.default_rng(0).normal(size=15).cumsum()
+    start = linear_forecast.fit_linear(Series.from_arrays(values, horizon=2, window=4))
+    trend = Smoothing("trend", 0.3)
+    assert start.members == {trend: 1.0} and not start.log
+    np.testing.assert_allclose(start.kernel, smoothing_kernels(4, 2, None)[trend], atol=1e-9)
+
+
+def test_a_logarithm_that_overflows_is_infinitely_bad(recwarn):
+    """Half the slope of a steep rise, over a long horizon, is too much for an exponential."""
+    rng = np.random.default_rng(0)
+    rises = [np.linspace(-70, 70, rng.integers(6, 12)) for _ in range(60)]
+    data = Series.from_arrays(np.exp(np.concatenate(rises)), horizon=90, window=6)
+    errors = [error for _, error, _ in linear_forecast._Space(data, log=True).tried()]
+    start = linear_forecast.fit_linear(data)
+    assert np.inf in errors and start.log and np.isfinite(start.error)
+    assert "theta" not in {one.kind for one in start.members}
+    assert not recwarn.list
 
 
 @pytest.mark.slow

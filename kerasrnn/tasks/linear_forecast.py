@@ -1,4 +1,4 @@
-"""The linear part that a forecast starts from: ridge regression of windows, chosen in time."""
+"""The linear part that a forecast starts from: a mean of smoothing and ridge regressions."""
 
 from __future__ import annotations
 
@@ -6,41 +6,50 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import nnls
 
 from kerasrnn.data.series import Series
 from kerasrnn.data.times import calendar_columns
 from kerasrnn.regression import spread
+from kerasrnn.tasks.smoothing import Smoothing, smoothing_kernels
 
-_ALPHAS = np.append(10.0 ** np.arange(-3, 6), np.inf)  # penalties tried, on standardized columns
-_BLOCKS = 4  # of the later half of the training windows, on which it is chosen
+_ALPHAS = 10.0 ** np.arange(-3, 6)  # penalties tried, on standardized columns
+_BLOCKS = 4  # of the later half of the training windows, on which members are chosen
 _MOST_WINDOWS = 1 << 12  # seen to choose; four times as many to fit
+_TO_ERRORS = 30.0  # how much weights are held to those of the single errors
 
 
-class Choice(NamedTuple):
-    """What a linear forecast is made of.
+class Correction(NamedTuple):
+    """A ridge regression of what a simple forecast misses.
 
-    log: of logarithms. season: it corrects the values of a season ago, instead of the last one.
-    every: it sees the history of all columns, not only that of its target. cycles: of the
-    calendar that it sees. alpha: its penalty.
+    reference: the kind of smoothing that it corrects, "last" or "season". every: it sees the
+    history of all columns, not only that of its target. cycles: of the calendar that it sees.
+    alpha: its penalty.
     """
 
-    log: bool = False
-    season: bool = False
-    every: bool = False
-    cycles: tuple[str, ...] = ()
-    alpha: float = float(_ALPHAS[-1])
+    reference: str
+    every: bool
+    cycles: tuple[str, ...]
+    alpha: float
+
+    @property
+    def kind(self) -> tuple:
+        """All but the penalty."""
+        return self[:3]
 
 
 class LinearForecast(NamedTuple):
     """A linear forecast of scaled windows, and how they are scaled.
 
-    mean, variance: (columns,), of the training rows, after the logarithm of the targets where
-    the choice says so. kernel: (window · columns + horizon · known, horizon · targets); bias:
-    (horizon · targets,). residuals: (n, horizon, targets), its errors on training windows that
-    it was not fitted to. error: their mean size in units of the series' scale.
+    log: of logarithms of the targets. members: what it is the mean of, with their weights.
+    mean, variance: (columns,), of the training rows, after the logarithm where there is one.
+    kernel: (window · columns + horizon · known, horizon · targets); bias: (horizon · targets,).
+    residuals: (n, horizon, targets), its errors on training windows that it was not fitted to.
+    error: their mean size in units of the series' scale.
     """
 
-    choice: Choice
+    log: bool
+    members: dict[Smoothing | Correction, float]
     mean: np.ndarray
     variance: np.ndarray
     kernel: np.ndarray
@@ -50,34 +59,26 @@ class LinearForecast(NamedTuple):
 
 
 def fit_linear(series: Series) -> LinearForecast:
-    """The linear forecast of the lowest error on later blocks of the training windows.
+    """A mean of linear forecasts, weighted by later blocks of the training windows.
 
-    Each block of windows is predicted from those that end before it begins. Tried are logarithms
-    (where all targets are positive), corrections to the last value and to that of a season ago,
-    the history of the target and of all columns, each subset of the calendar's cycles, and ten
-    penalties; the last is infinite and leaves the naive forecast.
+    Each block of windows is predicted from those that end before it begins. Tried are exponential
+    smoothing, and ridge regressions that correct the last value or that of a season ago: nine
+    penalties, each subset of the calendar's cycles, the history of the target and of all columns.
+    Of each kind the one of the lowest error has a weight in the mean (``mean_weights``), of the
+    values or of their logarithms (where all targets are positive), whichever errs less. Where
+    there are too few windows to choose on, it is a damped trend.
 
     >>> rows = np.arange(120) + 10 * np.sin(np.arange(120) * np.pi / 6)
-    >>> fit_linear(Series.from_arrays(rows, horizon=12, window=24, season=12)).choice.season
-    True
+    >>> found = fit_linear(Series.from_arrays(rows, horizon=12, window=24, season=12))
+    >>> found.log, found.kernel.shape, round(sum(found.members.values()), 6)
+    (False, (24, 12), 1.0)
     """
     positive = series.train.values[_training_rows(series)][:, series.train.targets].min() > 0
-    tried = {}
-    for log in (False, True)[: 1 + positive]:
-        space = _Space(series, log)
-        sizes = range(len(series.calendar) + 1)
-        cycles = [some for size in sizes for some in combinations(series.calendar, size)]
-        found = {
-            choice: error for some in cycles for choice, error in space.errors(False, some).items()
-        }
-        if len(series.columns) - 2 * len(series.calendar) > 1:
-            best = min(found, key=lambda choice: found[choice][0])
-            found |= space.errors(True, best.cycles)
-        tried |= found
-    choice = min(tried, key=lambda choice: tried[choice][0], default=Choice())
-    error, residuals = tried.get(choice, (np.nan, None))
-    space = _Space(series, choice.log)
-    predict = space.fit(choice)
+    means = [_best_mean(_Space(series, log)) for log in (False, True)[: 1 + positive]]
+    log = len(means) > 1 and means[1][0] < means[0][0]
+    error, members, residuals = means[log]
+    space = _Space(series, log)
+    predict = space.fit(members)
     if residuals is None:  # too few windows to choose on
         residuals = space.y - predict(space.x, space.known)
     size = series.window * len(series.columns)
@@ -88,7 +89,54 @@ def fit_linear(series: Series) -> LinearForecast:
         basis[:, size:].reshape(len(basis), series.horizon, -1),
     ).reshape(len(basis), -1)
     bias, kernel = answers[0], answers[1:] - answers[0]
-    return LinearForecast(choice, space.mean, space.variance, kernel, bias, residuals, error)
+    return LinearForecast(log, members, space.mean, space.variance, kernel, bias, residuals, error)
+
+
+def mean_weights(errors: np.ndarray, residuals: np.ndarray, horizon: int) -> np.ndarray:
+    """Weights of a mean of forecasts, none below 0, with sum 1, float64 (members,).
+
+    errors: (members,), their mean sizes. residuals: (members, n, horizon, targets). The weights
+    have a small mean square of the weighted residuals, as far as so many windows, which overlap,
+    tell (Bates & Granger 1969), and else lie near those that fall with the error.
+
+    >>> residuals = np.array([1.0, -1.0, 2.0]).reshape(3, 1, 1, 1)
+    >>> mean_weights(np.array([1.0, 1.0, 2.0]), residuals, 1).round(2).tolist()
+    [0.4, 0.42, 0.18]
+    """
+    near = 1 / np.maximum(errors, 1e-9)
+    near /= near.sum()
+    windows = max(residuals.shape[1] / horizon, 1)  # that do not overlap
+    flat = residuals.reshape(len(residuals), -1)
+    squares = flat @ flat.T / flat.shape[1]
+    values, vectors = np.linalg.eigh(squares * windows / (squares.diagonal().min() + 1e-12))
+    # for weights whose sum is 1 both terms are of degree 2: the row of ones sets their scale only
+    rows = [
+        np.sqrt(np.maximum(values, 0))[:, None] * vectors.T,
+        np.sqrt(_TO_ERRORS) * (np.eye(len(near)) - near[:, None]),
+        np.ones((1, len(near))),
+    ]
+    wanted = np.append(np.zeros(2 * len(near)), 1)
+    found, _ = nnls(np.concatenate(rows), wanted, maxiter=100 * len(near))
+    return found / found.sum()
+
+
+def _best_mean(space):
+    """The error of the best mean in a space, its members with weights, and its residuals."""
+    kept = {}
+    for member, error, residuals in space.tried():
+        if error < kept.get(member.kind, (np.inf,))[0]:
+            kept[member.kind] = error, member, residuals
+    if not kept:
+        seasonal = Smoothing("season") in space.kernels
+        return np.inf, {Smoothing("trend", 0.3, 0.2 * seasonal): 1.0}, None
+    errors, members, residuals = zip(*kept.values(), strict=True)
+    residuals = np.stack(residuals)
+    weights = mean_weights(np.array(errors), residuals, space.series.horizon)
+    residuals = np.tensordot(weights, residuals, 1)
+    named = {
+        member: float(weight) for member, weight in zip(members, weights, strict=True) if weight
+    }
+    return space.error(residuals), named, residuals
 
 
 def _training_rows(series):
@@ -119,6 +167,11 @@ class _Space:
         if known:
             self.known = (inputs["known"] - self.mean[known]) / np.sqrt(self.variance[known])
         self.y = self._scaled(self.raw, self.targets, slice(None))
+        self.kernels = smoothing_kernels(series.window, series.horizon, series.season)
+        chosen = spread(len(order), _MOST_WINDOWS)
+        blocks = _blocks(self.age[chosen], series.horizon)
+        self.blocks = [(chosen[before], chosen[block]) for before, block in blocks]
+        self.rows = [row for _, block in self.blocks for row in block]
 
     def _logs(self, values, columns):
         if self.log:
@@ -131,9 +184,19 @@ class _Space:
         return (values - self.mean[columns]) / np.sqrt(self.variance[columns])
 
     def raw_of(self, scaled):
-        """Scaled targets in their own units."""
+        """Scaled targets in their own units, infinite where an exponential is too large."""
         values = scaled * np.sqrt(self.variance[self.targets]) + self.mean[self.targets]
-        return np.exp(values) if self.log else values
+        with np.errstate(over="ignore"):
+            return np.exp(values) if self.log else values
+
+    def error(self, residuals):
+        """The mean size of errors on the blocks, (n, horizon, targets), in units of the scale."""
+        found = self.raw_of(self.y[self.rows] - residuals)
+        return float((np.abs(self.raw[self.rows] - found) / self.series.scale).mean())
+
+    def smoothed(self, x, kernel):
+        """What a kernel of smoothing gives for each target, (n, horizon, targets)."""
+        return np.tensordot(x[:, :, self.targets], kernel, (1, 0)).swapaxes(1, 2)
 
     def features(self, x, known, every, cycles, target):
         """What a linear forecast of one target sees, (n, features)."""
@@ -150,59 +213,84 @@ class _Space:
         parts = (x[:, :-1] - last, last, known[:, :, seen])
         return np.concatenate([part.reshape(len(x), -1) for part in parts], axis=1)
 
-    def reference(self, x, season, target):
-        """What a linear forecast corrects, (n, horizon)."""
-        steps = np.arange(self.series.horizon)
-        window = self.series.window
-        rows = window - self.series.season + steps % self.series.season if season else steps * 0 - 1
-        return x[:, rows, self.targets[target]]
+    def tried(self):
+        """Members with their errors on the blocks and their residuals there, where there are any.
 
-    def fit(self, choice):
-        """The forecast of a choice, a function of scaled windows."""
+        Of corrections that differ by their penalty only, the best one.
+        """
+        if not self.blocks:
+            return
+        x, y = self.x[self.rows], self.y[self.rows]
+        for member, kernel in self.kernels.items():
+            residuals = y - self.smoothed(x, kernel)
+            yield member, self.error(residuals), residuals
+        calendar, lowest = self.series.calendar, {}
+        for size in range(len(calendar) + 1):
+            for cycles in combinations(calendar, size):
+                for found in self.corrections(False, cycles):
+                    lowest[cycles] = min(found[1], lowest.get(cycles, np.inf))
+                    yield found
+        if len(self.series.columns) - 2 * len(calendar) > 1:
+            yield from self.corrections(True, min(lowest, key=lowest.get))
+
+    def corrections(self, every, cycles):
+        """The best correction of each reference, with its error and residuals."""
+        references = [name for name in ("last", "season") if Smoothing(name) in self.kernels]
+        number, horizon, targets = self.y[self.rows].shape
+        missed = np.empty((len(_ALPHAS), len(references), number, horizon, targets))
+        for target in range(targets):
+            end = 0
+            for before, block in self.blocks:
+                begin, end = end, end + len(block)
+                seen, wanted = self.pairs(before, references, every, cycles, target)
+                path = _ridge_path(seen, wanted, _ALPHAS)
+                seen, wanted = self.pairs(block, references, every, cycles, target)
+                for found, place in zip(path(seen), missed, strict=True):
+                    parts = np.split(wanted - found, len(references), axis=1)
+                    place[:, begin:end, :, target] = parts
+        for index, reference in enumerate(references):
+            errors = [self.error(one) for one in missed[:, index]]
+            best = int(np.argmin(errors))
+            member = Correction(reference, every, cycles, float(_ALPHAS[best]))
+            yield member, errors[best], missed[best, index].copy()
+
+    def pairs(self, rows, references, every, cycles, target):
+        """What ridge regressions of one target see in windows, and what references miss there.
+
+        (n, features) and (n, references · horizon).
+        """
+        x, y = self.x[rows], self.y[rows, :, target]
+        kernels = [self.kernels[Smoothing(reference)] for reference in references]
+        missed = [y - x[:, :, self.targets[target]] @ kernel for kernel in kernels]
+        seen = self.features(x, self.known[rows], every, cycles, target)
+        return seen, np.concatenate(missed, axis=1)
+
+    def fit(self, members):
+        """The mean of members, by their weights, a function of scaled windows."""
+        smooth, ridges = 0, {}
+        for member, weight in members.items():
+            corrects = isinstance(member, Correction)
+            simple = Smoothing(member.reference) if corrects else member
+            smooth = smooth + weight * self.kernels[simple]
+            if corrects:
+                ridges.setdefault(member[1:3], []).append((member, weight))
         fits = []
-        for target in range(len(self.targets)):
-            f = self.features(self.x, self.known, choice.every, choice.cycles, target)
-            y = self.y[:, :, target] - self.reference(self.x, choice.season, target)
-            fits.append(_ridge_path(f, y, [choice.alpha]))
+        for (every, cycles), some in ridges.items():
+            references, alphas = zip(*((one.reference, one.alpha) for one, _ in some), strict=True)
+            weights = np.array([weight for _, weight in some])
+            for target in range(len(self.targets)):
+                pairs = self.pairs(slice(None), references, every, cycles, target)
+                fits.append((every, cycles, target, weights, _ridge_path(*pairs, alphas)))
 
         def predict(x, known):
-            found = [
-                self.reference(x, choice.season, target)
-                + fits[target](self.features(x, known, choice.every, choice.cycles, target))[0]
-                for target in range(len(fits))
-            ]
-            return np.stack(found, axis=-1)
+            answers = self.smoothed(x, smooth)
+            for every, cycles, target, weights, path in fits:
+                found = path(self.features(x, known, every, cycles, target))
+                for index, (weight, one) in enumerate(zip(weights, found, strict=True)):
+                    answers[:, :, target] += weight * np.split(one, len(weights), axis=1)[index]
+            return answers
 
         return predict
-
-    def errors(self, every, cycles):
-        """Choices with their errors on the blocks: the mean in units of the scale, and all."""
-        series, chosen = self.series, spread(len(self.x), _MOST_WINDOWS)
-        x, known, y, age = (a[chosen] for a in (self.x, self.known, self.y, self.age))
-        seasons = (False, True)[: 1 + bool(series.season and series.season <= series.window)]
-        residuals = {}
-        for before, block in _blocks(age, series.horizon):
-            for target in range(len(self.targets)):
-                f = self.features(x, known, every, cycles, target)
-                references = [self.reference(x, season, target) for season in seasons]
-                wanted = np.concatenate([y[:, :, target] - r for r in references], axis=1)
-                for alpha, found in zip(
-                    _ALPHAS, _ridge_path(f[before], wanted[before], _ALPHAS)(f[block]), strict=True
-                ):
-                    missed = np.split(wanted[block] - found, len(seasons), axis=1)
-                    for season, one in zip(seasons, missed, strict=True):
-                        choice = Choice(self.log, season, every, cycles, float(alpha))
-                        residuals.setdefault(choice, {}).setdefault(target, []).append(one)
-        rows = [row for _, block in _blocks(age, series.horizon) for row in chosen[block]]
-        joined = {
-            choice: np.stack([np.concatenate(found) for found in each.values()], axis=-1)
-            for choice, each in residuals.items()
-        }
-        return {choice: (self._error(missed, rows), missed) for choice, missed in joined.items()}
-
-    def _error(self, residuals, rows):
-        found = self.raw_of(self.y[rows] - residuals)
-        return float((np.abs(self.raw[rows] - found) / self.series.scale).mean())
 
 
 def _blocks(age, horizon):
@@ -229,7 +317,6 @@ def _ridge_path(x, y, alphas):
     def predict(x):
         x = ((x - centre) / spread) @ vectors
         shrunk = [turned / (np.maximum(values, 0) + alpha)[:, None] for alpha in alphas]
-        means = [mean * np.isfinite(alpha) for alpha in alphas]  # no drift without coefficients
-        return [mean + x @ kernel for mean, kernel in zip(means, shrunk, strict=True)]
+        return [mean + x @ kernel for kernel in shrunk]
 
     return predict

@@ -44,7 +44,7 @@ def build_forecaster(data: Series, options: dict) -> keras.Model:
         horizon=data.horizon,
         known=len(known),
         linear=True,
-        log_columns=targets if linear.choice.log else (),
+        log_columns=targets if linear.log else (),
         scaling=scale("scaling", slice(None)),
         known_scaling=scale("known_scaling", known) if known else None,
         target_scaling=_to_targets(mean[targets], variance[targets], axis=2),
