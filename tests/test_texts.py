@@ -220,6 +220,15 @@ def test_balanced_weights_give_each_label_the_same_weight():
         task.batches(data, wrong, 0)
 
 
+def test_columns_of_large_numbers_stay_apart(capsys):
+    rows = {part: {"mae": 12345.678901, "rmse": 1234567.8901} for part in ("validation", "test")}
+    print_metrics(rows | {"baseline": {"last value": {"mae": 1.0, "rmse": 161017.8096}}})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["validation", "12345.6789", "1234567.8901"]
+    assert lines[3].split() == ["last", "value", "1.0000", "161017.8096"]
+    assert len({len(line) for line in lines}) == 1
+
+
 @pytest.mark.slow
 def test_a_classifier_of_texts_is_trained_evaluated_and_loaded(tmp_path, capsys):
     data = moods(validation_split=0.1)

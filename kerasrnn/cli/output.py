@@ -76,13 +76,18 @@ def print_metrics(metrics: dict):
         if isinstance(value, (float, dict))
     }
     least = 10 if "summary" not in metrics else 18
-    widths = {name: max(least, len(title) + 2) for name, title in titles.items()}
+    shown = {part: [show_number(row.get(name)) for name in titles] for part, row in rows.items()}
+    columns = zip(titles.values(), *shown.values(), strict=True)
+    widths = [max(least, *(len(cell) + 2 for cell in column)) for column in columns]
     wide = max(14, *(len(part) + 2 for part in rows)) if rows else 14
-    click.echo(" " * wide + "".join(f"{titles[name]:>{width}}" for name, width in widths.items()))
+
+    def line(first, cells):
+        return f"{first:<{wide}}" + "".join(map(str.rjust, cells, widths))
+
+    click.echo(line("", titles.values()))
     for part, row in rows.items():
-        part = f"{row['ngram']}-gram" if "ngram" in row else part
-        cells = (f"{show_number(row.get(name)):>{width}}" for name, width in widths.items())
-        click.echo(f"{part:<{wide}}" + "".join(cells) + row.get("skipped", ""))
+        part_name = f"{row['ngram']}-gram" if "ngram" in row else part
+        click.echo(line(part_name, shown[part]) + row.get("skipped", ""))
 
 
 def print_details(metrics: dict):

@@ -16,6 +16,7 @@ from kerasrnn.tasks.smoothing import Smoothing, smoothing_kernels
 _ALPHAS = 10.0 ** np.arange(-3, 6)  # penalties tried, on standardized columns
 _BLOCKS = 4  # of the later half of the training windows, on which members are chosen
 _MOST_WINDOWS = 1 << 12  # seen to choose; four times as many to fit
+_LESS = 0.98  # of an error: logarithms, which exaggerate growth, must err less by so much
 _TO_ERRORS = 30.0  # how much weights are held to those of the single errors
 
 
@@ -65,7 +66,7 @@ def fit_linear(series: Series) -> LinearForecast:
     smoothing, and ridge regressions that correct the last value or that of a season ago: nine
     penalties, each subset of the calendar's cycles, the history of the target and of all columns.
     Of each kind the one of the lowest error has a weight in the mean (``mean_weights``), of the
-    values or of their logarithms (where all targets are positive), whichever errs less. Where
+    values, or of their logarithms where all targets are positive and that errs clearly less. Where
     there are too few windows to choose on, it is a damped trend.
 
     >>> rows = np.arange(120) + 10 * np.sin(np.arange(120) * np.pi / 6)
@@ -75,7 +76,7 @@ def fit_linear(series: Series) -> LinearForecast:
     """
     positive = series.train.values[_training_rows(series)][:, series.train.targets].min() > 0
     means = [_best_mean(_Space(series, log)) for log in (False, True)[: 1 + positive]]
-    log = len(means) > 1 and means[1][0] < means[0][0]
+    log = len(means) > 1 and means[1][0] < _LESS * means[0][0]
     error, members, residuals = means[log]
     space = _Space(series, log)
     predict = space.fit(members)
