@@ -123,6 +123,7 @@ def test_quotes_of_a_tsv_may_mean_themselves(write):
         ('a,b\n"x\ny",1\n1,2,3\n', "a.csv:4: a row with another number of fields: found 3; exp"),
         ('a,b\n1,2\n3,"x\n4,5\n', "a.csv:3: quotes that never close"),
         ('a,b\n1,"x"y\n', 'a.csv:2: text after closing quotes: found \'"x"y'),
+        ('a,b\n1,2\n3,"x""y\n', "a.csv:3: quotes that never close"),
         ('a,b\n1,"x\n2,"y"\n', "a.csv:2: text after closing quotes"),
         ('a;b\n1;x\n2;"x"y\n', "a.csv:3: text after closing quotes"),
         ("a\n1\n\n2\n", 'a.csv:3: an empty line in a table of one column; write ""'),

@@ -70,16 +70,17 @@ class Shape:
         mark = re.escape(separator).encode()
         self.quoted = quoted
         self._mark = separator.encode()
-        inside = rb'"[^"]*+(?:""[^"]*+)*+"'
+        # no group is repeated possessively: before 3.11.5 Python forgets where a failed one began
+        inside = rb'"[^"]*+(?:""[^"]*+)*"(?!")'
         bare = rb"[^" + mark + rb"\r\n]*+"
         field = bare
         if quoted:
             field = rb"(?:" + inside + rb"(?=[" + mark + rb'\r\n]|\Z)|(?!")' + bare + rb")"
-        row = rb"(?:" + field + mark + rb")*+" + field + rb"(?:\n|\r(?:\n|(?!\Z)))"
+        row = rb"(?:" + field + mark + rb")*" + field + rb"(?:\n|\r(?:\n|(?!\Z)))"
         self._field = re.compile(field)
         self._row = re.compile(row)
-        self._rows = re.compile(rb"(?:" + row + rb")*+")
-        self._begun = re.compile(rb"(?:" + field + mark + rb")*+")
+        self._rows = re.compile(rb"(?:" + row + rb")*")
+        self._begun = re.compile(rb"(?:" + field + mark + rb")*")
         self._inside = re.compile(inside)
 
     def end(self, data: bytes) -> int:
