@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kerasrnn.layers.sequence import MODES
+
 _LEAST = 1e-7  # of a standard deviation, of input that is scaled as a whole
 
 
@@ -30,21 +32,15 @@ class InstanceScaling(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, x, mask=None):
-        real = ops.ones_like(x[:, :, :1]) if mask is None else ops.expand_dims(mask, -1)
-        real = ops.cast(real, x.dtype)
-        number = ops.maximum(ops.sum(real, axis=1, keepdims=True), 1)
+        real = None if mask is None else ops.expand_dims(mask, -1)
 
         def mean(values):
-            values = ops.where(real > 0, values, ops.zeros_like(values))
-            return ops.sum(values, axis=1, keepdims=True) / number
+            return ops.expand_dims(MODES["mean"](values, real), 1)
 
         level = mean(x)
         size = ops.maximum(ops.sqrt(mean(ops.square(x - level))), _LEAST)
         same = ops.ones_like(x)
         return ops.concatenate([(x - level) / size, ops.log(size) * same, level * same], axis=-1)
-
-    def compute_mask(self, x, previous_mask=None):
-        return previous_mask
 
     def compute_output_shape(self, input_shape):
         return *input_shape[:-1], 3 * input_shape[-1]

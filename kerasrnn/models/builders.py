@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 
 from kerasrnn.errors import InputError, check_choice
-from kerasrnn.layers import CharacterEncoder, InstanceScaling
+from kerasrnn.layers import CharacterEncoder
 from kerasrnn.models.stack import (
     InputShape,
     Units,
@@ -91,12 +91,15 @@ def build_classifier(
     _check_classes(num_classes)
     # of words that are seen a few times only, large initial values would stay noise
     inputs, layers = read_input(
-        input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=0.1
+        input_shape,
+        vocabulary_size,
+        embedding_dim,
+        lengths,
+        scaling,
+        missing,
+        instance_scaling,
+        spread=0.1,
     )
-    if instance_scaling:
-        if vocabulary_size is not None:
-            raise InputError("instance_scaling is for float input")
-        layers.append(InstanceScaling(name="instance_scaling"))
     if vocabulary_size is not None and dropout:
         layers.append(keras.layers.Dropout(dropout, name="dropout_0"))
     layers += pooled_stack(

@@ -15,6 +15,7 @@ from kerasrnn.layers import (
     Bidirectional,
     FillMissing,
     FlipTime,
+    InstanceScaling,
     LengthMask,
     MaskedAveragePooling1D,
     MaskedConv1D,
@@ -186,7 +187,16 @@ def state_names(layer: keras.Layer) -> dict[str, int]:
     }
 
 
-def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, missing, spread=1.0):
+def read_input(
+    input_shape,
+    vocabulary_size,
+    embedding_dim,
+    lengths,
+    scaling,
+    missing,
+    instance_scaling=False,
+    spread=1.0,
+):
     """The Input tensors, and the layers between them and the stack."""
     if (input_shape is None) == (vocabulary_size is None):
         raise InputError(
@@ -194,9 +204,9 @@ def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, mi
             expected="input_shape=(time or None, features), or vocabulary_size= for token ids",
         )
     if vocabulary_size is not None:
-        if lengths or missing or scaling is not None:
+        if lengths or missing or scaling is not None or instance_scaling:
             raise InputError(
-                "lengths, missing and scaling are for float input; token id 0 is padding"
+                "lengths, missing and all scaling are for float input; token id 0 is padding"
             )
         return read_tokens(vocabulary_size, embedding_dim, mask_zero=True, spread=spread)
     if len(input_shape) != 2 or not input_shape[1]:
@@ -208,6 +218,8 @@ def read_input(input_shape, vocabulary_size, embedding_dim, lengths, scaling, mi
         layers.append(LengthMask(name="mask"))
     if missing:
         layers.append(FillMissing(name="fill_missing"))
+    if instance_scaling:
+        layers.append(InstanceScaling(name="instance_scaling"))
     return inputs, layers
 
 

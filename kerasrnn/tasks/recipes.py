@@ -22,6 +22,7 @@ _LONG, _LONGEST = 200, 700  # steps that a stem leaves of longer sequences: abou
 _MEMBERS = 5  # of few sequences, whose trainings differ most
 _MEMBERS_OF_NUMBERS = (3, 8)  # each of which sees only some of few sequences
 _LARGE_RATIO = 300  # of sizes; the convolutions do not see the small ones any more
+_IMAGES = "images, read row by row"
 _STRIDE = 4  # half of a kernel, so that each step counts more than once
 
 
@@ -44,6 +45,8 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
         recipe |= _of_images(settings.model["stem"])
     else:
         recipe |= _of_series(data, settings.model["stem"], steps)
+    if "instance_scaling" in settings.model:
+        recipe["instance_scaling"] = _instance_scaling(data)
     size = settings.fit["batch_size"] or recipe["batch_size"].value
     read = math.ceil(steps / recipe["stem_stride"].value)
     low = _EPOCHS_OF_IMAGES if data.one_scale else _EPOCHS[0]
@@ -53,26 +56,30 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     return recipe | {"patience": _patience(data, epochs)}
 
 
+def _instance_scaling(data):
+    if data.one_scale:
+        return Choice(False, _IMAGES)
+    ratio = size_ratio(data.train)
+    return Choice(ratio > _LARGE_RATIO, f"sizes differ {ratio:,.0f}-fold")
+
+
 def _of_images(stem):
-    rows = "images, read row by row"
     return {
-        "instance_scaling": Choice(False, rows),
-        "stem": Choice("none", rows),
-        "stem_stride": Choice(1, rows),
-        "pooling": Choice("last", rows),
-        "dropout": Choice(0.8 if stem == "fcn" else 0.2, rows),
-        "learning_rate": Choice(0.005, rows),
-        "schedule": Choice("constant", rows),
+        "stem": Choice("none", _IMAGES),
+        "stem_stride": Choice(1, _IMAGES),
+        "pooling": Choice("last", _IMAGES),
+        "dropout": Choice(0.8 if stem == "fcn" else 0.2, _IMAGES),
+        "learning_rate": Choice(0.005, _IMAGES),
+        "schedule": Choice("constant", _IMAGES),
     }
 
 
 def _of_series(data, stem, steps):
-    chosen, ratio = stem or "fcn", size_ratio(data.train)
+    chosen = stem or "fcn"
     stride = max(1, min(_STRIDE, round(steps / _LONG)), math.ceil(steps / _LONGEST))
     last = Choice("last", "the convolutions beside the stack see all steps")
     both = Choice("mean_max", "early steps count as late ones")
     return {
-        "instance_scaling": Choice(ratio > _LARGE_RATIO, f"sizes differ {ratio:,.0f}-fold"),
         "stem": Choice("fcn", "shapes in short pieces of a sequence"),
         "stem_stride": Choice(1 if stem == "none" else stride, f"sequences of {steps:,} steps"),
         "pooling": last if chosen == "fcn" else both,
@@ -122,7 +129,7 @@ def _patience(data, epochs):
     if data.validation is None:
         return Choice(0, "no validation part")
     if data.one_scale:
-        return Choice(0, "images, read row by row")
+        return Choice(0, _IMAGES)
     return Choice(max(5, epochs // 2), f"half of {epochs} epochs")
 
 
