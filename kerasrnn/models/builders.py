@@ -91,13 +91,8 @@ def build_classifier(
     _check_classes(num_classes)
     # of words that are seen a few times only, large initial values would stay noise
     inputs, layers = read_input(
-        input_shape,
-        vocabulary_size,
-        embedding_dim,
-        lengths,
-        scaling,
-        missing,
-        instance_scaling,
+        *(input_shape, vocabulary_size, embedding_dim),
+        *(lengths, scaling, missing, instance_scaling),
         spread=0.1,
     )
     if vocabulary_size is not None and dropout:
