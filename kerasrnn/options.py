@@ -54,9 +54,9 @@ _FIT = {
     "tensorboard": False,
 }
 _TEXT_FIT = _FIT | {
-    "epochs": 20,
-    "batch_size": 64,
-    "learning_rate": 0.01,
+    "epochs": None,
+    "batch_size": None,
+    "learning_rate": None,
     "schedule": "cosine",
     "sequence_length": 64,
 }
@@ -106,8 +106,8 @@ MODEL = {
     "tagger": _STACK
     | {"units": 128, "stem": "none", "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
-    | {"units": 256, "embedding_dim": 64, "tied": False, "bidirectional": False},
-    "infiller": _STACK | {"units": 128, "embedding_dim": 64},
+    | {"units": 256, "embedding_dim": 64, "dropout": None, "tied": False, "bidirectional": False},
+    "infiller": _STACK | {"units": 128, "embedding_dim": 64, "dropout": None},
 }
 FIT = {
     "classifier": _FIT | _BY_RECIPE | {"class_weight": "none"},

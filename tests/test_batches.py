@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from kerasrnn import Corpus, InputError, load_corpus, load_dataset
-from kerasrnn.data.batches import MaskedBatches, SequenceBatches, WindowBatches, mask_tokens
+from kerasrnn.data.batches import (
+    MaskedBatches,
+    NewTokens,
+    SequenceBatches,
+    WindowBatches,
+    mask_tokens,
+)
 
 
 def test_batches_hold_every_sequence_once_in_an_order_of_seed_and_epoch():
@@ -132,6 +138,29 @@ def test_masked_tokens_are_replaced_and_only_they_count(counting):
     assert (patterns[0] != patterns[1]).any()
     again = MaskedBatches(counting, seed=0, **options)
     np.testing.assert_array_equal(again[0][2].astype(bool), patterns[0])
+
+
+@pytest.mark.parametrize("task", ["generator", "infiller"])
+def test_rare_tokens_are_sometimes_new_ones(task):
+    text = "a rose is a rose is a rose . " * 30 + "once thrice " + "new words"
+    corpus = Corpus.from_text(text, task=task, level="word", validation_split=0.007)
+    assert len(corpus.validation) == 2
+    new, ids = NewTokens(corpus), np.tile(corpus.train, (100, 1)).astype("int32")
+    new.replace(ids, [0])
+    found = corpus.vocabulary.decode(ids[:, -2:].ravel())
+    assert 0.3 < np.mean([token in ("once", "thrice") for token in found]) < 0.7
+    assert set(found) == {"once", "thrice", "new", "words", "<unk>"}  # and no mask
+    assert 0.98 < (ids == corpus.train).mean() < 1
+    again = np.tile(corpus.train, (100, 1)).astype("int32")
+    new.replace(again, [0])
+    np.testing.assert_array_equal(again, ids)
+
+
+def test_a_text_that_knows_the_unknown_token_stays_as_it_is():
+    corpus = Corpus.from_text("a b a b c a b", level="word", min_frequency=2, validation_split=0)
+    ids = corpus.train[None].astype("int32")
+    NewTokens(corpus).replace(ids, [0])
+    np.testing.assert_array_equal(ids[0], corpus.train)
 
 
 @pytest.mark.parametrize("longest", [1, 4])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kerasrnn import Dataset, Sentences, load_dataset, train
+from kerasrnn import Corpus, Dataset, Sentences, load_dataset, train
 from kerasrnn.tasks import task_of
 
 
@@ -111,3 +111,27 @@ def test_few_sentences_are_repeated_too():
     few, many = (chosen(Sentences.from_lists(rows * number)) for number in (100, 4200))
     assert (few[0]["epochs"], many[0]["epochs"]) == (334, 10)
     assert "1,002 steps" in few[1]["epochs"] and "3,360 sentences" in many[1]["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("repeats", "task", "given", "expected"),
+    [
+        (100, "generator", {}, (16, 150, 0.5)),  # until there are 300 steps
+        (3000, "generator", {}, (16, 20, 0.5)),
+        (3000, "generator", {"batch_size": 64}, (64, 30, 0.5)),
+        (3000, "infiller", {}, (16, 100, 0.3)),
+        (60_000, "infiller", {}, (64, 20, 0.2)),  # no more than can be read in some minutes
+    ],
+)
+def test_a_short_text_is_read_often_in_small_batches(repeats, task, given, expected):
+    corpus = Corpus.from_text("a few words . " * repeats, task=task)
+    options, reasons = chosen(corpus, **given)
+    found = tuple(options[name] for name in ("batch_size", "epochs", "dropout"))
+    assert found == expected and options["learning_rate"] == 0.01
+    assert "characters" in reasons["epochs"]
+
+
+def test_a_large_vocabulary_costs_epochs_and_learns_slowly():
+    words = " ".join(map(str, range(9000))) + " and so on " * 100_000
+    options, _ = chosen(Corpus.from_text(words, level="word"))
+    assert options["learning_rate"] == 0.005 and 1 < options["epochs"] < 10

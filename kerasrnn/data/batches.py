@@ -13,6 +13,7 @@ from kerasrnn.data.corpora import Corpus
 from kerasrnn.data.parts import real_steps
 from kerasrnn.data.sentences import Sentences, pad_character_ids, pad_token_ids
 from kerasrnn.data.sequences import Part
+from kerasrnn.data.storage import chunks
 from kerasrnn.errors import InputError, check_choice, check_memory, check_positive, check_range
 from kerasrnn.options import SAMPLINGS
 from kerasrnn.text import Vocabulary, lower_case
@@ -76,7 +77,7 @@ class WindowBatches(Batches):
     ``"random"`` sampling takes the windows in random order; with ``"sequential"`` row i of a
     batch continues where row i of the batch before ended, so that states can be carried. Of
     independent lines each window holds one line, or a piece of a long one, with weight 0 in
-    the rest of the window.
+    the rest of the window. new: replaces rare tokens; None leaves the text as it is.
 
     Gives ids and targets, int32 (batch, sequence_length), and weights for lines.
 
@@ -91,7 +92,14 @@ class WindowBatches(Batches):
     """
 
     def __init__(
-        self, corpus: Corpus, *, sequence_length: int, batch_size: int, sampling: str, seed: int
+        self,
+        corpus: Corpus,
+        *,
+        sequence_length: int,
+        batch_size: int,
+        sampling: str,
+        seed: int,
+        new: NewTokens | None = None,
     ):
         super().__init__()
         check_choice("sampling", sampling, SAMPLINGS)
@@ -101,7 +109,7 @@ class WindowBatches(Batches):
                 "sequential sampling of independent lines", fix="choose sampling 'random'"
             )
         self.ids, self.sequence_length = corpus.train, sequence_length
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.new = batch_size, seed, new
         self.sizes = None  # of lines
         if corpus.lines:
             self._cut_lines(*corpus.line_bounds(corpus.train))
@@ -122,13 +130,19 @@ class WindowBatches(Batches):
         steps = np.arange(self.sequence_length + 1)
         if self.sizes is None:
             starts = self.offset + self.sequence_length * chosen
-            tokens = self.ids[starts[:, None] + steps].astype("int32")
+            tokens = self._read(starts[:, None] + steps, index)
             return tokens[:, :-1], tokens[:, 1:]
         # index -1 is the end of the last line, the right start token for the first line
         indices = np.minimum(self.starts[chosen][:, None] + steps, len(self.ids) - 1)
-        tokens = self.ids[indices].astype("int32")
+        tokens = self._read(indices, index)
         real = real_steps(self.sizes[chosen], self.sequence_length)
         return tokens[:, :-1] * real, tokens[:, 1:] * real, real.astype("float32")
+
+    def _read(self, places, index):
+        ids = self.ids[places].astype("int32")
+        if self.new is not None:
+            self.new.replace(ids, [self.seed, self.epoch, index])
+        return ids
 
     def _arrange(self, rng):
         if self.sizes is None:
@@ -175,6 +189,7 @@ class MaskedBatches(Batches):
     """Windows of a corpus in which some tokens are masked, others in every epoch.
 
     The targets are the tokens themselves, with weight 1 where they are masked and 0 elsewhere.
+    new: as of ``WindowBatches``.
     """
 
     def __init__(
@@ -186,6 +201,7 @@ class MaskedBatches(Batches):
         mask_rate: float,
         mask_span: int,
         seed: int,
+        new: NewTokens | None = None,
     ):
         super().__init__()
         self.windows = WindowBatches(
@@ -194,6 +210,7 @@ class MaskedBatches(Batches):
             batch_size=batch_size,
             sampling="random",
             seed=seed,
+            new=new,
         )
         self.rate, self.longest, self.seed = mask_rate, mask_span, seed
         self.mask_id, self.tokens = corpus.vocabulary.mask_id, self.windows.tokens
@@ -212,6 +229,28 @@ class MaskedBatches(Batches):
     def begin(self, epoch):
         self.epoch = epoch
         self.windows.begin(epoch)
+
+
+class NewTokens:
+    """Replaces tokens of a text by ones that its training part lacks: of n with rate 1 / (1 + n).
+
+    So new tokens come about as often as later text brings them (Good 1953), and have been met
+    then. They are those of the vocabulary that occur in the validation part alone, and the unknown
+    one.
+    """
+
+    def __init__(self, corpus: Corpus):
+        number = corpus.vocabulary.num_ids
+        counts = sum(np.bincount(ids, minlength=number) for _, ids in chunks(corpus.train))
+        lacking = np.flatnonzero(counts == 0)
+        self.new = lacking[lacking != corpus.vocabulary.mask_id]
+        self.rates = 1 / (1 + counts) if len(self.new) else np.zeros(number)
+
+    def replace(self, ids: np.ndarray, seed: list[int]):
+        """Change ids (batch, time) in place, fixed by a seed."""
+        rng = np.random.default_rng(seed)
+        chosen = rng.random(ids.shape) < self.rates[ids]
+        ids[chosen] = rng.choice(self.new, chosen.sum()) if chosen.any() else 0
 
 
 class RareTokens:

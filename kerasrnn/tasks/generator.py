@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import evaluation
-from kerasrnn.data.batches import WindowBatches
+from kerasrnn.data.batches import NewTokens, WindowBatches
 from kerasrnn.data.corpora import Corpus, load_corpus
 from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive, check_range
@@ -34,6 +34,7 @@ from kerasrnn.options import GENERATION
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.explanations import explain_text, single
+from kerasrnn.tasks.language import TextTask
 from kerasrnn.tasks.text_report import LossTally, beginning, ngram_baseline
 from kerasrnn.text import LINE_END, Vocabulary, tokens_of
 
@@ -230,25 +231,14 @@ class _ExportedGenerator(TextGenerator):
         self._read_with((step, sizes), export.vocabulary(), **reading)
 
 
-class TextTask(base.Task):
-    """What the tasks share whose data is a text."""
-
-    kinds = ("text",)
-    no_ensemble = "they read token by token; a classifier, regressor or tagger is averaged"
-
-    def artifacts(self, data: Corpus) -> dict:
-        return {"vocabulary.json": list(data.vocabulary.tokens)}
-
-    def add_metrics(self, data: Corpus, logs: dict) -> dict:
-        return logs | evaluation.language_metrics(logs["loss"], data.tokens.bits)
-
-
 class GeneratorTask(TextTask):
     """The next token at each step of a text."""
 
     name = "generator"
     summary = "Generates text from a prompt."
     predictor = TextGenerator
+    most_epochs = 20  # the best one comes before
+    dropouts = (0.5, 0.2)
 
     def load(self, *source: str, **options) -> Corpus:
         return load_corpus(*source, **options)
@@ -264,7 +254,8 @@ class GeneratorTask(TextTask):
 
     def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "sampling")
-        return WindowBatches(data, seed=seed, **{name: settings.fit[name] for name in names})
+        options = {name: settings.fit[name] for name in names}
+        return WindowBatches(data, seed=seed, new=NewTokens(data), **options)
 
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):

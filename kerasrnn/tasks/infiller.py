@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import evaluation, layers
-from kerasrnn.data.batches import MaskedBatches, mask_tokens
+from kerasrnn.data.batches import MaskedBatches, NewTokens, mask_tokens
 from kerasrnn.data.corpora import Corpus, load_corpus
 from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive
@@ -29,7 +29,7 @@ from kerasrnn.models import build_infiller
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
 from kerasrnn.tasks.explanations import explain_blanks, single
-from kerasrnn.tasks.generator import TextTask
+from kerasrnn.tasks.language import TextTask
 from kerasrnn.tasks.text_report import beginning, blanks, ngram_baseline
 from kerasrnn.text import MASK, Vocabulary, clean, tokens_of
 
@@ -157,6 +157,8 @@ class InfillerTask(TextTask):
     name = "infiller"
     summary = "Fills the blanks of a text, a `_` for each masked character, or of words `____`."
     predictor = Infiller
+    most_epochs = 100  # each teaches the few tokens that it masks
+    dropouts = (0.3, 0.2)
 
     def load(self, *source: str, **options) -> Corpus:
         return load_corpus(*source, task=self.name, **options)
@@ -166,7 +168,8 @@ class InfillerTask(TextTask):
 
     def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "mask_rate", "mask_span")
-        return MaskedBatches(data, seed=seed, **{name: settings.fit[name] for name in names})
+        options = {name: settings.fit[name] for name in names}
+        return MaskedBatches(data, seed=seed, new=NewTokens(data), **options)
 
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
