@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,10 @@ def load_script(name):
     finally:
         sys.path.remove(str(folder))
     return module
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as of a shell's job in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else children ignore it as well
 
 
 def pytest_collection_finish():

@@ -232,7 +232,7 @@ def test_processes_give_the_numbers_that_one_gives(seeds, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_is_finished(workplace):
-    words = ["train", "digits", *WORDS[2:-1], "--epochs", "15", "--seeds", "40", "-o", "out"]
+    words = ["train", "digits", *WORDS[2:-1], "--epochs", "4", "--seeds", "40", "-o", "out"]
     command = [sys.executable, "-m", "kerasrnn", *words, "--parallel", "2"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

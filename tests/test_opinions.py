@@ -17,7 +17,14 @@ from kerasrnn.tasks.members import is_mixed, members_beside, members_of, with_me
 from kerasrnn.tasks.opinions import held_for_opinions, pooled
 from kerasrnn.training import resume
 
-TINY = {"units": 2, "stem": "none", "members": 5, "schedule": "constant", "quiet": True}
+TINY = {
+    "units": 2,
+    "cell": "simple",
+    "stem": "none",
+    "members": 5,
+    "schedule": "constant",
+    "quiet": True,
+}
 
 
 def hours(number=60, seed=0, noise=1.0, validation_split=0):
@@ -177,7 +184,7 @@ def unequal(tmp_path_factory):
         x[row, label * length // 3 : (label + 1) * length // 3] += 3
     given = x, y, lengths
     data = Dataset.from_arrays(x, y, lengths=lengths, test=given, validation_split=0)
-    options = TINY | {"cell": "simple", "bidirectional": False}
+    options = TINY | {"bidirectional": False}
     return train(data, tmp_path_factory.mktemp("unequal") / "run", epochs=1, **options), given
 
 
