@@ -36,7 +36,7 @@ def moods(tmp_path_factory):
     data = write_reviews(folder / "reviews.csv", 200)
     options = ["--epochs", "6", "--units", "8", "--dropout", "0", "--batch-size", "8"]
     invoke("train", data, *options, "-o", folder / "run", "-q")
-    invoke("export", folder / "run", "-o", folder / "export", "-q")
+    invoke("export", folder / "run", "-o", folder / "export", "--no-check", "-q")
     return folder
 
 
