@@ -1,6 +1,8 @@
 """Builders of test objects that several test files share."""
 
 import struct
+import subprocess
+import sys
 
 from kerasrnn.text import MASK, Vocabulary
 
@@ -106,6 +108,29 @@ def export_tiny(folder):
     for name, source in sources.items():
         export(source, folder / name, check=False)
     return folder
+
+
+CHECK_ALL = """
+import importlib.util, pathlib, sys
+for folder in map(pathlib.Path, sys.argv[1:]):
+    spec = importlib.util.spec_from_file_location("check", folder / "check.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    print(folder.name, module.check(folder))
+assert "kerasrnn" not in sys.modules
+"""
+
+
+def check_together(folders):
+    """Run check.py of exports in one fresh process: its lines, "NAME True" where all is well.
+
+    Each export checks itself in a process of its own; to start TensorFlow takes it longer than all
+    the rest.
+    """
+    command = [sys.executable, "-P", "-c", CHECK_ALL, *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if not line.startswith("largest")]
 
 
 def write_run(folder, task, *, epochs=6, planned=None, metrics=None, examples=None, **info):

@@ -15,7 +15,14 @@ from kerasrnn.tasks.held_out import held_out
 from kerasrnn.tasks.members import members_beside, members_of, with_members
 from kerasrnn.training import resume
 
-TINY = {"units": 2, "stem": "none", "members": 4, "schedule": "constant", "quiet": True}
+TINY = {
+    "units": 2,
+    "cell": "simple",
+    "stem": "none",
+    "members": 4,
+    "schedule": "constant",
+    "quiet": True,
+}
 
 
 def numbers(number=40, noise=0.5, seed=0, **options):

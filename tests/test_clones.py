@@ -135,10 +135,15 @@ def stock_classifier():
     )
 
 
+@pytest.fixture(scope="module")
+def never_copied():
+    return fitted(stock_classifier())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("clone", CLONES)
-def test_the_model_that_is_copied_trains_on_as_if_nothing_had_been(clone):
-    losses, plain = fitted(stock_classifier())
+def test_the_model_that_is_copied_trains_on_as_if_nothing_had_been(clone, never_copied):
+    losses, plain = never_copied
     nodes = []
 
     def copy(model):

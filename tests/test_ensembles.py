@@ -159,8 +159,8 @@ def test_a_tagger_and_a_regressor_are_averaged(tmp_path):
     assert np.abs(kind.load(whole).predict_proba(asked) - mean).max() < 1e-6
     x = rng.normal(size=(30, 5, 2))
     data = Dataset.from_arrays(x, x.sum((1, 2))[:, None], targets=["sum"])
-    options = {"seeds": [3, 8], "ensemble": True, "quantiles": (0.1, 0.9)}
-    whole = train_seeds(data, tmp_path / "regressor", **options, **FAST)
+    options = {"seeds": [3, 8], "ensemble": True, "quantiles": (0.1, 0.9), "members": 3}
+    whole = train_seeds(data, tmp_path / "regressor", stem="none", **options, **FAST)
     mean, kind = members_mean(whole, lambda one: one.predict(x))
     assert np.abs(kind.load(whole).predict(x) - mean).max() < 1e-5
     assert whole.metrics()["test"]["rmse"] > 0
@@ -232,7 +232,7 @@ def test_processes_give_the_numbers_that_one_gives(seeds, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_what_is_finished(workplace):
-    words = ["train", "digits", *WORDS[2:-1], "--epochs", "15", "--seeds", "40", "-o", "out"]
+    words = ["train", "digits", *WORDS[2:-1], "--epochs", "4", "--seeds", "40", "-o", "out"]
     command = [sys.executable, "-m", "kerasrnn", *words, "--parallel", "2"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -303,26 +303,31 @@ def test_generators_are_trained_from_seeds(workplace):
     assert "validation" in said and "±" in said
 
 
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory):
+    """Runs of three seeds on digits and their average."""
+    folder, options = tmp_path_factory.mktemp("averaged"), FAST | {"epochs": 2}
+    return train_seeds(load_dataset("digits"), folder / "all", seeds=3, ensemble=True, **options)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 2])
-def test_several_trainings_go_on_where_they_were_stopped(tmp_path, parallel):
-    data, options = load_dataset("digits"), FAST | {"epochs": 2}
-    whole = train_seeds(data, tmp_path / "whole", seeds=3, ensemble=True, **options)
-    half = open_run(shutil.copytree(whole, tmp_path / "half"))
+def test_several_trainings_go_on_where_they_were_stopped(averaged, tmp_path, parallel):
+    half = open_run(shutil.copytree(averaged, tmp_path / "half"))
     for name in ("metrics.json", "best.keras", "last.keras"):
         (half.path / name).unlink()
     half.write_json({"run.json": half.info | {"members": ["seed-0"]}})
     (half.path / "seed-1" / "metrics.json").unlink()  # trained, but not evaluated
     shutil.rmtree(half.path / "seed-2")
     half = open_run(half.path)
-    assert not half.finished and whole.finished
+    assert not half.finished and averaged.finished
     again = resume(half, parallel=parallel, quiet=True)
     assert again.finished and [run.path.name for run in again.runs] == [
         "seed-0",
         "seed-1",
         "seed-2",
     ]
-    one, other = (measured(run.metrics())["test"] for run in (again, whole))
+    one, other = (measured(run.metrics())["test"] for run in (again, averaged))
     assert one == pytest.approx(other, rel=1e-7)  # sums in another process
     with pytest.raises(InputError, match="of several trainings and finished; go on with one of"):
         resume(again)

@@ -133,7 +133,7 @@ def test_the_command_trains(tmp_path, workplace):
     path = write(tmp_path / "wide.csv", WIDE)
     (command,) = inspect_source(path)["train"]
     words = command.split()[1:]
-    result = invoke(*words, "--epochs", "1", "--units", "2", "--json")
+    result = invoke(*words, "--epochs", "1", "--units", "2", "--members", "1", "--json")
     assert json.loads(result.stdout)["run"]
 
 

@@ -238,35 +238,39 @@ import pathlib, resource, sys
 import tensorflow as tf
 from kerasrnn.engine import native
 native.library()
-limit, *sizes = map(int, sys.argv[1:])
-batch, steps, units = sizes
-x, h = tf.zeros((batch, steps, 1)), tf.zeros((batch, units))
-layer = [tf.zeros((1, 4 * units)), tf.zeros((units, 4 * units)), tf.zeros(4 * units), h, h]
-if limit:
-    used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + limit, used + limit))
+_, most = resource.getrlimit(resource.RLIMIT_AS)
 options = {"reverse": [False], "zero_masked": False, "return_sequences": True, "training": True}
-try:
-    native.recurrence("lstm", x, None, [native.LayerInputs(*layer)], **options)
-except tf.errors.ResourceExhaustedError as error:
-    print(error.message)
+
+def ask(limit, batch, steps, units):
+    x, h = tf.zeros((batch, steps, 1)), tf.zeros((batch, units))
+    layer = [tf.zeros((1, 4 * units)), tf.zeros((units, 4 * units)), tf.zeros(4 * units), h, h]
+    if limit:
+        used = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (used * resource.getpagesize() + limit, most))
+    try:
+        native.recurrence("lstm", x, None, [native.LayerInputs(*layer)], **options)
+    except tf.errors.ResourceExhaustedError as error:
+        print(error.message)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+for numbers in sys.argv[1:]:
+    ask(*map(int, numbers.split()))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(
-    ("limit", "sizes"),
-    [
-        (2**29, (1000, 1000, 256)),  # the outputs of the operation
-        (2**27, (4, 2, 4000)),  # the packed weights
-        (0, (2**12, 2**12, 2**13)),  # more than a machine has, promised by one that overcommits
-    ],
-)
-def test_too_little_memory_is_an_error_before_any_is_used(limit, sizes):
-    arguments = [sys.executable, "-P", "-c", SHORT_OF_MEMORY, *map(str, (limit, *sizes))]
+def test_too_little_memory_is_an_error_before_any_is_used():
+    limits_and_sizes = [
+        (2**29, 1000, 1000, 256),  # the outputs of the operation
+        (2**27, 4, 2, 4000),  # the packed weights
+        (0, 2**12, 2**12, 2**13),  # more than a machine has, promised by one that overcommits
+    ]
+    cases = [" ".join(map(str, numbers)) for numbers in limits_and_sizes]
+    arguments = [sys.executable, "-P", "-c", SHORT_OF_MEMORY, *cases]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert "no memory for a recurrent layer" in done.stdout
+    said = done.stdout.splitlines()
+    assert len(said) == 3 and all("no memory for a recurrent layer" in line for line in said)
 
 
 @pytest.mark.slow

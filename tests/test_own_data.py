@@ -36,7 +36,7 @@ def moods(tmp_path_factory):
     data = write_reviews(folder / "reviews.csv", 200)
     options = ["--epochs", "6", "--units", "8", "--dropout", "0", "--batch-size", "8"]
     invoke("train", data, *options, "-o", folder / "run", "-q")
-    invoke("export", folder / "run", "-o", folder / "export", "-q")
+    invoke("export", folder / "run", "-o", folder / "export", "--no-check", "-q")
     return folder
 
 
@@ -130,7 +130,8 @@ def write_sensors(path, devices, labelled=True, seed=0):
 @pytest.mark.slow
 def test_readings_with_gaps_are_predicted_by_device(tmp_path):
     data = write_sensors(tmp_path / "sensors.csv", 60)
-    result = invoke("train", data, "--epochs", "4", "--units", "4", "-o", tmp_path / "run")
+    options = ["--epochs", "4", "--units", "4", "--stem-filters", "16", "--members", "1"]
+    result = invoke("train", data, *options, "-o", tmp_path / "run")
     assert "rows are missing between the times" in result.stderr
     new = write_sensors(tmp_path / "new.csv", 6, labelled=False, seed=1)
     answers = rows_of(invoke("predict", tmp_path / "run", new).stdout)

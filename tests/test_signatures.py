@@ -1,14 +1,20 @@
 """What exports answer, beside the Keras models they are made from."""
 
-import subprocess
-import sys
 from functools import cache
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from factories import LABELS, LETTERS, WORDS, some_generator, some_infiller, some_tagger
+from factories import (
+    LABELS,
+    LETTERS,
+    WORDS,
+    check_together,
+    some_generator,
+    some_infiller,
+    some_tagger,
+)
 
 from kerasrnn import Classifier, build_classifier, export
 from kerasrnn.data.batches import sentence_inputs
@@ -24,53 +30,38 @@ def some_classifier(shape=(None, 3), *, vocabulary=None, **options):
 
 
 def sources():
-    """Name → what is exported, over tasks, cells and directions."""
+    """Name → what is exported, over tasks, cells and directions; further options are spread."""
+    scaling = keras.layers.Normalization(mean=[5.0, -1, 0], variance=[2.0, 1, 1])
+    words = {"tokens": ["the", "cat", "sat", ".", "("], "level": "word", "letters_only": True}
+    logits = {"activation": None}
+    padded = {"lstm": {"scaling": scaling}, "simple": logits}
+    filling = {"gru": logits, "simple": words}
+    writing = {"lstm": logits, "gru": {"lines": True, "tied": True}, "simple": words}
     for cell in CELLS:
         for both in (True, False):
             name, stack = f"{cell}-{both}", {"cell": cell, "bidirectional": both}
             yield f"classifier-{name}", some_classifier((8, 3), **stack | {"units": (6, 5)})
-            if both:
-                yield f"classifier-padded-{name}", some_classifier(lengths=True, **stack)
-                yield f"infiller-{name}", some_infiller(**stack)
-            elif cell == "gru":
-                yield f"tagger-{name}", some_tagger(**stack)
-        yield f"generator-{cell}", some_generator(cell=cell)
-    scaling = keras.layers.Normalization(mean=[5.0, -1, 0], variance=[2.0, 1, 1])
-    yield "classifier-scaled", some_classifier(lengths=True, scaling=scaling)
-    yield "generator-lines", some_generator(lines=True, cell="gru", tied=True)
-    words = {"tokens": ["the", "cat", "sat", ".", "("], "level": "word", "letters_only": True}
-    yield "generator-words", some_generator(**words)
-    yield "infiller-words", some_infiller(**words)
+        both = {"cell": cell, "bidirectional": True}
+        more = padded.get(cell, {})
+        yield f"classifier-padded-{cell}", some_classifier(lengths=True, **both | more)
+        yield f"infiller-{cell}", some_infiller(**both | filling.get(cell, {}))
+        yield f"generator-{cell}", some_generator(cell=cell, **writing[cell])
+    yield "generator", some_generator()
+    yield "tagger-gru", some_tagger(cell="gru", bidirectional=False)
+    yield "tagger-logits", some_tagger(**logits)
     yield "tagger-characters", some_tagger("char")
     yield "classifier-words", some_classifier(None, vocabulary=WORDS)
     yield "classifier-ids", some_classifier(None)
-    for make in (some_classifier, some_tagger, some_generator, some_infiller):
-        yield f"{make.__name__}-logits", make(activation=None)
     x = keras.Input((None, 6))
     y = keras.layers.Bidirectional(keras.layers.LSTM(3, return_sequences=True))(x)
     yield "stock", keras.Model(x, [y, keras.layers.GRU(2)(y)])
-
-
-CHECK_ALL = """
-import importlib.util, pathlib, sys
-for folder in map(pathlib.Path, sys.argv[1:]):
-    spec = importlib.util.spec_from_file_location("check", folder / "check.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    print(folder.name, module.check(folder))
-assert "kerasrnn" not in sys.modules
-"""
 
 
 @pytest.mark.slow
 def test_every_task_cell_and_direction_agrees_in_a_process_without_this_package(tmp_path):
     keras.utils.set_random_seed(0)
     folders = [export(source, tmp_path / name, check=False) for name, source in sources()]
-    command = [sys.executable, "-P", "-c", CHECK_ALL, *map(str, folders)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("largest")]
-    assert lines == [f"{folder.name} True" for folder in folders]
+    assert check_together(folders) == [f"{folder.name} True" for folder in folders]
 
 
 def graphs(predictor):

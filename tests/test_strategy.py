@@ -246,7 +246,7 @@ def test_an_unknown_strategy(tmp_path):
 def test_one_device_is_said_to_train_alone(tmp_path):
     data = Dataset.from_arrays(np.zeros((20, 4, 1)), np.arange(20) % 2)
     with pytest.warns(UserWarning, match="one device"):
-        train(data, tmp_path / "r", strategy="mirrored", quiet=True, epochs=1, units=2)
+        train(data, tmp_path / "r", strategy="mirrored", quiet=True, epochs=1, **NET)
 
 
 def test_interrupts_wait_until_all_workers_know():

@@ -62,10 +62,10 @@ def test_a_study_that_goes_on_is_one_that_never_stopped(data, tmp_path):
 
     before = search("a", 1)
     assert before[0]["learning_rate"] == 0.005  # the default; 50 units are not in their range
-    after = search("a", 3)
-    assert sorted(after) == [0, 1, 2] and before.items() <= after.items()
-    assert len({json.dumps(options) for options in after.values()}) == 3
-    assert search("a", 3) == after == search("b", 3)
+    after = search("a", 2)
+    assert sorted(after) == [0, 1] and before.items() <= after.items()
+    assert after[0] != after[1]
+    assert search("a", 2) == after == search("b", 2)
 
 
 @pytest.mark.slow
@@ -112,8 +112,8 @@ def test_layers_repeat_the_units(data, tmp_path):
 @pytest.mark.slow
 def test_a_pruned_trial_leaves_a_run_in_order(data, tmp_path, monkeypatch):
     monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: trial.number == 1)
-    found = tune(data, tmp_path / "study", trials=3, epochs=3, **UNITS, **TINY)
-    *_, pruned = found.trials
+    found = tune(data, tmp_path / "study", trials=2, epochs=3, **UNITS, **TINY)
+    _, pruned = found.trials
     assert (pruned.number, pruned.state, pruned.epochs) == (1, "pruned", 1)
     run = open_run(pruned.run)
     assert run.info["trial"]["state"] == "pruned" and len(run.history()["loss"]) == 1
