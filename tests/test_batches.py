@@ -156,8 +156,9 @@ def test_rare_tokens_are_sometimes_new_ones(task):
     np.testing.assert_array_equal(again, ids)
 
 
-def test_a_text_that_knows_the_unknown_token_stays_as_it_is():
-    corpus = Corpus.from_text("a b a b c a b", level="word", min_frequency=2, validation_split=0)
+@pytest.mark.parametrize("options", [{}, {"level": "word", "min_frequency": 2}])
+def test_a_text_without_new_tokens_stays_as_it_is(options):
+    corpus = Corpus.from_text("a b a b c a b a b", validation_split=0.1, **options)
     ids = corpus.train[None].astype("int32")
     NewTokens(corpus).replace(ids, [0])
     np.testing.assert_array_equal(ids[0], corpus.train)

@@ -61,7 +61,7 @@ _OPTIONS = {
         ("--functional", bool, "A functional model, not a Sequential"),
     ),
     "Training": (
-        ("--epochs", int, "Passes"),
+        ("--epochs", int, "Passes, by default from the size"),
         ("--batch-size", int, "Batch"),
         ("--optimizer", options.OPTIMIZERS, "{}"),
         ("--learning-rate", float, "Step size"),

@@ -236,15 +236,16 @@ class NewTokens:
 
     So new tokens come about as often as later text brings them (Good 1953), and have been met
     then. They are those of the vocabulary that occur in the validation part alone, and the unknown
-    one.
+    one; where there are none of the former nothing is replaced.
     """
 
     def __init__(self, corpus: Corpus):
-        number = corpus.vocabulary.num_ids
-        counts = sum(np.bincount(ids, minlength=number) for _, ids in chunks(corpus.train))
+        known = corpus.vocabulary
+        counts = sum(np.bincount(ids, minlength=known.num_ids) for _, ids in chunks(corpus.train))
         lacking = np.flatnonzero(counts == 0)
-        self.new = lacking[lacking != corpus.vocabulary.mask_id]
-        self.rates = 1 / (1 + counts) if len(self.new) else np.zeros(number)
+        self.new = lacking[lacking != known.mask_id]
+        some = (self.new != known.unknown_id).any()
+        self.rates = 1 / (1 + counts) if some else np.zeros(known.num_ids)
 
     def replace(self, ids: np.ndarray, seed: list[int]):
         """Change ids (batch, time) in place, fixed by a seed."""
