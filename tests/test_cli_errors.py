@@ -96,6 +96,8 @@ HUGE = "99999999999"
         (["train", "text.txt", "--bidirectional"], "a generator cannot read backwards"),
         (["train", "text.txt"], "a text shorter than a window: found 9 training tokens"),
         (["train", "text.txt", "--sequence-length", "2", "--prompt", "X"], "lacks tokens of the"),
+        (["train", "text.txt", "--sequence-length", "0"], "sequence_length out of range"),
+        (["train", "text.txt", "--batch-size", "0"], "batch_size out of range"),
         (["train", "empty.txt"], "empty.txt: empty text"),
         (["train", "same.txt"], "same.txt: only one distinct token: found 9 times 'a'"),
         (["train", "latin.txt"], "not UTF-8: found byte 0xe9 at offset 3"),
