@@ -54,6 +54,8 @@ def main(text, units, epochs, seed, output):
                 corpus,
                 folder / f"{name}-{options['units']}-{options['bidirectional']}",
                 epochs=number,
+                batch_size=64,
+                dropout=0.2,
                 seed=seed,
                 quiet=True,
                 **options,
