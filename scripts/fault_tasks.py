@@ -31,7 +31,8 @@ PLACES = ("step", "open", "replace", "link", "half checkpoint", "half model", "m
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 TIMES = {"seconds", "tokens_per_second"}  # of a history: no two trainings have the same
 _SMALL = ["--cell", "simple", "--unidirectional", "--units", "4"]
-_STEM = ["--stem", "fcn", "--stem-filters", "4"]
+_STEM = [*_SMALL, "--stem", "fcn", "--stem-filters", "4"]
+_MIXED = [*_STEM, "--members", "3"]
 _TEXT = ["--units", "6", "--sequence-length", "12", "--batch-size", "8", "--sample-every", "0"]
 _CARRIED = ["--sampling", "sequential", "--schedule", "plateau", "--learning-rate", "0.2"]
 _CARRIED += ["--checkpoint-every", "5"]
@@ -41,21 +42,9 @@ _WORDS = {
 }
 TASKS = {
     "digits": ["digits", "--units", "6", "--epochs", "4", "--batch-size", "128"],
-    "sequences": ["sequences.npz", *_SMALL, *_STEM, "--epochs", "6", "--batch-size", "8"],
+    "sequences": ["sequences.npz", *_STEM, "--epochs", "6", "--batch-size", "8"],
     "texts": ["texts.csv", "--units", "6", "--embedding-dim", "6", "--epochs", "5"],
-    "numbers": [
-        "numbers.csv",
-        "--target",
-        "y",
-        *_SMALL,
-        *_STEM,
-        "--members",
-        "3",
-        "--epochs",
-        "8",
-        "--batch-size",
-        "16",
-    ],
+    "numbers": ["numbers.csv", "--target", "y", *_MIXED, "--epochs", "8", "--batch-size", "16"],
     "series": ["series.csv", "--horizon", "6", *_SMALL, "--epochs", "8", "--batch-size", "16"],
     "tagger": ["tags.conll", "--units", "6", "--use-characters", "--epochs", "5"],
     "random": ["tale.txt", *_TEXT, "--epochs", "5"],

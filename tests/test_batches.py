@@ -6,10 +6,10 @@ import pytest
 from kerasrnn import Corpus, InputError, load_corpus, load_dataset
 from kerasrnn.data.batches import (
     MaskedBatches,
-    NewTokens,
     SequenceBatches,
     WindowBatches,
     mask_tokens,
+    new_tokens,
 )
 
 
@@ -145,7 +145,7 @@ def test_rare_tokens_are_sometimes_new_ones(task):
     text = "a rose is a rose is a rose . " * 30 + "once thrice " + "new words"
     corpus = Corpus.from_text(text, task=task, level="word", validation_split=0.007)
     assert len(corpus.validation) == 2
-    new, ids = NewTokens(corpus), np.tile(corpus.train, (100, 1)).astype("int32")
+    new, ids = new_tokens(corpus), np.tile(corpus.train, (100, 1)).astype("int32")
     new.replace(ids, [0])
     found = corpus.vocabulary.decode(ids[:, -2:].ravel())
     assert 0.3 < np.mean([token in ("once", "thrice") for token in found]) < 0.7
@@ -159,9 +159,12 @@ def test_rare_tokens_are_sometimes_new_ones(task):
 @pytest.mark.parametrize("options", [{}, {"level": "word", "min_frequency": 2}])
 def test_a_text_without_new_tokens_stays_as_it_is(options):
     corpus = Corpus.from_text("a b a b c a b a b", validation_split=0.1, **options)
-    ids = corpus.train[None].astype("int32")
-    NewTokens(corpus).replace(ids, [0])
-    np.testing.assert_array_equal(ids[0], corpus.train)
+    rare = new_tokens(corpus)
+    assert rare is None
+    options = {"batch_size": 1, "sampling": "random", "seed": 0, "rare": rare}
+    windows = WindowBatches(corpus, sequence_length=len(corpus.train) - 1, **options)
+    ((x, y),) = epoch_of(windows)
+    np.testing.assert_array_equal([*x[0], y[0, -1]], corpus.train)
 
 
 @pytest.mark.parametrize("longest", [1, 4])

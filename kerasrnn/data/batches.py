@@ -77,7 +77,7 @@ class WindowBatches(Batches):
     ``"random"`` sampling takes the windows in random order; with ``"sequential"`` row i of a
     batch continues where row i of the batch before ended, so that states can be carried. Of
     independent lines each window holds one line, or a piece of a long one, with weight 0 in
-    the rest of the window. new: replaces rare tokens; None leaves the text as it is.
+    the rest of the window. rare: replaces rare tokens; None leaves the text as it is.
 
     Gives ids and targets, int32 (batch, sequence_length), and weights for lines.
 
@@ -99,7 +99,7 @@ class WindowBatches(Batches):
         batch_size: int,
         sampling: str,
         seed: int,
-        new: NewTokens | None = None,
+        rare: RareTokens | None = None,
     ):
         super().__init__()
         check_choice("sampling", sampling, SAMPLINGS)
@@ -109,7 +109,7 @@ class WindowBatches(Batches):
                 "sequential sampling of independent lines", fix="choose sampling 'random'"
             )
         self.ids, self.sequence_length = corpus.train, sequence_length
-        self.batch_size, self.seed, self.new = batch_size, seed, new
+        self.batch_size, self.seed, self.rare = batch_size, seed, rare
         self.sizes = None  # of lines
         if corpus.lines:
             self._cut_lines(*corpus.line_bounds(corpus.train))
@@ -140,8 +140,8 @@ class WindowBatches(Batches):
 
     def _read(self, places, index):
         ids = self.ids[places].astype("int32")
-        if self.new is not None:
-            self.new.replace(ids, [self.seed, self.epoch, index])
+        if self.rare is not None:
+            self.rare.replace(ids, [self.seed, self.epoch, index])
         return ids
 
     def _arrange(self, rng):
@@ -189,7 +189,7 @@ class MaskedBatches(Batches):
     """Windows of a corpus in which some tokens are masked, others in every epoch.
 
     The targets are the tokens themselves, with weight 1 where they are masked and 0 elsewhere.
-    new: as of ``WindowBatches``.
+    rare: as of ``WindowBatches``.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class MaskedBatches(Batches):
         mask_rate: float,
         mask_span: int,
         seed: int,
-        new: NewTokens | None = None,
+        rare: RareTokens | None = None,
     ):
         super().__init__()
         self.windows = WindowBatches(
@@ -210,7 +210,7 @@ class MaskedBatches(Batches):
             batch_size=batch_size,
             sampling="random",
             seed=seed,
-            new=new,
+            rare=rare,
         )
         self.rate, self.longest, self.seed = mask_rate, mask_span, seed
         self.mask_id, self.tokens = corpus.vocabulary.mask_id, self.windows.tokens
@@ -231,42 +231,39 @@ class MaskedBatches(Batches):
         self.windows.begin(epoch)
 
 
-class NewTokens:
-    """Replaces tokens of a text by ones that its training part lacks: of n with rate 1 / (1 + n).
+class RareTokens:
+    """Replaces rare tokens: of n occurrences with probability rate / (rate + n).
 
-    So new tokens come about as often as later text brings them (Good 1953), and have been met
-    then. They are those of the vocabulary that occur in the validation part alone, and the unknown
-    one; where there are none of the former nothing is replaced.
+    counts: int (ids,), how often each id occurs; padding, which does not, stays. by: ids, one of
+    which stands in the place of each.
     """
 
-    def __init__(self, corpus: Corpus):
-        known = corpus.vocabulary
-        counts = sum(np.bincount(ids, minlength=known.num_ids) for _, ids in chunks(corpus.train))
-        lacking = np.flatnonzero(counts == 0)
-        self.new = lacking[lacking != known.mask_id]
-        some = (self.new != known.unknown_id).any()
-        self.rates = 1 / (1 + counts) if some else np.zeros(known.num_ids)
+    def __init__(self, counts: np.ndarray, rate: float, by: Sequence[int]):
+        self.by, self.rates = by, np.where(counts > 0, rate / (rate + counts), 0)
 
     def replace(self, ids: np.ndarray, seed: list[int]):
         """Change ids (batch, time) in place, fixed by a seed."""
         rng = np.random.default_rng(seed)
         chosen = rng.random(ids.shape) < self.rates[ids]
-        ids[chosen] = rng.choice(self.new, chosen.sum()) if chosen.any() else 0
+        ids[chosen] = rng.choice(self.by, chosen.sum())
 
 
-class RareTokens:
-    """Makes rare tokens the unknown one: of n occurrences with probability rate / (rate + n).
+def token_counts(ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """How often each id of a vocabulary occurs, int (ids,)."""
+    return sum(np.bincount(some, minlength=vocabulary.num_ids) for _, some in chunks(ids))
 
-    counts: int (ids,), how often each id of the vocabulary occurs. Padding stays.
+
+def new_tokens(corpus: Corpus) -> RareTokens | None:
+    """What replaces rare tokens of a text by ones that its training part lacks, at rate 1.
+
+    So new tokens come about as often as later text brings them (Good 1953), and have been met
+    then. They are those of the vocabulary that occur in the validation part alone, and the unknown
+    one; None where there are none of the former.
     """
-
-    def __init__(self, vocabulary: Vocabulary, counts: np.ndarray, rate: float):
-        self.unknown_id, self.rates = vocabulary.unknown_id, rate / (rate + counts)
-        self.rates[0] = 0  # padding
-
-    def hide(self, ids: np.ndarray, seed: list[int]):
-        """Change ids (batch, time) in place, fixed by a seed."""
-        ids[np.random.default_rng(seed).random(ids.shape) < self.rates[ids]] = self.unknown_id
+    known, counts = corpus.vocabulary, token_counts(corpus.train, corpus.vocabulary)
+    lacking = np.flatnonzero(counts == 0)
+    new = lacking[lacking != known.mask_id]
+    return RareTokens(counts, 1, new) if (new != known.unknown_id).any() else None
 
 
 class SentenceBatches(Batches):
@@ -287,7 +284,7 @@ class SentenceBatches(Batches):
             words = [*chain.from_iterable(_as_known(data.train.tokens, data))]
             ids = data.vocabulary.encode(words)
             counts = np.bincount(ids, minlength=data.vocabulary.num_ids)
-            self.rare = RareTokens(data.vocabulary, counts, _RARE)
+            self.rare = RareTokens(counts, _RARE, [data.vocabulary.unknown_id])
         self.begin(0)
 
     def __len__(self):
@@ -304,7 +301,7 @@ class SentenceBatches(Batches):
         x = sentence_inputs(part.tokens, self.data, self.use_characters)
         if not self.use_characters:
             return x["tokens"], *part.targets()
-        self.rare.hide(x["tokens"], [self.seed, self.epoch, index])
+        self.rare.replace(x["tokens"], [self.seed, self.epoch, index])
         return x, *part.targets()
 
     def _arrange(self, rng):

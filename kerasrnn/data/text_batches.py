@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from kerasrnn.data.batches import Batches, RareTokens, longer_than
-from kerasrnn.data.storage import chunks
+from kerasrnn.data.batches import Batches, RareTokens, longer_than, token_counts
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.text import Vocabulary
 
@@ -44,8 +43,8 @@ class TextBatches(Batches):
         self.tokens, self.starts = len(part.x), starts_of(part.lengths)
         self.rare = None
         if vocabulary is not None:
-            counts = sum(np.bincount(x, minlength=vocabulary.num_ids) for _, x in chunks(part.x))
-            self.rare = RareTokens(vocabulary, counts, _RARE)
+            counts = token_counts(part.x, vocabulary)
+            self.rare = RareTokens(counts, _RARE, [vocabulary.unknown_id])
         self.begin(0)
 
     def __len__(self):
@@ -63,7 +62,7 @@ class TextBatches(Batches):
         chosen = self.groups[index]
         ids = pad_texts(self.part.x, self.starts[chosen], self.part.lengths[chosen])
         if self.rare is not None:
-            self.rare.hide(ids, [self.seed, self.epoch, index])
+            self.rare.replace(ids, [self.seed, self.epoch, index])
         return ids
 
     def _arrange(self, rng):

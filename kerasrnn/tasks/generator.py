@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import evaluation
-from kerasrnn.data.batches import NewTokens, WindowBatches
+from kerasrnn.data.batches import WindowBatches, new_tokens
 from kerasrnn.data.corpora import Corpus, load_corpus
 from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive, check_range
@@ -255,7 +255,7 @@ class GeneratorTask(TextTask):
     def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "sampling")
         options = {name: settings.fit[name] for name in names}
-        return WindowBatches(data, seed=seed, new=NewTokens(data), **options)
+        return WindowBatches(data, seed=seed, rare=new_tokens(data), **options)
 
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasrnn import evaluation, layers
-from kerasrnn.data.batches import MaskedBatches, NewTokens, mask_tokens
+from kerasrnn.data.batches import MaskedBatches, mask_tokens, new_tokens
 from kerasrnn.data.corpora import Corpus, load_corpus
 from kerasrnn.data.inputs import text_of
 from kerasrnn.errors import InputError, check_positive
@@ -169,7 +169,7 @@ class InfillerTask(TextTask):
     def batches(self, data: Corpus, settings: base.Settings, seed: int):
         names = ("sequence_length", "batch_size", "mask_rate", "mask_span")
         options = {name: settings.fit[name] for name in names}
-        return MaskedBatches(data, seed=seed, new=NewTokens(data), **options)
+        return MaskedBatches(data, seed=seed, rare=new_tokens(data), **options)
 
     def validator(self, model, data: Corpus, settings: base.Settings):
         if not len(data.validation):
