@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -6,12 +7,14 @@ import signal
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from factories import RUN_FILES
 
 from kerasrnn import (
     Classifier,
     InputError,
     evaluate,
+    load_corpus,
     load_dataset,
     load_model,
     open_run,
@@ -44,6 +47,22 @@ def at_batch(monkeypatch):
         monkeypatch.setattr(training, "Recorder", Armed)
 
     return arm
+
+
+def _in_memory():
+    tf.compat.v1.get_default_graph()  # which TensorFlow makes once and keeps
+    gc.collect()
+    return [x for x in gc.get_objects() if isinstance(x, keras.Model | tf.Graph)]
+
+
+@pytest.mark.parametrize("task", ["classifier", "generator", "infiller"])
+def test_a_training_leaves_no_model_and_no_graph_in_memory(task, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("All work and no play makes Jack a dull boy.\n" * 99)
+    data = load_dataset() if task == "classifier" else load_corpus(text, task=task)
+    before = {id(x) for x in _in_memory()}
+    train(data, tmp_path / "run", units=4, epochs=1, quiet=True)
+    assert [x for x in _in_memory() if id(x) not in before] == []
 
 
 def test_a_run_holds_everything(digit_run):

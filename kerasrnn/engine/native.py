@@ -133,37 +133,46 @@ def recurrence(
     mask = tf.zeros(0, bool) if mask is None else mask
     inputs = LayerInputs(*map(list, zip(*layers, strict=True)))
 
-    def run_forward(x, inputs, keep):
-        options = {"return_sequences": return_sequences, "keep": keep}
-        return forward(cell, x, mask, inputs, **attributes, **options)
-
-    @tf.custom_gradient
-    def run(x, *arrays):
-        inputs_of_run = tf.nest.pack_sequence_as(inputs, arrays)
-        found = run_forward(x, inputs_of_run, keep=bool(training))
-        results = LayerResult(found.outputs, found.h, found.c)
-
-        def gradient(*d_results):
-            # Outside training nothing is saved: recompute it in the rare case of a gradient.
-            tape = found.tape if training else run_forward(x, inputs_of_run, keep=True).tape
-            d_results = tf.nest.pack_sequence_as(results, d_results)
-            d = backward(cell, x, mask, inputs_of_run, tape, d_results, **attributes)
-            # an operation of its own, pruned where nobody asks for the gradient of the input
-            kernel, threads = inputs_of_run.kernel, attributes["threads"]
-            d_x = inputs_gradient(cell, d.d_sums, kernel, threads=threads)
-            return [
-                d_x,
-                *d.d_kernel,
-                *d.d_recurrent_kernel,
-                *d.d_bias,
-                *d.d_initial_h,
-                *d.d_initial_c,
-            ]
-
-        return results, gradient
-
-    results = run(x, *tf.nest.flatten(inputs))
+    options = {"return_sequences": return_sequences, "keep": bool(training)}
+    found = forward(cell, x, mask, inputs, **attributes, **options)
+    results = LayerResult(found.outputs, found.h, found.c)
     return [LayerResult(*arrays) for arrays in zip(*results, strict=True)]
+
+
+# Registered for the operations: what `tf.custom_gradient` is given, it keeps in a registry for
+# good, and with it the graph and the model of every training.
+@tf.RegisterGradient("KerasrnnForwardAll")
+@tf.RegisterGradient("KerasrnnForwardJoined")
+@tf.RegisterGradient("KerasrnnForwardLast")
+def _gradients(op, *d_results):
+    """The gradients of the arrays that ``forward`` was given, in their order; the mask has none."""
+    x, mask, *arrays = op.inputs
+    inputs = LayerInputs(*_lists(arrays, len(LayerInputs._fields)))
+    cell = next(name for name, cell in CELLS.items() if cell.code == op.get_attr("cell"))
+    layers = range(op.get_attr("number"))
+    attributes = {
+        "reverse": [bool(op.get_attr("reverse") >> index & 1) for index in layers],
+        "zero_masked": bool(op.get_attr("zero_masked")),
+        "threads": op.get_attr("threads"),
+        "joined": op.type == "KerasrnnForwardJoined",
+    }
+    *d_results, _ = _lists(d_results, len(LayerResult._fields) + 1)
+    if op.get_attr("keep"):
+        *_, tape = _lists(op.outputs, len(LayerResult._fields) + 1)
+    else:  # outside training nothing is saved: forward again in the rare case of a gradient
+        options = {"return_sequences": op.type != "KerasrnnForwardLast", "keep": True}
+        tape = forward(cell, x, mask, inputs, **attributes, **options).tape
+    d = backward(cell, x, mask, inputs, tape, LayerResult(*d_results), **attributes)
+    # an operation of its own, pruned where nobody asks for the gradient of the input
+    d_x = inputs_gradient(cell, d.d_sums, inputs.kernel, threads=attributes["threads"])
+    return [d_x, None, *(array for arrays in d[1:] for array in arrays)]
+
+
+def _lists(arrays, number):
+    """That many lists of the same length."""
+    arrays = list(arrays)
+    size = len(arrays) // number
+    return [arrays[i * size : (i + 1) * size] for i in range(number)]
 
 
 @tf.RegisterGradient("KerasrnnBackward")

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.engine import native
+from kerasrnn.engine import compat, native
 from kerasrnn.errors import InputError, Terminated
 from kerasrnn.files import locked
 from kerasrnn.fitting.interrupts import Interrupts
@@ -76,6 +76,8 @@ class Devices:
 
     def stepper(self, model: keras.Model, interrupts: Interrupts) -> Callable[[Iterator], dict]:
         """A function that trains a step on what it reads and gives loss and metrics."""
+        # One replica has nothing to sum; of a sum TensorFlow keeps graph and variables for good.
+        compat.take_sums(inner_optimizer(model.optimizer))
         model.make_train_function()
         return model.train_function
 

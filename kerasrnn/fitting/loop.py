@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 
@@ -35,11 +36,13 @@ def run_epochs(
     after_step, after_epoch: called after all callbacks, the checkpoint being up to date; the first
     with whether the training is to end here. Raises ``InputError`` where the loss is no number.
     """
-    data = devices.dataset(
-        lambda: (batches[index] for index in range(checkpoint.step, len(batches))),
-        _spec(batches),
-        model,
-    )
+
+    def rest():
+        return (batches[index] for index in range(checkpoint.step, len(batches)))
+
+    # TensorFlow keeps for good what from_generator is given: nothing that holds batches or model
+    held = weakref.ref(rest)
+    data = devices.dataset(lambda: held()(), _spec(batches), model)
     followers = keras.callbacks.CallbackList(
         callbacks,
         add_history=True,
