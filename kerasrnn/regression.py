@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 _ALPHAS = 10.0 ** np.arange(-2, 6)  # of ridge regression, on standardized columns
-_WIDE = 10.0 ** np.arange(-2, 7)  # on columns of one scale
+_WIDE = 10.0 ** np.arange(-6, 5)  # on columns that vary together by about 1
 _MOST_WEIGHED = 1 << 12  # rows that weights are fitted to
 _BLOCKS = 4  # of the later half of windows, in order of time, that the penalty is chosen on
 MOST_ROWS = 1 << 14  # that a ridge regression is fitted to

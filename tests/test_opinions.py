@@ -1,7 +1,9 @@
 """The pool of a classifier of few sequences: what weighs how much, and what learnt from what."""
 
 import importlib.util
+import operator
 from dataclasses import replace
+from itertools import product
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from kerasrnn.exporting.formats import format_module
 from kerasrnn.tasks.explanations import explain_label
 from kerasrnn.tasks.members import is_mixed, members_beside, members_of, with_members
 from kerasrnn.tasks.opinions import held_for_opinions, pooled
+from kerasrnn.tasks.readings import readings
 from kerasrnn.training import resume
 
 TINY = {
@@ -82,38 +85,61 @@ def test_the_pool_is_the_best_for_sequences_that_its_parts_did_not_see(trained):
     x, y, held = data.train.x, data.train.y, held_for_opinions(data, 5, seed=4)
     model = Classifier.load(run).model
     members = np.stack([np.asarray(member(x)) for member in members_of(model)], 1)
-    network = np.log(members[held])
-    flat = ((x - x.mean()) / x.std()).reshape(len(x), -1)
-    often = np.log(np.bincount(y) / len(y))
-    rows = np.arange(len(y))
+    often, rows = np.log(np.bincount(y) / len(y)), np.arange(len(y))
 
-    def straight(penalty, rows, asked):
-        return (
-            LogisticRegression(C=1 / penalty, tol=1e-3)
-            .fit(flat[rows], y[rows])
-            .predict_proba(flat[asked])
-        )
+    def loss(logits):
+        return -log_softmax(logits, axis=-1)[rows, y].mean()
 
-    found = []
-    for penalty in (0.1, 1, 10, 100, 1000):
-        linear = np.zeros_like(network)
-        for out in held.T:
-            linear[out] = np.log(straight(penalty, ~out, out))
-        for a in range(21):
-            for b in range(21 - a):
-                if a + b:
-                    logits = (a * network + b * linear + (20 - a - b) * often) / 20
-                    loss = -log_softmax(logits, axis=-1)[rows, y].mean()
-                    found.append((loss, a / 20, b / 20, penalty))
-    _, a, b, penalty = min(found)
-    assert b > 0
-    weights = model.get_layer("mix").get_config()["shares"]
-    expected = (1 + a) / 2, b / 2  # members answer by all, and are judged by one
-    np.testing.assert_allclose(weights, expected, atol=0.026)  # another search of the regression
-    a, b = weights
-    linear = np.log(straight(penalty, rows, rows))
-    expected = softmax(a * np.log(members.mean(1)) + b * linear + (1 - a - b) * often, axis=-1)
-    np.testing.assert_allclose(np.asarray(model(x)), expected, atol=2e-3)
+    unseen, whole = [np.log(members[held])], [np.log(members.mean(1))]
+    for reading in readings(data, model, seed=4):
+        read, tried = reading.coordinates(data.train), []
+        for penalty in 10.0 ** np.arange(-4, 2):
+            regression = LogisticRegression(C=1 / penalty, tol=1e-3)
+            logs = np.zeros_like(unseen[0])
+            for out in held.T:
+                logs[out] = regression.fit(read[~out], y[~out]).predict_log_proba(read[out])
+            tried.append((loss(logs), logs, regression))
+        _, logs, regression = min(tried, key=lambda one: one[0])
+        unseen.append(logs)
+        whole.append(regression.fit(read, y).predict_log_proba(read))
+    assert len(unseen) == 3
+    possible = [np.array(row) for row in product(range(21), repeat=3) if 0 < sum(row) <= 20]
+
+    def pool(shares, opinions):
+        return sum(map(operator.mul, shares, opinions)) + (1 - shares.sum()) * often
+
+    best = min((row / 20 for row in possible), key=lambda row: loss(pool(row, unseen)))
+    assert best[1:].sum() > 0.5
+    answering = (best + np.eye(3)[0]) / 2  # members answer by all, and are judged by one
+    expected = softmax(pool(answering, whole), axis=-1)
+    np.testing.assert_allclose(np.asarray(model(x)), expected, atol=2e-2)  # another search
+
+
+def test_of_few_members_half_is_the_best_linear_model(tmp_path):
+    options = TINY | {"members": 3}
+    data = hours(200, noise=0.5)
+    model = Classifier.load(train(data, tmp_path / "run", epochs=1, **options)).model
+    assert model.get_layer("mix").get_config()["shares"] == (0.5, 0.5)
+    unseen = hours(300, seed=1).train
+    assert np.mean(np.asarray(model(unseen.x)).argmax(-1) == unseen.y) > 0.9
+    rng = np.random.default_rng(0)
+    noise = replace(data.train, x=rng.normal(size=data.train.x.shape).astype("float32"))
+    network = with_members(3, lambda: build_classifier((8, 1), num_classes=3, units=2))
+    assert pooled(network, replace(data, train=noise), 4) is network
+
+
+def test_a_linear_model_of_coordinates_is_one_of_what_is_read():
+    data, rng = hours(), np.random.default_rng(0)
+    model = build_classifier((8, 1), num_classes=3, units=2)
+    for reading, size in zip(readings(data, model, 0), (8, 4032), strict=True):
+        coordinates = reading.coordinates(data.train)
+        assert coordinates.shape == (60, min(size, 60))
+        assert np.square(coordinates).sum(1).mean() == pytest.approx(1, abs=0.2)
+        slopes, bias = rng.normal(size=(coordinates.shape[1], 3)), rng.normal(size=3)
+        kernel, start = reading.weights(slopes, bias)
+        values = np.asarray(reading.read([data.train.x]))
+        assert values.shape == (60, size)
+        np.testing.assert_allclose(values @ kernel + start, coordinates @ slopes + bias, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -193,7 +219,7 @@ def unequal(tmp_path_factory):
 def test_of_unequal_sequences_a_linear_model_reads_pieces(unequal):
     run, (x, y, lengths) = unequal
     classifier = Classifier.load(run)
-    assert classifier.model.get_layer("logistic").get_weights()[0].shape == (32, 3)
+    assert classifier.model.get_layer("logistic_of_steps").get_weights()[0].shape == (32, 3)
     found = classifier.predict_proba(x, lengths)
     assert np.mean(found.argmax(-1) == y) > 0.8
     for row in (0, 7):

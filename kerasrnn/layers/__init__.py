@@ -19,6 +19,7 @@ from kerasrnn.layers.recurrent import (
     SimpleRNN,
     implementation,
 )
+from kerasrnn.layers.rocket import MiniRocket
 from kerasrnn.layers.sequence import (
     AttentionPooling,
     CharacterEncoder,
@@ -51,6 +52,7 @@ __all__ = [
     "MaskOf",
     "MaskedAveragePooling1D",
     "MaskedConv1D",
+    "MiniRocket",
     "NgramClassifier",
     "OneHot",
     "OpinionPool",

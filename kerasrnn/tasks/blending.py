@@ -1,4 +1,4 @@
-"""The answer of a regressor of sequences: a mix of its networks, a ridge regression and the mean.
+"""The answer of a regressor of sequences: a mix of its networks, ridge regressions and the mean.
 
 Its shares are those that answer best for sequences that nothing in the mix has learnt from
 (Wolpert 1992; Breiman 1996). Where there is nothing to learn that is the mean alone.
@@ -17,20 +17,20 @@ from kerasrnn.layers import ScaledError
 from kerasrnn.regression import ridge_weights
 from kerasrnn.tasks.held_out import held_out, mean_of, possible_shares, unseen_answers
 from kerasrnn.tasks.members import is_mixed, members_of, with_answer
+from kerasrnn.tasks.readings import readings
 from kerasrnn.tasks.regression_report import unit_of
-from kerasrnn.tasks.scaling import flat, flat_size, flat_values, scaling
 
 
 def blended(
     model: keras.Model, data: Dataset, quantiles: Sequence[float], seed: int
 ) -> keras.Model:
-    """A trained model with the mean and a ridge regression mixed into its answer.
+    """A trained model with the mean and ridge regressions mixed into its answer.
 
     The shares of each target are 0 or more, together 1, and have the lowest loss: of members for
     each training sequence by those that it was ``held_out`` from, else for the validation part.
-    Without either the model stays as it is. The regression reads the scaled steps, of long or
-    unequal sequences the means of pieces. A mix of ``quantiles`` is of those of the network, of the
-    targets, and of the regression: its answer and the quantiles of its errors.
+    Without either the model stays as it is. The regressions are of what ``readings`` gives. A mix
+    of ``quantiles`` is of those of the network, of the targets, and of each regression: its answer
+    and the quantiles of its errors.
 
     Args:
         model: of ``RegressorTask.build``, trained on the data with that seed.
@@ -38,21 +38,27 @@ def blended(
     train, held = data.train, held_out(data.train, len(members_of(model)), seed)
     if is_mixed(model) or not (held.any() or data.validation):
         return model
-    part, missed = train if held.any() else data.validation, 0.0
-    constant, parts = _typical(train.y, quantiles), [unseen_answers(model, part, held)]
-    scale = scaling(train, data.one_scale, "ridge_scaling")
-    if flat_size(data):
-        x, asked = (flat_values(data, scale, each) for each in (train, part))
-        found, kernel, bias = _regression(x, train.y, asked, held)
+    part = train if held.any() else data.validation
+    constant, parts, linear = _typical(train.y, quantiles), [unseen_answers(model, part, held)], []
+    for reading in readings(data, model, seed):
+        x, asked = reading.coordinates(train), reading.coordinates(part)
+        found, slopes, bias = _regression(x, train.y, asked, held)
         missed = _wide(bias, quantiles) + _typical(part.y - found, quantiles)
         parts.append(_wide(found - bias, quantiles) + missed)
-    shares = _shares(part.y, constant, parts, unit_of(data), quantiles)
-    first, *others = (_wide(share, quantiles) for share in shares)
-    constant = (1 - first - sum(others)) * constant + sum(others) * missed
-    answer = keras.layers.Rescaling(first.tolist(), constant.tolist(), name="mix")(model.outputs[0])
-    if any(share.any() for share in others):
-        answer = _with_ridge(answer, flat(data, scale, model.inputs), kernel * shares[1])
-    return with_answer(model, answer)
+        linear.append((reading, slopes, missed))
+    first, *others = _shares(part.y, constant, parts, unit_of(data), quantiles)
+    total = _wide(1 - first - sum(others), quantiles) * constant
+    answers = []
+    for share, (reading, slopes, missed) in zip(others, linear, strict=True):
+        if share.any():
+            kernel, bias = reading.weights(share * slopes, 0)
+            total = total + _wide(share, quantiles) * missed + _wide(bias, quantiles)
+            answers.append(_ridge(reading, kernel, model.inputs, quantiles))
+    scale = _wide(first, quantiles).tolist()
+    answer = keras.layers.Rescaling(scale, total.tolist(), name="mix")(model.outputs[0])
+    return with_answer(
+        model, keras.layers.Add(name="answer")([answer, *answers]) if answers else answer
+    )
 
 
 def _wide(values, quantiles):
@@ -94,11 +100,12 @@ def _shares(y, constant, parts, unit, quantiles):
     return np.transpose(chosen)
 
 
-def _with_ridge(answer, read, kernel):
-    """The answer and what a kernel makes of what is read, the scaled steps."""
-    layer = keras.layers.Dense(kernel.shape[1], use_bias=False, name="ridge")
-    found = layer(read)
+def _ridge(reading, kernel, inputs, quantiles):
+    """What a kernel makes of what is read of a model's inputs."""
+    targets, name = kernel.shape[1], f"ridge_of_{reading.name}"
+    layer = keras.layers.Dense(targets, use_bias=False, name=name, dtype="float32")
+    found = layer(reading.read(inputs))
     layer.set_weights([kernel])
-    if len(answer.shape) > 2:
-        found = keras.layers.Reshape((kernel.shape[1], 1), name="levels")(found)
-    return keras.layers.Add(name="answer")([answer, found])
+    if quantiles:
+        found = keras.layers.Reshape((targets, 1), name=f"levels_of_{reading.name}")(found)
+    return found

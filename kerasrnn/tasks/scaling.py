@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 
 from kerasrnn.data.checks import step_chunks
-from kerasrnn.data.sequences import Dataset, Part
-from kerasrnn.inference.calling import in_batches
-from kerasrnn.layers import LengthMask, PiecewiseAggregate
+from kerasrnn.data.sequences import Part
 from kerasrnn.regression import spread
 
-_MOST_FLAT = 2048  # values of a sequence that a linear model reads
-_PIECES = 32
-_MOST_PRODUCTS = 3_000_000  # of a step of a logistic regression
 _MOST_MEASURED = 1 << 11  # sequences of which the sizes are compared
 
 
@@ -72,37 +65,3 @@ def _sizes(part, row):
     x = np.ma.masked_invalid(np.asarray(part.x[row][:steps], "float64"))
     deviation = x.std(0)
     return np.ma.masked_where(deviation <= 1e-6 * abs(x).max(0), deviation).filled(np.nan)
-
-
-def flat_size(data: Dataset) -> int | None:
-    """How many values of each sequence a linear model reads; None where there is none.
-
-    All steps of sequences of one length that are not too long, nor too many for a regression; of
-    others the means of 32 equal pieces. None where values are missing, and of images.
-    """
-    size = data.train.x[0].size if _is_short(data) else _PIECES * data.train.x.shape[2]
-    return size if not data.one_scale and _is_small(data, size) and not data.missing else None
-
-
-def flat(data: Dataset, scale: keras.layers.Normalization, inputs: Sequence):
-    """What a linear model reads of a model's inputs, (batch, values); scale: of ``scaling``."""
-    steps = scale(inputs[0])
-    if len(inputs) > 1:
-        steps = LengthMask(name="real_steps")([steps, inputs[1]])
-    if not _is_short(data):
-        steps = PiecewiseAggregate(_PIECES, name="pieces")(steps)
-    return keras.layers.Flatten(name="steps")(steps)
-
-
-def flat_values(data: Dataset, scale: keras.layers.Normalization, part: Part) -> np.ndarray:
-    """What a linear model reads of a part, float64 (n, values)."""
-    return in_batches(lambda *some: np.asarray(flat(data, scale, some), "float64"), *part.inputs)
-
-
-def _is_short(data):
-    return data.train.lengths is None and _is_small(data, data.train.x[0].size)
-
-
-def _is_small(data, size):
-    """Whether so many values of each sequence are read in some seconds, dozens of times."""
-    return size <= _MOST_FLAT and len(data.train) * size * len(data.labels) <= _MOST_PRODUCTS
