@@ -123,6 +123,8 @@ def test_what_cannot_be_known_is_answered_by_the_mean(trained):
     found = Regressor.load(run).predict(data.test.x)
     assert np.abs(found[:, 1] - data.train.y[:, 1].mean()).max() < 0.3 * data.train.y[:, 1].std()
     metrics = run.metrics()
+    assert sum(metrics["shares"].values()) == pytest.approx(1)
+    assert 0.4 < metrics["shares"]["mean"] < 0.6  # all of one target, nothing of the other
     assert metrics["targets"]["sum"]["r2"] > 0.9
     assert metrics["test"]["mae"] < 1.05 * metrics["baseline"]["mean"]["mae"]
 

@@ -145,6 +145,10 @@ def test_a_linear_model_of_coordinates_is_one_of_what_is_read():
 @pytest.mark.slow
 def test_what_a_linear_model_sees_is_seen(trained, tmp_path):
     run, data = trained
+    shares = run.metrics()["shares"]
+    assert sum(shares.values()) == pytest.approx(1) and shares["networks"] < 0.75
+    kept = Classifier.load(run).model.get_layer("mix").shares
+    assert sorted(kept) == sorted(shares[name] for name in shares if name != "frequencies")
     unseen = hours(seed=1).train
     assert np.mean(Classifier.load(run).predict_proba(unseen.x).argmax(-1) == unseen.y) > 0.9
     assert is_mixed(Classifier.load(run).model)

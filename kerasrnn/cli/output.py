@@ -88,6 +88,9 @@ def print_metrics(metrics: dict):
     for part, row in rows.items():
         part_name = f"{row['ngram']}-gram" if "ngram" in row else part
         click.echo(line(part_name, shown[part]) + row.get("skipped", ""))
+    if "shares" in metrics:
+        shares = (f"{name} {share:.2f}" for name, share in metrics["shares"].items() if share)
+        click.echo(f"{'the answer':<{wide}}{', '.join(shares)}")
 
 
 def print_details(metrics: dict):

@@ -16,7 +16,7 @@ from kerasrnn.data.sequences import Dataset
 from kerasrnn.layers import ScaledError
 from kerasrnn.regression import ridge_weights
 from kerasrnn.tasks.held_out import held_out, mean_of, possible_shares, unseen_answers
-from kerasrnn.tasks.members import is_mixed, members_of, with_answer
+from kerasrnn.tasks.members import SHARE_OF, is_mixed, members_of, with_answer
 from kerasrnn.tasks.readings import readings
 from kerasrnn.tasks.regression_report import unit_of
 
@@ -51,14 +51,15 @@ def blended(
     answers = []
     for share, (reading, slopes, missed) in zip(others, linear, strict=True):
         if share.any():
-            kernel, bias = reading.weights(share * slopes, 0)
-            total = total + _wide(share, quantiles) * missed + _wide(bias, quantiles)
-            answers.append(_ridge(reading, kernel, model.inputs, quantiles))
+            kernel, bias = reading.weights(slopes, 0)
+            share = _wide(share, quantiles)
+            total = total + share * (missed + _wide(bias, quantiles))
+            answers.append(_ridge(reading, kernel, share, model.inputs))
     scale = _wide(first, quantiles).tolist()
-    answer = keras.layers.Rescaling(scale, total.tolist(), name="mix")(model.outputs[0])
-    return with_answer(
-        model, keras.layers.Add(name="answer")([answer, *answers]) if answers else answer
-    )
+    mixed = keras.layers.Rescaling(scale, total.tolist(), name="mix")(model.outputs[0])
+    if answers:
+        mixed = keras.layers.Add(name="answer")([mixed, *answers])
+    return with_answer(model, mixed)
 
 
 def _wide(values, quantiles):
@@ -100,12 +101,13 @@ def _shares(y, constant, parts, unit, quantiles):
     return np.transpose(chosen)
 
 
-def _ridge(reading, kernel, inputs, quantiles):
-    """What a kernel makes of what is read of a model's inputs."""
-    targets, name = kernel.shape[1], f"ridge_of_{reading.name}"
-    layer = keras.layers.Dense(targets, use_bias=False, name=name, dtype="float32")
+def _ridge(reading, kernel, share, inputs):
+    """The share in the answer of what a kernel makes of what is read of a model's inputs."""
+    targets, name = kernel.shape[1], reading.name
+    options = {"use_bias": False, "dtype": "float32"}
+    layer = keras.layers.Dense(targets, name=f"ridge_of_{name}", **options)
     found = layer(reading.read(inputs))
     layer.set_weights([kernel])
-    if quantiles:
-        found = keras.layers.Reshape((targets, 1), name=f"levels_of_{reading.name}")(found)
-    return found
+    if share.ndim > 1:  # of quantiles
+        found = keras.layers.Reshape((targets, 1), name=f"levels_of_{name}")(found)
+    return keras.layers.Rescaling(share.tolist(), name=f"{SHARE_OF}{name}")(found)

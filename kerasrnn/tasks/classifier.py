@@ -39,7 +39,7 @@ from kerasrnn.runs import Run
 from kerasrnn.tasks import base, examples
 from kerasrnn.tasks.classifier_signatures import float_signatures, token_signatures
 from kerasrnn.tasks.explanations import chosen, each, explain_label, salient_texts
-from kerasrnn.tasks.members import members_beside, with_members
+from kerasrnn.tasks.members import is_mixed, members_beside, shares_of, with_members
 from kerasrnn.tasks.ngram_regression import with_ngrams, without_ngrams
 from kerasrnn.tasks.opinions import held_for_opinions, pooled
 from kerasrnn.tasks.recipes import sequence_recipe
@@ -270,6 +270,7 @@ class ClassifierTask(base.Task):
         found = classifier.predict_proba(part.x, part.lengths)
         metrics["test"] = evaluation.classification_metrics(part.y, found)
         metrics["baseline"] = _baselines(data)
+        metrics |= {"shares": shares_of(model)} if is_mixed(model) else {}
         metrics |= report_labels(part.y, found, labels, folder)
         if data.vocabulary is None:
             show = examples.shown(part.x, part.lengths, data.reading.get("features", ()))

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from kerasrnn.errors import check_positive
+from kerasrnn.layers import OpinionPool
 from kerasrnn.models import build_ensemble
+
+OPINION_OF, SHARE_OF = "logistic_of_", "share_of_"  # of layers beside networks
 
 
 def with_members(number: int, build: Callable[[], keras.Model]) -> keras.Model:
@@ -42,6 +46,33 @@ def members_of(model: keras.Model) -> list[keras.Model]:
 def is_mixed(model: keras.Model) -> bool:
     """Whether something beside the networks has a share in the answer: its last layer is a mix."""
     return any(layer.name == "mix" for layer in model.layers)
+
+
+def shares_of(model: keras.Model) -> dict[str, float]:
+    """What is mixed into an answer, by name, and which share each has; of several targets the mean.
+
+    model: of which ``is_mixed`` is true.
+    """
+    mix = model.get_layer("mix")
+    if isinstance(mix, OpinionPool):
+        beside = _named(model, OPINION_OF)
+        order = {
+            id(opinion): number for number, opinion in enumerate(keras.tree.flatten(mix.input))
+        }
+        found = {"networks": mix.shares[0]}
+        found |= {name: mix.shares[order[id(layer.output)]] for name, layer in beside.items()}
+        rest = "frequencies"
+    else:
+        beside = {"networks": mix} | _named(model, SHARE_OF)
+        found = {name: float(np.mean(layer.scale)) for name, layer in beside.items()}
+        rest = "mean"
+    return found | {rest: max(0.0, 1 - sum(found.values()))}
+
+
+def _named(model, prefix):
+    """The layers whose name begins so, by what follows."""
+    layers = (layer for layer in model.layers if layer.name.startswith(prefix))
+    return {layer.name.removeprefix(prefix): layer for layer in layers}
 
 
 def with_answer(model: keras.Model, answer) -> keras.Model:

@@ -18,7 +18,7 @@ from kerasrnn.layers import OpinionPool
 from kerasrnn.layers.linear import LEAST
 from kerasrnn.tasks.held_out import held_out, mean_of, possible_shares, unseen_answers
 from kerasrnn.tasks.logistic import logistic_regression
-from kerasrnn.tasks.members import is_mixed, members_of, with_answer
+from kerasrnn.tasks.members import OPINION_OF, is_mixed, members_of, with_answer
 from kerasrnn.tasks.readings import Reading, has_readings, readings
 
 _FEWEST = 5  # members, of which each learns from four fifths at least
@@ -186,7 +186,7 @@ def _layer_of(regression, inputs):
     reading = regression.reading
     kernel, bias = reading.weights(regression.slopes, regression.bias)
     options = {"activation": "softmax", "dtype": "float32"}
-    layer = keras.layers.Dense(len(bias), name=f"logistic_of_{reading.name}", **options)
+    layer = keras.layers.Dense(len(bias), name=f"{OPINION_OF}{reading.name}", **options)
     answer = layer(reading.read(inputs))
     layer.set_weights([kernel, bias])
     return answer

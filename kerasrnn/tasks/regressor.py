@@ -36,7 +36,7 @@ from kerasrnn.tasks import base
 from kerasrnn.tasks.blending import blended
 from kerasrnn.tasks.explanations import chosen, each, explain_numbers
 from kerasrnn.tasks.held_out import held_out
-from kerasrnn.tasks.members import members_beside, with_members
+from kerasrnn.tasks.members import is_mixed, members_beside, shares_of, with_members
 from kerasrnn.tasks.recipes import sequence_recipe, series_recipe
 from kerasrnn.tasks.regression_models import build_forecaster, build_numbers
 from kerasrnn.tasks.regression_report import (
@@ -282,6 +282,7 @@ class RegressorTask(base.Task):
     def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers
         metrics, found = report(_regressor(model, data), data, folder)
+        metrics |= {"shares": shares_of(model)} if is_mixed(model) else {}
         return base.Evaluation(self.validation(model, data, settings) | metrics, found)
 
     def next_command(self, data: Dataset | Series, run: Run) -> list[str]:
