@@ -89,7 +89,7 @@ def print_metrics(metrics: dict):
         part_name = f"{row['ngram']}-gram" if "ngram" in row else part
         click.echo(line(part_name, shown[part]) + row.get("skipped", ""))
     if "shares" in metrics:
-        shares = (f"{name} {share:.2f}" for name, share in metrics["shares"].items() if share)
+        shares = (f"{name} {share:.3g}" for name, share in metrics["shares"].items() if share)
         click.echo(f"{'the answer':<{wide}}{', '.join(shares)}")
 
 
