@@ -90,7 +90,7 @@ def test_the_mix_is_the_best_for_sequences_that_its_parts_did_not_see(trained):
     x, y, held = data.train.x, data.train.y, held_out(data.train, 4, seed=5)
     model = Regressor.load(run).model
     members = np.stack([np.asarray(member(x)) for member in members_of(model)], 1)
-    read = [one.coordinates(data.train) for one in readings(data, model, seed=5)]
+    read = [one.train for one in readings(data, model, seed=5)]
     assert len(read) == 2
 
     def ridge(z, rows, target):

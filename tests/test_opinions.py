@@ -92,7 +92,7 @@ def test_the_pool_is_the_best_for_sequences_that_its_parts_did_not_see(trained):
 
     unseen, whole = [np.log(members[held])], [np.log(members.mean(1))]
     for reading in readings(data, model, seed=4):
-        read, tried = reading.coordinates(data.train), []
+        read, tried = reading.train, []
         for penalty in 10.0 ** np.arange(-4, 2):
             regression = LogisticRegression(C=1 / penalty, tol=1e-3)
             logs = np.zeros_like(unseen[0])
@@ -133,6 +133,7 @@ def test_a_linear_model_of_coordinates_is_one_of_what_is_read():
     model = build_classifier((8, 1), num_classes=3, units=2)
     for reading, size in zip(readings(data, model, 0), (8, 4032), strict=True):
         coordinates = reading.coordinates(data.train)
+        np.testing.assert_allclose(coordinates, reading.train, atol=1e-6)
         assert coordinates.shape == (60, min(size, 60))
         assert np.square(coordinates).sum(1).mean() == pytest.approx(1, abs=0.2)
         slopes, bias = rng.normal(size=(coordinates.shape[1], 3)), rng.normal(size=3)

@@ -41,8 +41,8 @@ def blended(
     part = train if held.any() else data.validation
     constant, parts, linear = _typical(train.y, quantiles), [unseen_answers(model, part, held)], []
     for reading in readings(data, model, seed):
-        x, asked = reading.coordinates(train), reading.coordinates(part)
-        found, slopes, bias = _regression(x, train.y, asked, held)
+        asked = reading.train if held.any() else reading.coordinates(part)
+        found, slopes, bias = _regression(reading.train, train.y, asked, held)
         missed = _wide(bias, quantiles) + _typical(part.y - found, quantiles)
         parts.append(_wide(found - bias, quantiles) + missed)
         linear.append((reading, slopes, missed))

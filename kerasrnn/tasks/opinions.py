@@ -138,8 +138,8 @@ def _often(data, weights):
 
 def _best_regression(reading, data, judges, weights):
     """The regression of what is read whose penalty the judges like best."""
-    train, classes = data.train, len(data.labels)
-    x, asked = reading.coordinates(train), reading.coordinates(judges.part)
+    train, classes, x = data.train, len(data.labels), reading.train
+    asked = x[judges.rows] if len(judges.rows) else reading.coordinates(judges.part)
 
     def fit(penalty, rows):
         some = None if weights is None else weights[rows]

@@ -18,7 +18,7 @@ from kerasrnn.tasks.scaling import scaling
 _MOST_FLAT = 2048  # values of a sequence, read as they are
 _PIECES = 32
 _MOST_PRODUCTS = 3_000_000  # of a step of a regression of them
-_MOST_STEPS = 2_000_000  # of all sequences, for MiniRocket
+_MOST_STEPS, _MOST_READ = 2_000_000, 20_000_000  # steps and their values, by MiniRocket
 _LEAST = 1e-3  # added to the deviation of a value of MiniRocket
 
 
@@ -33,6 +33,7 @@ class Reading:
         read: from the inputs of a model, tensors of Keras or arrays, values (batch, n).
         center, size: of the values, (n,).
         axes: (n, coordinates), orthonormal.
+        train: the coordinates of the training part, float64 (sequences, coordinates).
     """
 
     name: str
@@ -40,10 +41,11 @@ class Reading:
     center: np.ndarray
     size: np.ndarray
     axes: np.ndarray
+    train: np.ndarray
 
     def coordinates(self, part: Part) -> np.ndarray:
-        """Of the sequences of a part, float64 (n, coordinates)."""
-        return (values_of(self.read, part) - self.center) / self.size @ self.axes
+        """Of the sequences of another part, float64 (n, coordinates)."""
+        return (_values(self.read, part) - self.center) / self.size @ self.axes
 
     def weights(self, slopes: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Kernel and bias of the values, from those of the coordinates."""
@@ -71,19 +73,18 @@ def readings(data: Dataset, model: keras.Model, seed: int) -> list[Reading]:
     return [_KINDS[kind](data, scaled, model, seed) for kind in _kinds(data)]
 
 
-def values_of(read: Callable, part: Part) -> np.ndarray:
+def _values(read, part):
     """What is read of a part, float64 (n, values)."""
     return in_batches(lambda *some: np.asarray(read(some), "float64"), *part.inputs)
 
 
 def _kinds(data):
-    number, classes = len(data.train), max(len(data.labels), 1)
+    number, steps, features = data.train.x.shape
     if data.one_scale or data.missing:
         return []
-    pieces = _PIECES * data.train.x.shape[2]
-    steps = _is_short(data) or _is_small(data, pieces)
-    rocket = number * data.train.x.shape[1] <= _MOST_STEPS
-    rocket = rocket and fits(number * MiniRocket.VALUES, classes)
+    rocket = number * steps <= _MOST_STEPS and number * steps * features <= _MOST_READ
+    rocket = rocket and fits(number * MiniRocket.VALUES, max(len(data.labels), 1))
+    steps = _is_short(data) or _is_small(data, _PIECES * features)
     return [kind for kind, there in (("steps", steps), ("rocket", rocket)) if there]
 
 
@@ -117,7 +118,7 @@ def _of_steps(data, scaled, model, seed):
         steps = scaled(inputs)
         return flatten(steps if pieces is None else pieces(steps))
 
-    values = values_of(read, data.train)
+    values = _values(read, data.train)
     return _reading("steps", read, values, np.ones(values.shape[1]))
 
 
@@ -138,7 +139,7 @@ def _of_rocket(data, scaled, model, seed):
     def read(inputs):
         return rocket(prepared(inputs))
 
-    values = values_of(read, train)
+    values = _values(read, train)
     return _reading("rocket", read, values, values.std(0) + _LEAST)
 
 
@@ -149,6 +150,8 @@ def _reading(name, read, values, deviation):
     """A reading whose coordinates are, of few sequences, as many as these."""
     size, axes = deviation * np.sqrt(values.shape[1]), np.eye(values.shape[1])
     center = values.mean(0)
+    scaled = (values - center) / size
     if 2 * len(values) <= values.shape[1]:
-        axes = np.linalg.svd((values - center) / size, full_matrices=False)[2].T
-    return Reading(name, read, center, size, axes)
+        axes = np.linalg.svd(scaled, full_matrices=False)[2].T
+        scaled = scaled @ axes
+    return Reading(name, read, center, size, axes, scaled)
