@@ -14,6 +14,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from kerasrnn import Classifier, Dataset, build_classifier, export, layers, train
+from kerasrnn.cli.output import print_metrics
 from kerasrnn.exporting.formats import format_module
 from kerasrnn.tasks.explanations import explain_label
 from kerasrnn.tasks.members import is_mixed, members_beside, members_of, with_members
@@ -141,6 +142,11 @@ def test_a_linear_model_of_coordinates_is_one_of_what_is_read():
         values = np.asarray(reading.read([data.train.x]))
         assert values.shape == (60, size)
         np.testing.assert_allclose(values @ kernel + start, coordinates @ slopes + bias, atol=1e-4)
+
+
+def test_shares_are_printed_with_the_metrics(capsys):
+    print_metrics({"test": {"loss": 1.0}, "shares": {"networks": 0.625, "mean": 0.0, "x": 0.375}})
+    assert capsys.readouterr().out.splitlines()[-1] == "the answer    networks 0.625, x 0.375"
 
 
 @pytest.mark.slow

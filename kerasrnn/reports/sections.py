@@ -193,6 +193,8 @@ def _more(metrics) -> Iterator[tuple]:
     if backtest := metrics.get("backtest"):
         rows = [(name, value) for name, value in backtest.items()]
         yield "Backtest", ("what", "value"), rows
+    if shares := metrics.get("shares"):
+        yield "The answer", ("what", "share of it"), [*shares.items()]
 
 
 def _of_labels(metrics) -> Iterator[Section]:
