@@ -11,7 +11,8 @@ import tensorflow as tf
 from kerasrnn.engine.compat import fast_call
 from kerasrnn.errors import InputError
 
-_BATCH_ROWS = 256
+_BATCH_ROWS, _LEAST_ROWS = 256, 16
+_BATCH_STEPS = 1 << 15  # of sequences
 _BATCH_TOKENS = 1 << 13  # in a batch of sentences, padding included
 
 
@@ -93,9 +94,15 @@ def _activation(model):
 
 
 def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
-    """What ``call`` gives for all rows of its inputs, asked for some of them at a time."""
-    rows = range(0, max(len(inputs[0]), 1), _BATCH_ROWS)
-    batches = ([array[row : row + _BATCH_ROWS] for array in inputs] for row in rows)
+    """What ``call`` gives for all rows of its inputs, asked for some of them at a time.
+
+    Of long sequences fewer at a time, so that what layers make of them stays in the caches.
+    """
+    first = inputs[0]
+    steps = first.shape[1] if first.ndim > 1 else 1
+    size = max(_LEAST_ROWS, min(_BATCH_ROWS, _BATCH_STEPS // max(steps, 1)))
+    starts = range(0, max(len(first), 1), size)
+    batches = ([array[start : start + size] for array in inputs] for start in starts)
     return np.concatenate([call(*batch) for batch in batches])
 
 
