@@ -6,7 +6,6 @@ Its shares are those that answer best for sequences that nothing in the mix has 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import keras
@@ -19,6 +18,8 @@ from kerasrnn.tasks.held_out import held_out, mean_of, possible_shares, unseen_a
 from kerasrnn.tasks.members import SHARE_OF, is_mixed, members_of, with_answer
 from kerasrnn.tasks.readings import readings
 from kerasrnn.tasks.regression_report import unit_of
+
+_MOST_MIXED = 4_000_000  # numbers, of all shares that are tried at once
 
 
 def blended(
@@ -90,14 +91,13 @@ def _regression(x, y, asked, held):
 def _shares(y, constant, parts, unit, quantiles):
     """The shares of the parts of lowest loss, (parts, targets); what is left is the constant's."""
     tried, chosen = possible_shares(len(parts)), []
+    blocks = np.array_split(tried, 1 + len(tried) * len(y) // _MOST_MIXED)
     for target in range(y.shape[1]):
         loss = ScaledError([unit[target]], quantiles)
-        beside = [part[:, [target]] - constant[target] for part in parts]
-        losses = [
-            float(loss(y[:, [target]], constant[target] + sum(map(operator.mul, row, beside))))
-            for row in tried
-        ]
-        chosen.append(tried[np.argmin(losses)])
+        beside = np.stack([part[:, [target]] - constant[target] for part in parts])
+        mixed = (constant[target] + np.tensordot(block, beside, 1) for block in blocks)
+        losses = [loss.call(y[None, :, [target]], block) for block in mixed]  # (choices, n)
+        chosen.append(tried[np.concatenate(losses).mean(1).argmin()])
     return np.transpose(chosen)
 
 
