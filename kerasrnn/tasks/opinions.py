@@ -67,12 +67,13 @@ def pooled(
     """
     members = len(members_of(model))
     held = held_for_opinions(data, members, seed)
-    judges = _judges(data, held, members, weights, seed)
+    counts = np.bincount(data.train.y, weights, minlength=len(data.labels))
+    judges = _judges(data, held, members, counts, seed)
     if judges is None or data.one_scale or is_mixed(model):
         return model
     read = readings(data, model, seed)
     linear = [_best_regression(reading, data, judges, weights) for reading in read]
-    answers, often = [one.answers for one in linear], _often(data, weights)
+    answers, often = [one.answers for one in linear], _log(counts / counts.sum())
     if held.any() or not len(judges.rows):
         network = _log(unseen_answers(model, judges.part, held[judges.rows]))
         shares = _shares(judges, network, *answers, often)
@@ -116,8 +117,8 @@ class _Regression(NamedTuple):
     answers: np.ndarray
 
 
-def _judges(data, held, members, weights, seed):
-    """Who judges; None where nobody can."""
+def _judges(data, held, members, counts, seed):
+    """Who judges; None where nobody can. counts: of the labels, weighted."""
     train, part, folds = data.train, data.validation, held
     if part is None and members > 1 and not held.any() and has_readings(data):
         folds = held_out(train, _FEWEST, seed)
@@ -126,14 +127,7 @@ def _judges(data, held, members, weights, seed):
     if part is None:
         return None
     number = np.bincount(train.y, minlength=len(data.labels))
-    counts = np.bincount(train.y, weights, minlength=len(data.labels))
     return _Judges(part, rows, folds[rows], (counts / np.maximum(number, 1))[part.y])
-
-
-def _often(data, weights):
-    """The logs of the labels' frequencies."""
-    counts = np.bincount(data.train.y, weights, minlength=len(data.labels))
-    return _log(counts / counts.sum())
 
 
 def _best_regression(reading, data, judges, weights):
@@ -148,10 +142,14 @@ def _best_regression(reading, data, judges, weights):
         return slopes.T, bias
 
     def answers(penalty):
-        folds = [np.setdiff1d(np.arange(len(x)), judges.rows[out]) for out in judges.folds.T]
-        fits = [fit(penalty, rows) for rows in folds] if len(judges.rows) else [whole(penalty)]
-        found = [softmax(asked @ slopes + bias, axis=-1) for slopes, bias in fits]
-        return _log(mean_of(np.stack(found, 1), judges.folds) if len(judges.rows) else found[0])
+        if not len(judges.rows):
+            return _log(said(*whole(penalty)))
+        learnt = (np.delete(np.arange(len(x)), judges.rows[out]) for out in judges.folds.T)
+        found = [said(*fit(penalty, rows)) for rows in learnt]
+        return _log(mean_of(np.stack(found, 1), judges.folds))
+
+    def said(slopes, bias):
+        return softmax(asked @ slopes + bias, axis=-1)
 
     def whole(penalty):
         return fit(penalty, np.arange(len(x)))

@@ -84,8 +84,8 @@ def _kinds(data):
         return []
     rocket = number * steps <= _MOST_STEPS and number * steps * features <= _MOST_READ
     rocket = rocket and fits(number * MiniRocket.VALUES, max(len(data.labels), 1))
-    steps = _is_short(data) or _is_small(data, _PIECES * features)
-    return [kind for kind, there in (("steps", steps), ("rocket", rocket)) if there]
+    flat = _is_short(data) or _is_small(data, _PIECES * features)
+    return [kind for kind, there in (("steps", flat), ("rocket", rocket)) if there]
 
 
 def _is_short(data):
