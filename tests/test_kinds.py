@@ -49,6 +49,7 @@ def test_files_and_folders_have_the_kind_of_what_they_hold(tmp_path):
 
 
 ROWS = [("pos", "a fine film"), ("neg", "dull, and long"), ("neg", "I left"), ("pos", "Yes!")]
+TOKENS = "Sentence #,Word,POS,Tag\n" + "1,EU,NNP,B-ORG\n,says,VB,O\n2,Yes,UH,O\n,'s,POS,O\n" * 5
 OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
 
 
@@ -64,6 +65,8 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         ("a.txt", 'id,text\n1,"one\ntwo"\n2,"three"\n', "table"),
         ("a.txt", "1, 2.5, -3e4\n" * 9, "table"),
         ("a.dat", "  1.5   2\n  -.5   3\n 1e-4 0\n", "table"),
+        ("a.txt", "112\n118 \n-1.5\n", "table"),
+        ("a.txt", "x\n112\n118\n132\n", "table"),
         ("a.json", json.dumps(OBJECTS), "table"),
         ("a.jsonl", "\n".join(map(json.dumps, OBJECTS)), "table"),
         ("a_TRAIN.txt", "1  2.5 3\n2  1.5 2\n", "sequences"),
@@ -77,6 +80,10 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         ("a_train.txt", "O\tare\nB-GENRE\tfunny\nO\tfilms\n\n" * 9, "sentences"),
         ("a_train.txt", "O\tare you\nB\tfunny films\n" * 9, "texts"),
         ("a_train.txt", "O\tare you\nB-GENRE\tfunny films\n" * 9, "texts"),
+        ("a.csv", TOKENS, "sentences"),
+        ("a.tsv", TOKENS.replace(",", "\t"), "sentences"),
+        ("a.jsonl", '{"tokens": ["EU", "says"], "ner_tags": [3, 0]}\n' * 9, "sentences"),
+        ("a.csv", "sentence,word,label\n" + "a word here,word,1\nno such,none,0\n" * 9, "table"),
         ("a.train", "1 a fine film\n0 dull and long\n" * 9, "texts"),
     ],
 )
@@ -93,6 +100,12 @@ def test_what_is_no_prose_is_told_by_its_content_and_is_text_when_asked_for(
 def test_json_that_is_no_table_is_no_prose_either(tmp_path, content):
     (tmp_path / "a.txt").write_text(content)
     with pytest.raises(InputError, match="a.txt: not prose: found JSON.* add --task generator"):
+        kind_of(tmp_path / "a.txt")
+
+
+def test_numbers_on_one_line_are_no_prose(tmp_path):
+    (tmp_path / "a.txt").write_text("1.5 2.5 3.5 4.5\n")
+    with pytest.raises(InputError, match="not prose: found numbers.*, or a number, on each line"):
         kind_of(tmp_path / "a.txt")
 
 

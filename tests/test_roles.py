@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kerasrnn import InputError
 from kerasrnn.data.readers.tables import open_table
-from kerasrnn.data.roles import Roles, find_layout
+from kerasrnn.data.roles import Roles, find_layout, find_readings
 from kerasrnn.data.sources import read_source
 
 WORDS = ["the", "good", "bad", "film", "long", "very", "plot", "was", "with", "of", "dull"]
@@ -216,6 +216,29 @@ def test_a_series_to_forecast(tmp_path):
     assert str(series.series[0].times[1])[:10] == "1960-02-01"
     numbers = write(tmp_path / "b.csv", [[value] for value in values(40)])
     assert found(numbers) == ("series", "series", {"target": ["1"]})
+
+
+def test_rows_of_a_time_that_another_has_are_one_where_they_are_few(tmp_path):
+    hours = np.datetime64("2020-01-01T00") + np.arange(200)
+    rows = [["when", "x"], *([str(when), str(i)] for i, when in enumerate(hours))]
+    path = write(tmp_path / "a.csv", [*rows[:101], [rows[100][0], "199"], *rows[101:]])
+    assert found(path) == ("series", "series", {"time": "when", "target": ["x"]})
+    with pytest.warns(UserWarning, match="a.csv:102: a row of a time that another has, 2020-01-05"):
+        (series,) = read_source(path).series
+    assert len(series.values) == 200 and series.values[99, 0] == (99 + 199) / 2
+    assert (series.values[:99, 0] == np.arange(99)).all() and (np.diff(series.times) > 0).all()
+    many = write(tmp_path / "b.csv", [*rows, *rows[1:9]])
+    with pytest.raises(InputError, match="b.csv:202: two rows of one time: .*--id"):
+        read_source(many, roles=Roles(time="when", target="x"))
+
+
+def test_a_column_that_counts_the_rows_of_the_first_one_is_their_time(tmp_path):
+    rows = [[str(unit), str(k), *values(2)] for unit in (3, 1, 2) for k in range(1, 30)]
+    (tmp_path / "a_train.txt").write_text("\n".join(map(" ".join, rows)))
+    with pytest.raises(InputError, match="several readings.*--id 1 --time 2 --target 3` or "):
+        layout(tmp_path / "a_train.txt")
+    several = find_readings(open_table(write(tmp_path / "b.csv", rows)))
+    assert {reading.reading["id"] for reading in several} == {"1"}
 
 
 def test_several_series_ask_for_the_target(tmp_path):

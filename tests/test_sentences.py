@@ -1,3 +1,4 @@
+import json
 import platform
 import re
 import string
@@ -8,7 +9,7 @@ from factories import CONLLU, columns
 
 from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
 from kerasrnn.data.kinds import format_of, kind_of
-from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids
+from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids, read_tokens
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
 
 
@@ -153,6 +154,54 @@ def test_the_training_part_says_the_columns_of_all_parts(tmp_path, train, test, 
     assert again.fingerprint() == data.fingerprint()
     with pytest.warns(UserWarning, match=warning):
         assert load_sentences(tmp_path / "train.txt").fingerprint() == data.fingerprint()
+
+
+TABLE = [
+    "Sentence #,Word,POS,Tag",
+    *("Sentence: 1,EU,NNP,B-ORG", ",says,VBZ,O", ',"""",``,O', ",null,NN,O"),
+    *("Sentence: 2,No,UH,O", ",\xa0,NN,O", ",'s,POS,O"),
+]
+SENTENCES = [["EU", "says", '"', "null"], ["No", "'s"]]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_tables_with_a_token_a_row_are_sentences(tmp_path, again):
+    path = tmp_path / "train.csv"
+    rows, last = [TABLE[0]], ""
+    for row in TABLE[1:]:
+        number, rest = row.split(",", 1)
+        last = number or last
+        rows.append(f"{last if again else number},{rest}")
+    path.write_text("\n".join([TABLE[0], *(rows[1:] * 5)]) + "\n")
+    (tmp_path / "test.csv").write_text("\n".join(rows))
+    with pytest.warns(UserWarning) as said:
+        data = load_sentences(path)
+    said = {str(one.message).rpartition("/")[2] for one in said}
+    assert "train.csv: the label is Tag; choose another with --label: POS" in said
+    assert "train.csv: 5 rows without a token are left out" in said
+    assert data.options["label"] == "Tag" and data.labels == ("B-ORG", "O")
+    assert data.test.tokens == SENTENCES and data.train.tokens[:2] == SENTENCES
+    with pytest.warns(UserWarning, match="rows without a token"):
+        assert load_sentences(tmp_path, label="POS").labels[0] == "NN"
+        assert read_tokens(path)[:2] == SENTENCES
+        with pytest.raises(InputError, match="no such label column: found 'POSS'.* Tag or POS"):
+            load_sentences(path, label="POSS")
+    path.write_text("\n".join(TABLE).replace("``,O", "``,"))
+    with pytest.raises(InputError, match="train.csv:4: a token without a label"):
+        load_sentences(path)
+
+
+def test_lists_of_tokens_and_labels_in_json_lines_are_sentences(tmp_path):
+    path = tmp_path / "a.jsonl"
+    row = {"id": "7", "tokens": ["EU", "says"], "pos_tags": [22, 42], "ner_tags": ["B-ORG", "O"]}
+    path.write_text("\n".join(map(json.dumps, [row] * 9)))
+    with pytest.warns(UserWarning, match="the label is ner_tags; .* --label: pos_tags"):
+        data = load_sentences(path)
+    assert data.labels == ("B-ORG", "O") and data.train.tokens[0] == ["EU", "says"]
+    assert load_sentences(path, label="pos_tags").labels == ("22", "42")
+    path.write_text("\n".join(map(json.dumps, [row] * 9 + [row | {"ner_tags": ["O"]}])))
+    with pytest.raises(InputError, match="a.jsonl:10: no lists of tokens and ner_tags that are of"):
+        load_sentences(path, label="ner_tags")
 
 
 def test_the_last_column_is_the_label_where_it_says_anything(tmp_path):

@@ -157,6 +157,68 @@ def test_rows_of_separators_alone_at_the_end_are_no_rows(write, ends):
     assert len(columns(table)["a"]) == 3
 
 
+def test_a_header_may_have_an_empty_name_too_many_or_lack_that_of_the_first_column(write):
+    table = open_table(write("id,name,\n7,one\n8,two\n"))
+    assert columns(table) == {"id": ["7", "8"], "name": ["one", "two"]}
+    with pytest.warns(UserWarning, match="a.csv: a name less than columns; the first one has none"):
+        table = open_table(write('"x" "y"\n"1" 1.5 "b"\n"2" 2.5 "c"\n'.replace(" ", ",")))
+    assert columns(table) == {"1": ["1", "2"], "x": ["1.5", "2.5"], "y": ["b", "c"]}
+
+
+@pytest.mark.parametrize("gap", ["", ",", " , "])
+@pytest.mark.parametrize("line", ["Sales in Rome", '"Sales, in Rome"', "Sales in Rome,"])
+def test_a_line_below_an_empty_one_at_the_end_is_a_footer(write, monkeypatch, gap, line):
+    monkeypatch.setattr(delimited, "_CHUNK", 16)
+    rows = "month,sales\n" + "".join(f"2020-{i:02},{i}\n" for i in range(1, 13))
+    table = open_table(write(f"{rows}{gap}\n{line}\n"))
+    with pytest.warns(UserWarning, match="the last line is left out: 'Sales,? in Rome'"):
+        assert columns(table)["sales"] == [str(i) for i in range(1, 13)]
+    with pytest.raises(InputError, match="a.csv:14: a row with another number of fields"):
+        columns(open_table(write(f"{rows}Sales in Rome\n")))
+
+
+NUMBERS = np.array([[1.5, -2e-7], [3, 4], [0.25, 1e9]])
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+def test_numbers_between_blanks_are_a_table(write, tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(delimited, "_HEAD", piece)
+    monkeypatch.setattr(delimited, "_CHUNK", piece)
+    path = tmp_path / "a.txt"
+    for options in ({}, {"fmt": "%12.3e"}, {"newline": "\r\n"}, {"delimiter": "  \t "}):
+        np.savetxt(path, NUMBERS, **options)
+        table = open_table(path)
+        assert not table.header and np.allclose(numbers(table, "2"), NUMBERS[:, 1])
+    np.savetxt(path, NUMBERS[:, 0])
+    assert numbers(open_table(path), "1") == [1.5, 3, 0.25]
+    path.write_text("day  x\n2020-01-02 1\n2020-01-03   NaN \n2020-01-04 3")
+    assert np.isnan(numbers(open_table(path), "x")[1])
+    assert times(open_table(path), "day")[2] == "2020-01-04T00:00:00"
+
+
+def test_comments_above_numbers_are_names_where_they_have_as_many_words(tmp_path):
+    path = tmp_path / "a.dat"
+    np.savetxt(path, NUMBERS, header="of 2020\nx y")
+    table = open_table(path)
+    assert table.columns == ("x", "y") and numbers(table, "x") == [1.5, 3, 0.25]
+    assert table.line(1) == f"{path}:4"
+    np.savetxt(path, NUMBERS, header="of the year 2020")
+    assert open_table(path).columns == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("begin", "found"),
+    [
+        (b"PK\x03\x04\x14", "a ZIP archive, as workbooks of Excel are; save it as CSV"),
+        (b"\xd0\xcf\x11\xe0", "an old document of Office"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_what_is_no_table_at_all_is_named(write, begin, found):
+    with pytest.raises(InputError, match=f"a.csv: not a text file: found {found}"):
+        open_table(write(begin + b"\x00\xff" * 99))
+
+
 def test_a_row_larger_than_a_piece_is_read_and_one_beyond_all_bounds_is_refused(write, monkeypatch):
     monkeypatch.setattr(delimited, "_CHUNK", 64)
     rows = [["a", "b"], *([f"{n}\n" * n, str(n)] for n in range(1, 100))]
@@ -267,6 +329,14 @@ def test_a_defect_of_a_later_batch_has_its_line(write, monkeypatch):
         (["Jan 1, 2001", "February 28 2001"], ["2001-01-01T00:00:00", "2001-02-28T00:00:00"]),
         (["1970 Q1", "1970Q4"], ["1970-01-01T00:00:00", "1970-10-01T00:00:00"]),
         (["Q2-1999", "q3 1999"], ["1999-04-01T00:00:00", "1999-07-01T00:00:00"]),
+        (["Jan-73", "Dec-73"], ["1973-01-01T00:00:00", "1973-12-01T00:00:00"]),
+        (["Dec-31", "Jan-32"], ["2031-12-01T00:00:00", "2032-01-01T00:00:00"]),
+        (["01-Jan-10", "8 Jan 10 7:30"], ["2010-01-01T00:00:00", "2010-01-08T07:30:00"]),
+        (["1/13/85", "1/2/68"], ["1985-01-13T00:00:00", "2068-01-02T00:00:00"]),
+        (["13-02-19", "1-2-69"], ["2019-02-13T00:00:00", "1969-02-01T00:00:00"]),
+        (["200011", "200012", "200101"], ["2000-11-01T00:00:00", "2000-12-01", "2001-01-01"]),
+        ([*(f"{i}/1/1985" for i in range(1, 13)), "1/1/1986"], ["1985-01-01T00", "1985-02-01T00"]),
+        ([*(f"01-{i:02}-85" for i in range(1, 13)), "01-01-86"], ["1985-01-01", "1985-02-01T00"]),
         (["1-11", "1-12", "2-01"], ["0001-11-01T00:00:00", "0001-12-01T00", "0002-01-01T00"]),
         (["0001-01-01", "9999-12-31 24:00"], ["0001-01-01T00:00:00", "10000-01-01T00:00:0"]),
     ],
@@ -332,6 +402,9 @@ def test_times_may_be_numbers(write):
         (["Jan 31 2001", "Feb 31 2001"], "a.csv:3: no such time"),
         (["1970 Q1", "1970 Q5"], "a.csv:3: no such time"),
         (["1-01", "1-03", "1-12"], "a.csv:2: no times"),  # ids
+        (["Jan 01", "Jan 02", "Jan 03"], "a.csv:2: no times"),  # days without a year
+        (["Jan 30", "Jan 31", "Feb 01"], "a.csv:2: no times"),
+        (["1/2/20", "3/2/20"], "a.csv:2: times whose day may be the month"),
         (["monday", "tuesday"], "a.csv:2: no times in column 'a': found 'monday'"),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasrnn.errors import InputError
 
+MOST_REPEATED = 0.01  # of the rows of a series, whose time another row has, as clocks are put back
 _ROWS = 10_000  # that are looked at
 _CELLS = 4_000_000  # that are looked at, at most
 _MOST = 0.9  # of the values of a column that are of one kind
@@ -62,13 +63,26 @@ class Head:
 
     def repeats(self, *names: str) -> bool:
         """Whether some rows have the same values in all these columns."""
-        return len(np.unique(self._codes(*names))) < self.rows
+        return self.repeated(*names) > 0
+
+    def repeated(self, *names: str) -> float:
+        """The fraction of rows that have the same values in all these columns as one above."""
+        return 1 - len(np.unique(self._codes(*names))) / self.rows
 
     def constant_within(self, id: str, name: str) -> bool:
         """Whether a column has one value in all rows of an id."""
         ids, values = self._codes(id), self._ids[name]
         firsts = np.unique(ids, return_index=True)[1]
         return bool((values == values[firsts][ids]).all())
+
+    def counts_within(self, id: str, name: str) -> bool:
+        """Whether a column of numbers is 0, 1, … or 1, 2, … in the rows of each id, of several."""
+        ids = self._codes(id)
+        order = np.argsort(ids, kind="stable")
+        starts = np.unique(ids[order], return_index=True)[1]
+        turns = np.arange(len(ids)) - np.repeat(starts, np.diff([*starts, len(ids)]))
+        numbers = self.table.numbers(self.head, name)[order] - turns
+        return len(starts) > 1 and numbers[0] in (0, 1) and bool((numbers == numbers[0]).all())
 
     def _codes(self, *names):
         """An integer for each row, from 0, the same where all these columns are the same."""

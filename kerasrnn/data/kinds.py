@@ -21,9 +21,11 @@ from kerasrnn.data.readers import (
     numpy_arrays,
     sequence_folders,
     text_files,
+    token_tables,
     ts,
     ucr,
 )
+from kerasrnn.data.readers.blanks import is_at_blanks
 from kerasrnn.data.readers.folders import part_folders
 from kerasrnn.data.readers.part_files import (
     TABLES,
@@ -92,6 +94,8 @@ def _has_columns(path):
     lines = [line.strip() for line in head_of(path)]
     if len(lines) > 2 and sum(map(bool, map(_NUMBERS.fullmatch, lines))) >= _MOST * len(lines):
         return True
+    if is_at_blanks(path):
+        return True
     return any(_is_separated(lines, separator) for separator in "\t,;")
 
 
@@ -125,6 +129,11 @@ FORMATS = (
     Format(
         *("IDX", "*idx[13]-ubyte*", "sequences", None, idx.read_inputs),
         *("*idx[13]-ubyte*", idx.read_folder),
+    ),
+    Format(
+        *("a table of tokens", "*", "sentences", token_tables.read),
+        folder="*train*",
+        holds=token_tables.find,
     ),
     Format(
         *("text of the UCR archive", "*.t[sx][vt]", "sequences", ucr.read_dataset),
@@ -306,6 +315,14 @@ def check_is_prose(path: str | os.PathLike):
             where=path,
             found="JSON",
             expected="a table: an object with the same names in each line, or a list of such",
+            fix=fix,
+        )
+    if _NUMBERS.fullmatch(first_text(path).strip()):
+        raise InputError(
+            "not prose",
+            where=path,
+            found="numbers that are no columns",
+            expected="a row of a table, or a number, on each line",
             fix=fix,
         )
     if width := _columns_of_words(path):

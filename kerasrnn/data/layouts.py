@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasrnn.data.columns import check_column
+from kerasrnn.data.columns import MOST_REPEATED, check_column
 from kerasrnn.data.readers import Rows
 from kerasrnn.data.readers.part_files import pad_sequences
 from kerasrnn.data.times import regular
@@ -226,30 +226,48 @@ class _Steps:
             if self.times is not None
             else codes.argsort(kind="stable")
         )
+        order = self._with_one_row_a_time(codes, order)
         ends = np.flatnonzero(np.diff(codes[order])) + 1
         groups = np.split(order, ends)
-        self._check_times(codes, order)
         return groups, [int(own.min()) for own in groups]
 
-    def _check_times(self, codes, order):
-        """Raise ``InputError`` for a row without a time, and for two of one id and time."""
+    def _with_one_row_a_time(self, codes, order):
+        """The rows in order, without those of a time that a row above has: that has their mean.
+
+        Raises ``InputError`` for a row without a time, and for two of one time and id of what is
+        no series, or where they are many.
+        """
         if self.times is None:
-            return
+            return order
         column = self.reading["time"]
         none = np.isnan(self.times) if self.times.dtype.kind == "f" else np.isnat(self.times)
         if none.any():
             where = self.table.line(self.first + int(none.argmax()))
             raise InputError(f"a row without a time in {column!r}", where=where)
         times, ids = self.times[order], codes[order]
-        same = (times[1:] == times[:-1]) & (ids[1:] == ids[:-1])
-        if same.any():
-            row = int(max(order[1:][same][0], order[:-1][same][0]))
+        again = np.r_[False, (times[1:] == times[:-1]) & (ids[1:] == ids[:-1])]
+        if not again.any():
+            return order
+        row = int(order[again.argmax() - 1 : again.argmax() + 1].max())
+        where, found = self.table.line(self.first + row), (self.ids[row], str(self.times[row]))
+        if self.reading["layout"] != "series" or again.mean() > MOST_REPEATED:
             raise InputError(
                 f"two rows of one time{' and id' if 'id' in self.reading else ''}",
-                where=self.table.line(self.first + row),
-                found=" ".join(filter(None, [self.ids[row], str(self.times[row])])),
+                where=where,
+                found=" ".join(filter(None, found)),
                 fix=None if "id" in self.reading else "name the column of the series by --id",
             )
+        warnings.warn(
+            f"{where}: a row of a time that another has, {found[1]}, one of {again.sum():,}; the "
+            "mean of such rows is taken",
+            stacklevel=3,
+        )
+        starts = np.flatnonzero(~again)
+        values = self.values[order]
+        known = np.add.reduceat(~np.isnan(values), starts)
+        total = np.add.reduceat(np.nan_to_num(values), starts)
+        self.values[order[starts]] = np.where(known > 0, total / np.maximum(known, 1), np.nan)
+        return order[starts]
 
     def one_each(self, *roles):
         """The value of each id, which all its rows must have."""

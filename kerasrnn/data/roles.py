@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field, fields
 
-from kerasrnn.data.columns import Column, Head, check_column, numbered, words_of
+from kerasrnn.data.columns import MOST_REPEATED, Column, Head, check_column, numbered, words_of
 from kerasrnn.errors import InputError
 
 _FEWEST_STEPS = 4  # numbered columns that make a series a row
@@ -172,8 +172,9 @@ class _Finder:
     def __init__(self, head, said, task):
         self.head, self.said, self.task, self.columns = head, said, task, head.columns
         self.split = next(filter(self._says_part, self.columns), None)
-        self.time = said.time or self._find_time()
-        self.ids = [said.id] if said.id else self._find_ids()
+        counted = self._find_counted()
+        self.time = said.time or self._find_time() or counted.get("time")
+        self.ids = [said.id] if said.id else self._find_ids() or [*counted.values()][:1]
         taken = {self.time, self.split, said.group, said.id, *self.ids}
         self.numbers = [
             name
@@ -213,7 +214,7 @@ class _Finder:
         said = self.said
         if said.text or said.label or said.id or self.task == "classifier" or self.sequences():
             return []
-        if self.time and not said.time and self.head.repeats(self.time):
+        if self.time and not said.time and self._times_repeat():
             return []
         if said.target and not self.time and self._of("text"):
             return []
@@ -313,6 +314,9 @@ class _Finder:
             times = [name for name in times if words_of(name) and words_of(name) <= _TIMES]
         return times[0] if len(times) == 1 else None
 
+    def _times_repeat(self):
+        return self.head.repeated(self.time) > MOST_REPEATED
+
     def _find_ids(self):
         """Columns that tell sequences apart: by name, or as each has a time but once."""
         said = self.said
@@ -324,12 +328,21 @@ class _Finder:
             if name not in taken and self.head.repeats(name)
         ]
         found = [name for name in could if self._is_id(name)]
-        if not found and self.time and self.head.repeats(self.time):
+        if not found and self.time and self._times_repeat():
             found = [name for name in could if not self.head.repeats(name, self.time)]
         finest = [
             name for name in found if all(self.head.constant_within(name, other) for other in found)
         ]
         return finest if len(finest) == 1 else found
+
+    def _find_counted(self):
+        """The first two columns, where the second counts the rows of each value of the first."""
+        id, time = [*self.columns, None][:2]
+        if self.said.id or self.said.time or time not in self._of("whole"):
+            return {}
+        if not self.head.repeats(id) or not self.head.counts_within(id, time):
+            return {}
+        return {"id": id, "time": time}
 
     def _is_id(self, name):
         return (
@@ -411,7 +424,8 @@ def _no_reading(head, said):
         )
     numbers = [name for name, column in columns.items() if column.kind in ("number", "whole")]
     labels = [name for name, column in columns.items() if column.kind == "category"]
-    ways = [f"`{command} --time COLUMN --target {shlex.quote(n)}`" for n in numbers[-1:]]
+    after = "where a row follows the one above"
+    ways = [f"`{command} --target {shlex.quote(name)}`, {after}" for name in numbers[-1:]]
     ways += [f"`{command} --id COLUMN`, where a row is a step of a sequence"] * bool(numbers)
     if len(numbers) > 1:
         label = shlex.quote(next((n for n in labels + numbers if n.lower() in _LABELS), "COLUMN"))

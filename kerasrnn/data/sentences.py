@@ -24,7 +24,7 @@ from kerasrnn.data.parts import (
     with_tokens_of,
 )
 from kerasrnn.data.python_source import read_python
-from kerasrnn.data.readers.conll import label_of, reader_of
+from kerasrnn.data.readers import conll, token_tables
 from kerasrnn.data.readers.folders import part_folders
 from kerasrnn.data.readers.part_files import (
     PARTS,
@@ -233,7 +233,9 @@ def load_sentences(
         return _encode(parts, "char", "python", source, where, options)
     files = _find_files(source)
     if label is None:  # the training part says it: others may lack labels
-        label = options["label"] = label_of(files["training"][0], encoding)
+        label = options["label"] = _module(files["training"][0]).label_of(
+            files["training"][0], encoding
+        )
     parts = {
         part: [sentence for path in paths for sentence in _read(path, label, encoding)]
         for part, paths in files.items()
@@ -258,6 +260,11 @@ def read_sentences(
         return [(t, y.tolist()) for t, y in zip(data.test.tokens, rows, strict=True)]
     check_exists(source, _NAMES)
     return _read(Path(source), label, encoding)
+
+
+def read_tokens(path: str | os.PathLike, encoding: str | None = None) -> list[list[str]]:
+    """The tokens of each sentence of a file, which may lack labels. Raises ``InputError``."""
+    return [tokens for tokens, _ in _module(path).read(path, "form", encoding)]
 
 
 def pad_token_ids(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> np.ndarray:
@@ -309,8 +316,13 @@ def _unzip(sentence, where):
     return list(tokens), list(labels)
 
 
+def _module(path):
+    """What reads a file."""
+    return token_tables if token_tables.find(path) else conll
+
+
 def _read(path, label, encoding):
-    sentences = list(reader_of(path)(path, label, encoding))
+    sentences = list(_module(path).read(path, label, encoding))
     if not sentences:
         raise InputError("no sentences in the file", where=path)
     return sentences

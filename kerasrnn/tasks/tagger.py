@@ -13,9 +13,14 @@ import tensorflow as tf
 from kerasrnn import evaluation, layers, plotting
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.data.kinds import file_format
-from kerasrnn.data.readers.conll import reader_of
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
-from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
+from kerasrnn.data.sentences import (
+    WORD_LENGTH,
+    Sentences,
+    load_sentences,
+    read_sentences,
+    read_tokens,
+)
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
 from kerasrnn.inference.explaining import Explanation
@@ -347,7 +352,7 @@ def _sentences(tagger, text, encoding):
     if is_folder:
         return [tokens for tokens, _ in read_sentences(text, None, encoding)]
     if is_file and tagger.tokens.composed and file_format(text).kind == "sentences":
-        return [tokens for tokens, *_ in reader_of(text)(text, "form", encoding)]
+        return read_tokens(text, encoding)
     if is_file:
         text = "".join(read_text(text, encoding=encoding))
     elif text == "-":

@@ -7,7 +7,7 @@ import os
 import re
 import statistics
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from kerasrnn.data.readers.part_files import head_of, is_named
 from kerasrnn.data.readers.text_files import read_lines
@@ -66,10 +66,16 @@ def read_conll(
     return _sentences(_conll_rows(path, label, encoding))
 
 
-def reader_of(path: str | os.PathLike) -> Callable:
+def read(
+    path: str | os.PathLike, label: str | None = None, encoding: str | None = None
+) -> Iterator[tuple[list[str], list[str]]]:
     """``read_conllu`` for a file of CoNLL-U, by its name or content; else ``read_conll``."""
-    named = is_named(path, "*.conllu")
-    return read_conllu if named or is_conllu(head_of(path)) else read_conll
+    reader = read_conllu if _is_conllu_file(path) else read_conll
+    return reader(path, label, encoding)
+
+
+def _is_conllu_file(path):
+    return is_named(path, "*.conllu") or is_conllu(head_of(path))
 
 
 def is_conllu(lines: Sequence[str]) -> bool:
@@ -83,7 +89,7 @@ def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None
 
     It is found as ``columns_of`` does, and said. encoding: as of ``read_conllu``.
     """
-    certain = [] if reader_of(path) is read_conllu else _lines(path, encoding)[1]
+    certain = [] if _is_conllu_file(path) else _lines(path, encoding)[1]
     if not certain or _are_tagged(certain):
         return None
     _, rows, width = _split(certain)

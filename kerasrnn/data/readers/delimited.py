@@ -9,12 +9,14 @@ from __future__ import annotations
 import collections
 import itertools
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv
 
+from kerasrnn.data.readers.blanks import at_tabs, is_at_blanks
 from kerasrnn.data.readers.dialects import (
     Dialect,
     Shape,
@@ -28,6 +30,7 @@ from kerasrnn.errors import InputError
 LONGEST = 1 << 26  # bytes of a row
 _CHUNK = 1 << 22
 _HEAD = 1 << 20
+_FOOTER = 4096  # bytes of the end in which it is looked for
 _MARK = b"\xef\xbb\xbf"  # of byte order, here within a file
 _LINE_END = re.compile(rb"\r?\n|\r")
 _EMPTY_LINE = re.compile(rb"(?:\A|\n|\r(?!\n))[\r\n]")
@@ -37,12 +40,12 @@ class Delimited:
     """The rows of a file of separated fields; see ``tables.Table`` for its attributes."""
 
     def __init__(self, path: Path, encoding: str | None, header: bool | None):
-        self.path, self.encoding = path, encoding
+        self.path, self.encoding, self.blanks = path, encoding, is_at_blanks(path)
         size, rows, whole = _HEAD, 0, False
         while rows < 2 and not whole:  # where rows are large
             if size > LONGEST:
                 raise InputError("a row too long", where=f"{path}:{rows + 1}")
-            head, whole = _head(path, encoding, size)
+            head, whole = self._head(size)
             size *= 8
             if _line_ends(head) < 2 and not whole:
                 continue
@@ -55,7 +58,8 @@ class Delimited:
             collections.deque(self._whole_rows(), 0)  # says why
             raise InputError("an empty table", where=path)
         self.columns = names_of(head, self.dialect, path)
-        self.description = ", ".join(filter(None, (self.dialect.description, encoding)))
+        said = "numbers between blanks" if self.blanks else self.dialect.description
+        self.description = ", ".join(filter(None, (said, encoding)))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of columns of strings; an empty field is null."""
@@ -75,6 +79,23 @@ class Delimited:
                 row -= 1
         return str(self.path)
 
+    def _pieces(self, size):
+        pieces = read_pieces(self.path, size, encoding=self.encoding)
+        return at_tabs(pieces) if self.blanks else pieces
+
+    def _head(self, size):
+        """About ``size`` bytes of the beginning, UTF-8, and whether they are all."""
+        pieces, left = [], size
+        for piece in self._pieces(_HEAD):
+            pieces.append(piece.encode())
+            left -= len(pieces[-1])
+            if left <= 0:
+                break
+        head, whole = b"".join(pieces), left > 0
+        if not head.strip(b"\r\n") and whole:
+            raise InputError("an empty table", where=self.path)
+        return (head + b"\n" if whole and not head.endswith(b"\n") else head), whole
+
     def _data(self):
         """As ``_chunks``, without the header."""
         skip = self.header
@@ -86,9 +107,9 @@ class Delimited:
             yield data, line
 
     def _chunks(self):
-        """As ``_whole_rows``, without those at the end that hold separators alone."""
+        """As ``_whole_rows``, without a footer and rows at the end of separators alone."""
         held, first, some = b"", 1, False
-        for data, line in self._whole_rows():
+        for data, line in self._without_footer(self._whole_rows()):
             data, line = held + data, first if held else line
             end = self._end_of_filled(data)
             if end:
@@ -111,7 +132,7 @@ class Delimited:
     def _whole_rows(self):
         """Bytes of whole rows, UTF-8, and the number of the line where they begin."""
         rest, line, pending, size = b"", 1, [], 0
-        for piece in read_pieces(self.path, _CHUNK, encoding=self.encoding):
+        for piece in self._pieces(_CHUNK):
             pending.append(piece.encode())
             size += len(pending[-1])
             if size < len(rest):  # twice as many bytes, lest a long row take quadratic time
@@ -131,6 +152,25 @@ class Delimited:
         end = self.shape.end(rest)
         self._check(rest[end:], line, rest[:end], last=True)
         yield rest, line
+
+    def _without_footer(self, blocks):
+        """Without a last line of one field below an empty one."""
+        mark = re.escape(self.dialect.separator).encode()
+        line = rb'(?:"[^"\r\n]*"|[^"\r\n' + mark + rb"]+)[ \t" + mark + rb"]*[\r\n]*\Z"
+        footer = re.compile(rb"[\r\n][ \t" + mark + rb"]*\r?\n(" + line + rb")")
+        last = next(blocks, None)
+        for data, number in blocks:
+            if len(data) < _FOOTER:
+                last = last[0] + data, last[1]
+            else:
+                yield last
+                last = data, number
+        if last and len(self.columns) > 1 and (match := footer.search(last[0][-_FOOTER:])):
+            text = match[1].strip(b'"\r\n' + mark).decode(errors="ignore")
+            warnings.warn(f"{self.path}: the last line is left out: {text!r}", stacklevel=2)
+            last = last[0][: -len(match[1])], last[1]
+        if last:
+            yield last
 
     def _check(self, rest, line, before, last=False):
         """Raise where the bytes after whole rows begin with no row."""
@@ -201,20 +241,6 @@ class Delimited:
                 )
             at = end
         return at < len(data)
-
-
-def _head(path, encoding, size=_HEAD):
-    """About ``size`` bytes of the beginning, UTF-8, and whether they are all."""
-    pieces, left = [], size
-    for piece in read_pieces(path, _HEAD, encoding=encoding):
-        pieces.append(piece.encode())
-        left -= len(pieces[-1])
-        if left <= 0:
-            break
-    head, whole = b"".join(pieces), left > 0
-    if not head.strip(b"\r\n") and whole:
-        raise InputError("an empty table", where=path)
-    return (head + b"\n" if whole and not head.endswith(b"\n") else head), whole
 
 
 def _line_ends(data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ _NUMBER = re.compile(
 _USUAL = {  # names of columns that are seldom values
     *("text", "label", "class", "target", "sentence", "category", "sentiment", "title", "review"),
     *("id", "date", "time", "timestamp", "datetime", "value", "y", "x", "name", "author", "labels"),
+    *("sentence #", "word", "token", "pos", "tag", "ner_tag", "pos_tag"),
 }
 _IN_QUOTES = re.compile('"([^"]|"")*"')
 _EMPTY_LINES = re.compile(rb"[\r\n]*+")
@@ -156,11 +158,16 @@ def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dia
 def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
     """The names of the columns: those of the header, and numbers from 1 where there is none.
 
-    Raises ``InputError`` where two columns have one name.
+    A header may end in an empty name too many; or it lacks that of the first column, as R writes
+    it, which is warned of. Raises ``InputError`` where two columns have one name.
     """
-    shape = shape_of(dialect.separator, dialect.quoted)
-    start, end = next(shape.rows(head))
-    first = shape.fields(head[start:end])
+    first, *rows = first_rows(head, shape_of(dialect.separator, dialect.quoted))
+    more = {len(row) for row in rows} if dialect.header else {len(first)}
+    if more == {len(first) - 1} and not first[-1].strip():
+        first = first[:-1]
+    elif more == {len(first) + 1} and len(first) > 1:
+        warnings.warn(f"{path}: a name less than columns; the first one has none", stacklevel=3)
+        first = ["", *first]
     if len(first) > _COLUMNS:
         found = f"{len(first):,} columns"
         raise InputError("too many columns", where=path, found=found, expected=f"{_COLUMNS:,}")
@@ -191,10 +198,10 @@ def has_header(rows: list[list[str]]) -> bool:
         like = any(field.isdecimal() for row in rest for field in row)
         return _counts(first, 8 if like else 3) and not _counts(rest[0], 3) and not recurring
     names = all(not name or _NAME.fullmatch(name) for name in first)
-    if not names or recurring or len(set(first)) < len(first):
+    usual = [name.lower() in _USUAL for name in first]
+    if not names or len(set(first)) < len(first) or (recurring and 2 * sum(usual) <= len(first)):
         return False
-    usual = any(name.lower() in _USUAL for name in first)
-    return usual or any(_unlike(name, values) for name, values in columns if name)
+    return any(usual) or any(_unlike(name, values) for name, values in columns if name)
 
 
 def _named(name, values):

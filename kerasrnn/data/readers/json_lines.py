@@ -54,13 +54,13 @@ class JsonLines:
 
     def line(self, row: int) -> str:
         """``path:line`` of a row."""
-        found = next(itertools.islice(self._objects(), row, None), None)
+        found = next(itertools.islice(self.objects(), row, None), None)
         return f"{self.path}:{found[0]}" if found else str(self.path)
 
     def _blocks(self):
         """Lists of rows, each the number of its line and its object."""
         block, size = [], 0
-        for line, row, length in self._objects():
+        for line, row, length in self.objects():
             block.append((line, row))
             size += length
             if len(block) == _ROWS or size > _SIZE:
@@ -75,7 +75,7 @@ class JsonLines:
                 return text[0] == "["
         return False
 
-    def _objects(self):
+    def objects(self):
         """The number of the line of each row, its object, and the characters of that."""
         rows = self._of_list() if self._is_list() else self._of_lines()
         for line, value, length in rows:

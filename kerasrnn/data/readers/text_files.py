@@ -20,6 +20,15 @@ _PIECE = 1 << 24  # bytes that are read at once
 _BOMB = 1 << 23  # characters from which on a gzip file is looked at as one
 _MOST_UNPACKED = 100  # times its size; real text is packed to a tenth
 _LARGE = 1 << 26  # bytes of a file whose reading takes its time
+_BINARY = {  # how files begin that hold no text, and what they are
+    b"PK\x03\x04": "a ZIP archive, as workbooks of Excel are",
+    b"\xd0\xcf\x11\xe0": "an old document of Office, such as .xls",
+    b"\x89HDF": "HDF5",
+    b"%PDF": "PDF",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf": "7z",
+}
 _MARKS = {  # byte order marks, the longer first, and what they say
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -149,7 +158,11 @@ def _with_newlines(pieces):
 
 
 def _decode(file, chunk_size, where, encoding):
-    data = file.read(max(chunk_size, 4))
+    data = file.read(max(chunk_size, 5))
+    if kind := next((kind for begin, kind in _BINARY.items() if data.startswith(begin)), None):
+        raise InputError(
+            "not a text file", where=where, found=kind, fix="save it as CSV or text, or unpack it"
+        )
     if encoding is None:
         encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     decoder = _decoder(encoding)

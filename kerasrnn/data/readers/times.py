@@ -24,17 +24,24 @@ _NAME = (
 _DATES = {  # what comes first: the pattern of a date
     "iso": r"^(?P<y>\d{4})-(?P<m>\d{1,2})(?:-(?P<d>\d{1,2}))?",
     "year": r"^(?P<y>\d{4})[/.](?P<m>\d{1,2})[/.](?P<d>\d{1,2})",
-    "compact": r"^(?P<y>(?:19|20)\d{2})(?P<m>\d{2})(?P<d>\d{2})",
+    "compact": r"^(?P<y>(?:19|20)\d{2})(?P<m>\d{2})(?P<d>\d{2})?",
     "dots": r"^(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4})",
     "day": r"^(?P<d>\d{1,2})[/-](?P<m>\d{1,2})[/-](?P<y>\d{4})",
     "month": r"^(?P<m>\d{1,2})[/-](?P<d>\d{1,2})[/-](?P<y>\d{4})",
+    "day, short year": r"^(?P<d>\d{1,2})[/-](?P<m>\d{1,2})[/-](?P<s>\d{2})",
+    "month, short year": r"^(?P<m>\d{1,2})[/-](?P<d>\d{1,2})[/-](?P<s>\d{2})",
     "named day": rf"^(?:(?P<d>\d{{1,2}})[ .-]*[ -])?{_NAME}[ ,-]+(?P<y>\d{{4}})",
+    "named day, short year": rf"^(?P<d>\d{{1,2}})[ .-]*[ -]{_NAME}[ ,-]+(?P<s>\d{{2}})",
+    "named, short year": rf"^{_NAME}[ -](?P<s>\d{{2}})",
     "named month": rf"^{_NAME} (?P<d>\d{{1,2}}),? +(?P<y>\d{{4}})",
     "named year": rf"^(?P<y>\d{{4}})[ -]{_NAME}(?:[ -](?P<d>\d{{1,2}}))?",
     "quarter": r"^(?P<y>\d{4})[ -]?(?P<n>[Qq][1-4])",
     "first quarter": r"^(?P<n>[Qq][1-4])[ -]?(?P<y>\d{4})",
     "short": r"^(?P<y>\d{1,3})-(?P<m>\d{2})",  # the months of years that are counted, as 1-01
 }
+_LIKE_IDS = ("short", "named, short year")  # what ids, or days without a year, look like too
+_AMBIGUOUS = (["day", "month"], ["day, short year", "month, short year"])
+_PIVOT = 69  # of two digits, the first year that is one of 1900 and on, as POSIX has it
 _DAY = 86_400_000_000  # microseconds
 
 
@@ -57,15 +64,17 @@ def clock_of(array: pa.Array, notation: Notation) -> Clock:
     text = pc.utf8_trim_whitespace(array)
     text = text.filter(pc.invert(is_missing(text)))
     fits = [kind for kind in _DATES if len(text) and _fits(text, kind)]
-    if fits == ["day", "month"]:
-        return Clock("open")
+    if fits in _AMBIGUOUS:
+        fits = [kind for kind in fits if _is_even(_parse(text, kind)[0])]
+        if len(fits) != 1:
+            return Clock("open")
     if fits:
         zones = _parse(text, fits[0])[1]
         return Clock(fits[0], bool(zones.mean() > 0.5))
     if to_numbers(text, notation)[1] is None:
         return Clock("numbers")
     # A defect among times: the format that most have tells which it is.
-    counts = {kind: _count(text, kind) for kind in _DATES if kind != "short"}
+    counts = {kind: _count(text, kind) for kind in _DATES if kind not in _LIKE_IDS}
     best = max(counts, key=counts.get)
     return Clock(best if counts[best] else "")
 
@@ -95,12 +104,23 @@ def to_times(array: pa.Array, clock: Clock) -> tuple[np.ndarray, int | None]:
 
 
 def _fits(text, kind):
-    """Whether all are times of a kind; months of counted years follow each other, unlike ids."""
+    """Whether all are times of a kind; those that ids may look like follow each other besides."""
     found, _, bad = _parse(text, kind)
-    if bad is not None or kind != "short":
+    if bad is not None or kind not in _LIKE_IDS:
         return bad is None
     months = found.astype("datetime64[M]").astype(int)
-    return bool(len(months) > 2 and (np.diff(months) == 1).all())
+    steps = np.diff(months)
+    if kind == "short":
+        return bool(len(months) > 2 and (steps == 1).all())
+    days = (steps % 12 == 0).all() and ((months >= 372) & (months < 744)).all()  # Jan 1 to 31
+    return bool((steps > 0).all() or (steps < 0).all()) and not days
+
+
+def _is_even(times):
+    """Whether times follow each other at one distance, or at one of months."""
+    months = times.astype("datetime64[M]")
+    days, steps = np.unique(times - months), np.unique(np.diff(months))
+    return len(times) > 2 and 1 in (len(np.unique(np.diff(times))), max(len(days), len(steps)))
 
 
 def _count(text, kind):
@@ -121,6 +141,8 @@ def _parse(text, kind):
         return words.cast(pa.int64()).to_numpy(zero_copy_only=False)
 
     year, month, day = part("y"), part("m", 1), part("d", 1)
+    if "s" in names:
+        year = part("s") + np.where(part("s") < _PIVOT, 2000, 1900)
     if "n" in names:
         month = _months(word("n"))
     hour, minute, second = part("H"), part("M"), part("S")

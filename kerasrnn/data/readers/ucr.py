@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,8 @@ def is_ucr(path: str | os.PathLike) -> bool:
     """Whether a file is one of the UCR archive by its name and its first lines.
 
     Its name ends in .tsv or .txt and says which part it is, and each line is a whole number and
-    two or more other numbers.
+    two or more other numbers. Where the first of these count the lines of each whole number, as
+    times of several series do, it is a table.
     """
     if not is_named(path, *PATTERNS) or part_of(os.path.basename(path)) is None:
         return False
@@ -79,15 +81,21 @@ def is_ucr(path: str | os.PathLike) -> bool:
     separator = _separator(lines[0]) if lines else None
     try:
         rows = [line.strip(" \r").split(separator) for line in lines]
-        return bool(rows) and all(
-            len(values) > 1
-            and len(_label(label, ""))
-            and len(numbers(values, ""))
-            and float(label).is_integer()
-            for label, *values in rows
-        )
+        found = [(_label(label, ""), numbers(values, "")) for label, *values in rows]
     except ValueError:
         return False
+    whole = all(float(label).is_integer() and len(values) > 1 for label, values in found)
+    return bool(rows) and whole and not _count_up(found)
+
+
+def _count_up(rows):
+    """Whether the first values are 1, 2, … among the rows of each label."""
+    seen = Counter()
+    for label, values in rows:
+        seen[label] += 1
+        if values[0] != seen[label]:
+            return False
+    return max(seen.values()) > 2
 
 
 def read_dataset(path: Path) -> Arrays:

@@ -1,0 +1,189 @@
+"""Tables of sentences: a token a row beside the number of its sentence, or lists in JSON Lines."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from kerasrnn.data.readers.conll import are_entities
+from kerasrnn.data.readers.json_lines import JsonLines
+from kerasrnn.data.readers.part_files import first_text, is_named
+from kerasrnn.errors import InputError
+
+_TABLES = ("*.csv", "*.tsv", "*.tab", "*.txt")
+_JSON = ("*.jsonl", "*.ndjson", "*.json")
+_SENTENCES = {"sentence", "sentences", "sent"}  # words in the names of columns
+_TOKENS = {"word", "words", "token", "tokens", "form"}
+_LABELS = {"tag", "tags", "label", "labels", "ner", "pos", "upos", "xpos", "iob", "bio", "entity"}
+_ROWS = 1000  # that are looked at
+
+
+class Columns(NamedTuple):
+    """The columns of such a table.
+
+    token: of the tokens. labels: of what may be their label, that by default first. sentence: of
+    the number of the sentence, or None where each row is one, with lists.
+    """
+
+    token: str
+    labels: tuple[str, ...]
+    sentence: str | None = None
+
+
+def find(path: str | os.PathLike, encoding: str | None = None) -> Columns | None:
+    """The columns of such a table, by their names and first values; None for another file.
+
+    A token a row: the columns ``sentence`` (``Sentence #``, ``sentence_id``, …), ``word`` or
+    ``token``, and ``tag``, ``label``, ``ner``, ``pos``, …; an empty number of a sentence is that
+    of the row above. Of several labels those of entities come first, then the last column. In
+    JSON Lines: objects with a list of tokens and a list of as many labels.
+    """
+    path = Path(path)
+    named = is_named(path, *_TABLES, *_JSON)
+    if not named or not _words(first_text(path).partition("\n")[0]) & _TOKENS:
+        return None
+    try:
+        return (_of_lists if is_named(path, *_JSON) else _of_rows)(path, encoding)
+    except InputError:
+        return None  # who reads it says what is wrong
+
+
+def read(
+    path: str | os.PathLike, label: str | None = None, encoding: str | None = None
+) -> Iterator[tuple[list[str], list[str]]]:
+    """The sentences of such a table: tokens and a label for each.
+
+    label: the name of the column, or ``"form"`` for the tokens; by default the first of
+    ``find``. Rows without a token are left out, with a warning.
+
+    Raises:
+        InputError: no such column, what the file has wrong, or a token without a label.
+    """
+    columns = find(path, encoding)
+    chosen = columns.token if label == "form" else label or next(iter(columns.labels), None)
+    if chosen not in (columns.token, *columns.labels):
+        raise InputError(
+            "no such label column" if label else "no column of labels",
+            where=path,
+            found=label and repr(label),
+            expected=" or ".join(columns.labels) or "a column named tag or label",
+        )
+    if columns.sentence is None:
+        yield from _read_lists(path, columns.token, chosen, encoding)
+    else:
+        yield from _read_rows(path, columns, chosen, encoding)
+
+
+def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None:
+    """The column that is the label by default; said where there are others."""
+    first, *others = find(path, encoding).labels or (None,)
+    if others:
+        warnings.warn(
+            f"{path}: the label is {first}; choose another with --label: {', '.join(others)}",
+            stacklevel=3,
+        )
+    return first
+
+
+def _words(text):
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text)}
+
+
+def _named(names, wanted):
+    return [name for name in names if (words := _words(name)) and words <= wanted]
+
+
+def _in_order(labels: dict[str, set]):
+    """Names of labels, those of entities first, and the last of others."""
+    entities = [name for name, values in labels.items() if are_entities(values)]
+    return (*entities, *reversed([name for name in labels if name not in entities]))
+
+
+def _of_rows(path, encoding):
+    from kerasrnn.data.readers.tables import open_table
+
+    table = open_table(path, encoding=encoding)
+    sentences = [name for name in table.columns if _words(name) & _SENTENCES]
+    tokens = _named(table.columns, _TOKENS)
+    if len(sentences) != 1 or not tokens:
+        return None
+    head = table.head(_ROWS)
+    numbers = table.strings(head, sentences[0])
+    if 2 * sum(_starts(numbers)) > len(numbers):  # texts, say, each with a word of it
+        return None
+    names = [name for name in _named(table.columns, _LABELS) if name != tokens[0]]
+    labels = {name: {*table.strings(head, name)} - {None} for name in names}
+    return Columns(tokens[0], _in_order(labels), sentences[0])
+
+
+def _starts(numbers: Sequence[str | None]) -> Iterator[bool]:
+    """Whether each row begins a sentence."""
+    last = None
+    for number in numbers:
+        yield number not in (None, last)
+        last = number or last
+
+
+def _read_rows(path, columns, label, encoding):
+    from kerasrnn.data.readers.tables import open_table
+
+    table = open_table(path, encoding=encoding)
+    tokens, labels, row, last, empty = [], [], 0, None, 0
+    for batch in table.batches(list(dict.fromkeys((columns.sentence, columns.token, label)))):
+        found = (table.strings(batch, name) for name in (columns.sentence, columns.token, label))
+        for number, token, value in zip(*found, strict=True):
+            if number not in (None, last) and tokens:
+                yield tokens, labels
+                tokens, labels = [], []
+            last = number or last
+            if token := (token or "").strip():
+                tokens.append(token)
+                labels.append(_checked(value, lambda row=row: table.line(row)))
+            else:
+                empty += 1
+            row += 1
+    if tokens:
+        yield tokens, labels
+    if empty:
+        warnings.warn(f"{path}: {empty:,} rows without a token are left out", stacklevel=2)
+
+
+def _checked(label, where):
+    if not (label or "").strip():
+        raise InputError("a token without a label", where=where(), found=repr(label))
+    return label.strip()
+
+
+def _of_lists(path, encoding):
+    _, row, _ = next(JsonLines(path, encoding).objects())
+    lists = {name: value for name, value in row.items() if isinstance(value, list)}
+    tokens = _named(lists, _TOKENS)
+    if not tokens or not all(isinstance(token, str) for token in lists[tokens[0]]):
+        return None
+    number = len(lists.pop(tokens[0]))
+    labels = {
+        name: {*map(str, value)}
+        for name, value in lists.items()
+        if _words(name) & _LABELS and len(value) == number
+    }
+    return Columns(tokens[0], _in_order(labels)) if labels else None
+
+
+def _read_lists(path, token, label, encoding):
+    for line, row, _ in JsonLines(path, encoding).objects():
+        lists = [row.get(name) for name in (token, label)]
+        if not all(isinstance(value, list) for value in lists) or len({*map(len, lists)}) > 1:
+            raise InputError(
+                f"no lists of {token} and {label} that are of one length",
+                where=f"{path}:{line}",
+                found=", ".join(repr(value)[:40] for value in lists),
+            )
+        if any(isinstance(value, (dict, list, type(None))) for value in chain(*lists)):
+            raise InputError("a token without a label", where=f"{path}:{line}")
+        if lists[0]:
+            yield [str(value) for value in lists[0]], [str(value) for value in lists[1]]
