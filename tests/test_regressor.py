@@ -323,7 +323,7 @@ def test_predict_continues_a_file_with_its_times(forecaster, tmp_path):
     invoke("predict", forecaster, sales, "-o", picture)
     assert picture.exists()
     (tmp_path / "short.csv").write_text("\n".join(sales.read_text().splitlines()[:9]))
-    assert "found 8; expected at least 24" in refused("predict", forecaster, tmp_path / "short.csv")
+    assert "found 8; expected at least 36" in refused("predict", forecaster, tmp_path / "short.csv")
 
 
 @pytest.mark.slow

@@ -167,6 +167,24 @@ def test_the_defaults_follow_from_the_season():
     assert data.calendar == ("season",) and len(data.known) == 2
 
 
+@pytest.mark.parametrize(
+    ("horizon", "season", "rows", "window"),
+    [
+        (12, 12, 1000, 48),
+        (1, 12, 1000, 36),
+        (1, 12, 100, 24),  # a third of the rows before the test part
+        (3, 80, 1000, 160),
+        (7, 365, 4000, 28),  # the calendar tells such a season
+        (1, None, 1000, 16),
+        (1, None, 200, 8),
+        (6, None, 1000, 24),
+    ],
+)
+def test_a_window_holds_seasons_whatever_the_horizon(horizon, season, rows, window):
+    data = Series.from_arrays(np.arange(rows) ** 2, horizon=horizon, season=season)
+    assert data.window == window
+
+
 def test_a_window_to_forecast_from_is_made_as_those_of_training():
     """The last window of the rows before a test window is that window."""
     times = np.arange("2020-01-01", "2021-01-01", dtype="M8[D]")

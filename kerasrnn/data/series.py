@@ -17,6 +17,8 @@ from kerasrnn.errors import InputError, check_positive, check_split
 
 TEST_SPLIT = 0.2  # of the rows of each series, its last
 _HORIZONS = 4  # of a window, by default
+_SEASONS, _REACH = 3, 200  # in a window of a shorter horizon, and the rows that they are at most
+_FEWEST, _OF_ROWS = 16, 20  # rows of any window, and where they are a twentieth of the training's
 _MOST_OF_ROWS = 3  # a window is a third of the training rows at most, by default
 
 
@@ -85,8 +87,9 @@ class Series(ThreeParts):
             targets: those to predict, by default all that are not known in advance.
             known: those known in advance, so that their values over the horizon are seen too.
             horizon: rows to predict; by default a season, or one row.
-            window: rows to see; by default four times the horizon, in whole seasons where they
-                fit, and a third of the training rows at most.
+            window: rows to see; by default four times the horizon, or of a shorter one three
+                seasons, as far as they are 200 rows, in whole seasons where they fit; and a third
+                of the training rows at most.
             season: rows after which the series repeats; found by default.
             name: used in run names.
             validation_split: fraction of the rows before the test part that the best epoch is
@@ -247,8 +250,10 @@ def _horizon(given, season, where):
 
 
 def _window(horizon, season, rows):
-    """Four horizons, in whole seasons where a season fits, and a third of the rows at most."""
-    window = max(min(_HORIZONS * horizon, rows // _MOST_OF_ROWS), 1)
+    """Four horizons or three seasons, whole ones, and a third of the rows at most."""
+    seasons = season * min(_SEASONS, _REACH // season) if season else 0
+    window = max(_HORIZONS * horizon, seasons, min(_FEWEST, rows // _OF_ROWS))
+    window = max(min(window, rows // _MOST_OF_ROWS), 1)
     if season and season <= window:
         window -= window % season
     return window
