@@ -121,7 +121,7 @@ OF_KIND = {  # what differs for a kind of data, in the same three tables
         {
             "level": None,
             "max_vocabulary": None,
-            "min_frequency": 2,
+            "min_frequency": None,
             "max_length": None,
             "multi_label": None,
             "start_from": None,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_union
 
 from kerasrnn import Classifier, Texts, build_classifier, layers, train
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.tasks import logistic, task_of
-from kerasrnn.tasks.ngram_regression import SIZES, fit_ngrams, with_ngrams
+from kerasrnn.tasks.ngram_regression import SIZES, fit_ngrams, spellings_of, with_ngrams
 
 WORDS = ["the", "a", "good", "bad", "film", "plot", "was", "not", "great", "dull", "never", "again"]
 TINY = {"units": 4, "embedding_dim": 6, "epochs": 2, "batch_size": 8, "quiet": True}
@@ -28,13 +29,15 @@ def reviews(several=False, **options):
     return Texts.from_lists(texts, labels, level="word", min_frequency=1, **options)
 
 
-def fitted(data, buckets=1 << 18, **options):
+def fitted(data, buckets=1 << 18, spelled=False, **options):
+    spellings = spellings_of(data.vocabulary) if spelled else None
+    options["spelled"] = spellings.shape[0] if spelled else 0
     layer = layers.NgramClassifier(
         len(data.labels), sizes=SIZES[data.level], buckets=buckets, **options
     )
     ids = padded(data.train)
     layer(ids)
-    fit_ngrams(layer, data.train)
+    fit_ngrams(layer, data.train, spellings=spellings)
     return layer, ids
 
 
@@ -59,6 +62,28 @@ def test_the_regression_is_that_of_scikit_learn_on_tfidf():
     expected = regression.predict_proba(counted.transform(list(asked)))
     np.testing.assert_allclose(np.asarray(layer(asked)), expected, atol=0.01)
     assert expected.max() > 0.7
+
+
+def test_spellings_are_counted_as_scikit_learn_does_and_unknown_words_have_none():
+    data = reviews()
+    layer, ids = fitted(data, spelled=True)
+    words = np.array(["", "", *data.vocabulary.tokens[1:]])
+    union = make_union(
+        TfidfVectorizer(analyzer=lambda row: ngrams(row, layer.sizes)),
+        TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(3, 5), preprocessor=lambda row: " ".join(words[row])
+        ),
+    )
+    regression = LogisticRegression(C=10, tol=1e-3)
+    regression.fit(union.fit_transform(list(ids)), data.train.y)
+    asked = padded(data.test)
+    asked[::2, 1] = data.vocabulary.unknown_id
+    expected = regression.predict_proba(union.transform(list(asked)))
+    np.testing.assert_allclose(np.asarray(layer(asked)), expected, atol=0.05)
+    alone = np.asarray(fitted(data)[0](asked))
+    assert np.abs(np.asarray(layer(asked)) - expected).mean() < np.abs(alone - expected).mean() / 3
+    unknown = layer.spelling_squares.numpy()[: data.vocabulary.unknown_id + 1]
+    assert not unknown.any() and layer.spelling_squares.numpy()[2:].all()
 
 
 @pytest.mark.parametrize("sizes", [(1,), (2,), (1, 2), (1, 2, 3, 4, 5)])
@@ -88,7 +113,7 @@ def test_training_leaves_the_regression_and_the_answer_is_the_mean(tmp_path):
     run = train(data, tmp_path / "run", **TINY)
     classifier = Classifier.load(run)
     model, ids = classifier.model, padded(data.test)
-    layer, _ = fitted(data, model.get_layer("ngrams").buckets)
+    layer, _ = fitted(data, model.get_layer("ngrams").buckets, spelled=True)
     for kept, new in zip(model.get_layer("ngrams").get_weights(), layer.get_weights(), strict=True):
         np.testing.assert_allclose(kept, new, atol=1e-4)
     alone = keras.Model(model.inputs[0], model.get_layer("head").output)
@@ -125,8 +150,11 @@ def test_few_texts_get_enough_steps_and_many_no_more_than_fit_in_minutes(
 def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):
     data = reviews()
     model = build_classifier(num_classes=3, vocabulary_size=data.vocabulary.num_ids, units=4)
-    monkeypatch.setattr(logistic, "_MOST_PRODUCTS", 10)
-    assert with_ngrams(model, data.train, 3, "word") is model
+    number = 3 * len(data.train.x) * len(SIZES["word"])
+    monkeypatch.setattr(logistic, "_MOST_PRODUCTS", number)
+    assert with_ngrams(model, data).get_layer("ngrams").spelled == 0
+    monkeypatch.setattr(logistic, "_MOST_PRODUCTS", number - 1)
+    assert with_ngrams(model, data) is model
 
 
 def test_a_class_without_a_training_text_is_unlikely():

@@ -9,7 +9,8 @@ from factories import CONLLU, columns
 
 from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
 from kerasrnn.data.kinds import format_of, kind_of
-from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids, read_tokens
+from kerasrnn.data.readers.sentence_files import read_tokens
+from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
 
 

@@ -87,7 +87,7 @@ _OPTIONS = {
         ("--task", options.TASKS, "One of those above  [by DATA]"),
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Text encoding  [utf-8]"),
-        ("--validation-split", float, "Part that chooses the best epoch"),
+        ("--validation-split", float, "Validation part"),
         ("--min-frequency", int, "Rarer is unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
@@ -150,7 +150,8 @@ def _of_tasks(values, text, group, show):
         return text
     of_tasks = {owner: value for owner, value in values.items() if owner in options.TASKS}
     whole, short = (f"{text}  [{_defaults(some)}]" for some in (values, of_tasks or values))
-    return whole if len(whole) <= _WIDTH else short
+    left_out = "texts" in values and "classifier" not in of_tasks  # by the short one, altogether
+    return whole if len(whole) <= _WIDTH or left_out else short
 
 
 def _defaults(values):

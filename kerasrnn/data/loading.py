@@ -21,7 +21,7 @@ def load_texts(
     encoding: str | None = None,
     level: str | None = None,
     max_vocabulary: int | None = None,
-    min_frequency: int = 2,
+    min_frequency: int | None = None,
     max_length: int | None = None,
     multi_label: str | None = None,
     validation_split: float = 0.1,

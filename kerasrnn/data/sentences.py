@@ -24,7 +24,7 @@ from kerasrnn.data.parts import (
     with_tokens_of,
 )
 from kerasrnn.data.python_source import read_python
-from kerasrnn.data.readers import conll, token_tables
+from kerasrnn.data.readers import sentence_files
 from kerasrnn.data.readers.folders import part_folders
 from kerasrnn.data.readers.part_files import (
     PARTS,
@@ -205,7 +205,7 @@ def load_sentences(
         *source: one of these, or several files.
         label: the column that is the label: its number from 1, or a name of
             ``readers.conll.CONLLU_COLUMNS``; by default upos of CoNLL-U, else what
-            ``readers.conll.columns_of`` finds in the training part, mostly the last.
+            is found in the training part, mostly the last; of a table of tokens its name.
         validation_split: fraction cut off for validation, in [0, 1), where the data has no such
             part; 0 for none.
         min_frequency: words and characters that occur less often in the training part are
@@ -233,9 +233,7 @@ def load_sentences(
         return _encode(parts, "char", "python", source, where, options)
     files = _find_files(source)
     if label is None:  # the training part says it: others may lack labels
-        label = options["label"] = _module(files["training"][0]).label_of(
-            files["training"][0], encoding
-        )
+        label = options["label"] = sentence_files.label_of(files["training"][0], encoding)
     parts = {
         part: [sentence for path in paths for sentence in _read(path, label, encoding)]
         for part, paths in files.items()
@@ -260,11 +258,6 @@ def read_sentences(
         return [(t, y.tolist()) for t, y in zip(data.test.tokens, rows, strict=True)]
     check_exists(source, _NAMES)
     return _read(Path(source), label, encoding)
-
-
-def read_tokens(path: str | os.PathLike, encoding: str | None = None) -> list[list[str]]:
-    """The tokens of each sentence of a file, which may lack labels. Raises ``InputError``."""
-    return [tokens for tokens, _ in _module(path).read(path, "form", encoding)]
 
 
 def pad_token_ids(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> np.ndarray:
@@ -316,13 +309,8 @@ def _unzip(sentence, where):
     return list(tokens), list(labels)
 
 
-def _module(path):
-    """What reads a file."""
-    return token_tables if token_tables.find(path) else conll
-
-
 def _read(path, label, encoding):
-    sentences = list(_module(path).read(path, label, encoding))
+    sentences = list(sentence_files.read(path, label, encoding))
     if not sentences:
         raise InputError("no sentences in the file", where=path)
     return sentences

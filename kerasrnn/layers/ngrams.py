@@ -17,13 +17,16 @@ class NgramClassifier(keras.layers.Layer):
     Each run of n tokens, and of the edge before the first and after the last, falls into a
     bucket by its hash (Weinberger et al. 2009). A text is the sum of its n-grams, each weighted
     by how rare it is, at length 1 (TF-IDF); the probabilities are linear in it, after the
-    activation. Training by gradients leaves the weights alone: ``fit_ngrams`` of the classifier
-    finds them, by logistic regression. Until then all classes are alike.
+    activation. So they are in the sum of the spellings of its words, runs of letters that many
+    words share (Bojanowski et al. 2017), which each word has once and for all. Training by
+    gradients leaves the weights alone: ``fit_ngrams`` of the classifier finds them, by logistic
+    regression. Until then all classes are alike.
 
     Args:
         classes: number of labels.
         sizes: n, ascending: ``(1, 2)`` counts tokens and pairs of them.
         buckets: number of them; n-grams that share one are alike.
+        spelled: number of token ids whose spellings count too, or 0.
         activation: ``"softmax"``, or ``"sigmoid"`` for several labels a text.
 
     >>> import numpy as np
@@ -39,17 +42,24 @@ class NgramClassifier(keras.layers.Layer):
         *,
         sizes: Sequence[int],
         buckets: int,
+        spelled: int = 0,
         activation: str = "softmax",
         **kwargs,
     ):
         super().__init__(**kwargs | {"trainable": False})
         self.classes, self.sizes, self.buckets = classes, tuple(sizes), buckets
+        self.spelled = spelled
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
         self.kernel = self.add_weight((self.buckets, self.classes), "zeros", name="kernel")
         self.squares = self.add_weight((self.buckets,), "zeros", name="squares")
         self.bias = self.add_weight((self.classes,), "zeros", name="bias")
+        if self.spelled:
+            shape = (self.spelled, self.classes)
+            self.spelling_kernel = self.add_weight(shape, "zeros", name="spelling_kernel")
+            shape = (self.spelled,)
+            self.spelling_squares = self.add_weight(shape, "zeros", name="spelling_squares")
 
     def codes(self, ids):
         """The bucket of each n-gram, int32 (batch, n-grams); 0, which is no bucket, in padding."""
@@ -67,10 +77,10 @@ class NgramClassifier(keras.layers.Layer):
         return ops.concatenate(found, axis=1)
 
     def call(self, ids):
-        codes = self.codes(ids)
-        square = ops.sum(ops.take(self.squares, codes), axis=1, keepdims=True)
-        total = ops.sum(ops.take(self.kernel, codes, axis=0), axis=1)
-        return self.activation(total / ops.sqrt(ops.maximum(square, 1e-9)) + self.bias)
+        found = self.bias + _linear(self.codes(ids), self.kernel, self.squares)
+        if self.spelled:
+            found = found + _linear(ids, self.spelling_kernel, self.spelling_squares)
+        return self.activation(found)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.classes)
@@ -81,5 +91,12 @@ class NgramClassifier(keras.layers.Layer):
             "classes": self.classes,
             "sizes": self.sizes,
             "buckets": self.buckets,
+            "spelled": self.spelled,
             "activation": keras.activations.serialize(self.activation),
         }
+
+
+def _linear(codes, kernel, squares):
+    """The sum of the rows of a kernel that codes say, divided by the root of that of squares."""
+    square = ops.sum(ops.take(squares, codes), axis=1, keepdims=True)
+    return ops.sum(ops.take(kernel, codes, axis=0), axis=1) / ops.sqrt(ops.maximum(square, 1e-9))

@@ -220,7 +220,7 @@ class ClassifierTask(base.Task):
         if members > 1:
             raise InputError("members of a classifier of texts", fix="average --seeds --ensemble")
         weights = _weights(data, settings.fit["class_weight"])
-        return with_ngrams(model, data.train, len(data.labels), data.level, weights)
+        return with_ngrams(model, data, weights)
 
     def training_model(self, model: keras.Model, settings: base.Settings) -> keras.Model:
         return members_beside(model) if settings.model["members"] > 1 else without_ngrams(model)

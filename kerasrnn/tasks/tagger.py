@@ -13,14 +13,9 @@ import tensorflow as tf
 from kerasrnn import evaluation, layers, plotting
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
 from kerasrnn.data.kinds import file_format
+from kerasrnn.data.readers.sentence_files import read_tokens
 from kerasrnn.data.readers.text_files import read_standard_input, read_text
-from kerasrnn.data.sentences import (
-    WORD_LENGTH,
-    Sentences,
-    load_sentences,
-    read_sentences,
-    read_tokens,
-)
+from kerasrnn.data.sentences import WORD_LENGTH, Sentences, load_sentences, read_sentences
 from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
 from kerasrnn.inference.explaining import Explanation
