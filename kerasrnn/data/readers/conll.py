@@ -100,7 +100,7 @@ def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None
     warnings.warn(
         f"{path}: column {token + 1} is read as the token and column {index + 1} of {width} as "
         "its label; choose another with --label",
-        stacklevel=3,
+        stacklevel=4,
     )
     return str(index + 1)
 

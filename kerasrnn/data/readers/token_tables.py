@@ -85,7 +85,7 @@ def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None
     if others:
         warnings.warn(
             f"{path}: the label is {first}; choose another with --label: {', '.join(others)}",
-            stacklevel=3,
+            stacklevel=4,
         )
     return first
 
