@@ -84,6 +84,8 @@ OBJECTS = [{"label": label, "text": text} for label, text in ROWS]
         ("a.tsv", TOKENS.replace(",", "\t"), "sentences"),
         ("a.jsonl", '{"tokens": ["EU", "says"], "ner_tags": [3, 0]}\n' * 9, "sentences"),
         ("a.csv", "sentence,word,label\n" + "a word here,word,1\nno such,none,0\n" * 9, "table"),
+        ("a_train.txt", "i feel fine;joy\nim sad;sadness\ni feel low;sadness\n" * 9, "table"),
+        ("a_train.txt", "i feel fine\nim sad\ni am\nthe end\nwho is\nno more\n", "text"),
         ("a.train", "1 a fine film\n0 dull and long\n" * 9, "texts"),
     ],
 )

@@ -34,7 +34,7 @@ _TEXTS = 1 << 12  # that are taken at a time
 _EXAMPLES = 20  # texts one of which is shown
 _LINE = 60  # characters of it
 _TOKENS = 1 << 20  # that are kept as a list
-_MANY = 1_000_000  # tokens from which on those that occur once are unknown
+_MANY = 1_000_000  # words from which on those that occur once are unknown
 SEPARATOR = "|"  # of several labels, where they come as lists
 
 
@@ -128,7 +128,7 @@ class Texts(ThreeParts):
                 characters where most texts are a single word, else words.
             max_vocabulary: largest number of tokens, the unknown one included.
             min_frequency: tokens that occur less often in the training part are unknown; by
-                default 1 of fewer than a million tokens, else 2.
+                default 1 of fewer than a million words, else 2.
             max_length: tokens of a text that are read, the first ones; None for 500.
             validation_split: fraction of the training part that is cut off for validation, in
                 [0, 1), the same of each class; 0 for none. By default 0.1, and none of fewer
@@ -185,7 +185,8 @@ class Texts(ThreeParts):
         cut_missing(parts, options, where, "texts", found.groups)
         truncated = int((parts["training"].lengths > longest).sum())
         parts = {name: _shorten(part, longest) for name, part in parts.items()}
-        fewest = options["min_frequency"] or (1 if len(parts["training"].x) < _MANY else 2)
+        few_words = level == "word" and len(parts["training"].x) < _MANY
+        fewest = options["min_frequency"] or (1 if few_words else 2)
         options = options | {"min_frequency": fewest}
         vocabulary = _vocabulary(parts["training"], known, options)
         ids = np.array(vocabulary.encode(list(known)), "int32")

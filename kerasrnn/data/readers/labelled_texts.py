@@ -6,6 +6,7 @@ import mimetypes
 import re
 import statistics
 import warnings
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -220,7 +221,10 @@ def _has_labelled_lines(path):
     if sum(line.startswith(_PREFIX) for line in lines) > 0.9 * len(lines):
         return True
     rows = [_cut(line) for line in lines]
-    labels = {label for label, _ in rows}
+    counts = Counter(label for label, _ in rows)
+    labels = {*counts}
+    if statistics.median(counts.values()) < 2 or any(_has_labels_last(lines, m) for m in ";|,"):
+        return False
     if len(labels) == 1:  # a file that is sorted by class, maybe
         labels = first_words(path, len(rows))
     sure = part_of(path.name) is not None or all(map(str.isdigit, labels))
@@ -231,6 +235,13 @@ def _has_labelled_lines(path):
         return False  # tokens, a line each
     prose = sum(bool(re.search(r"[^\W\d_]{2}", text)) for _, text in rows)
     return prose > 0.9 * len(rows) and max(line.count("\t") for line in lines) < 2
+
+
+def _has_labels_last(lines, mark):
+    """Whether each line has a mark once, and behind it one of few labels, as a table does."""
+    ends = {line.rpartition(mark)[2].strip() for line in lines}
+    once = all(line.count(mark) == 1 for line in lines)
+    return once and 1 < len(ends) <= len(lines) / 4 and all(map(_LABEL.fullmatch, ends))
 
 
 def _cut(line):
