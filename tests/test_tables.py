@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from kerasrnn import InputError
 from kerasrnn.data.readers import delimited, json_lines, text_files
+from kerasrnn.data.readers.dialects import lines_above
 from kerasrnn.data.readers.tables import open_table
 from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.data.writers import FORMATS, table_writer
@@ -175,6 +176,55 @@ def test_a_line_below_an_empty_one_at_the_end_is_a_footer(write, monkeypatch, ga
         assert columns(table)["sales"] == [str(i) for i in range(1, 13)]
     with pytest.raises(InputError, match="a.csv:14: a row with another number of fields"):
         columns(open_table(write(f"{rows}Sales in Rome\n")))
+
+
+SALES = "month,sales\n" + "".join(f"2020-{i:02},{i}\n" for i in range(1, 13))
+
+
+@pytest.mark.parametrize("piece", [1, 30, 1 << 20])
+@pytest.mark.parametrize(
+    ("above", "number"),
+    [
+        ("Sales in Rome\n", 1),
+        ('"Sales, in Rome",\n\n', 2),
+        ("# made by a, b, c\n# unit: kg\n", 2),
+        ("Category: All\r\n\r\n", 2),
+    ],
+)
+def test_titles_and_comments_above_a_table_are_left_out(write, monkeypatch, piece, above, number):
+    monkeypatch.setattr(delimited, "_CHUNK", piece)
+    path = write(above + SALES)
+    with pytest.warns(UserWarning, match=f"a.csv: left out above the table: {number} line"):
+        table = open_table(path)
+    assert table.columns == ("month", "sales") and numbers(table, "sales") == [*range(1, 13)]
+    assert table.line(3) == f"{path}:{number + 5}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SALES,
+        "#,x\n" + "1,2\n" * 20,  # a name
+        ",x\n" + "1,2\n" * 20,  # none
+        "2020-01,\n2020-02,\n" + "2020-03,7\n" * 20,  # missing values
+        "one,\n" * 20 + "two,2\n",
+        '"a\nname",x\n' + "1,2\n" * 20,
+        "text,label\n" + '"two\nlines, at most",x\n' * 20,
+        "Sales in Rome\n" + "1,2\n" * 3,  # too few rows to say so
+    ],
+)
+def test_nothing_else_is_left_out_above_a_table(text):
+    assert lines_above(text.encode()) == 0
+
+
+def test_units_of_money_and_percent_are_no_part_of_a_number(write):
+    table = open_table(write("a;b;c\n$1.50;5%;3 €\n-$2;-1.5 %;4€\n;0%;5 €\n"))
+    assert np.array_equal(numbers(table, "a"), [1.5, -2, np.nan], equal_nan=True)
+    assert numbers(table, "b") == [5, -1.5, 0] and numbers(table, "c") == [3, 4, 5]
+    for other in ("5 kg", "5", "£5"):
+        table = open_table(write(f"a;b\n$1;2\n{other};3\n"), header=True)
+        with pytest.raises(InputError, match="a.csv:2: no number in column 'a': found '\\$1'"):
+            numbers(table, "a")
 
 
 NUMBERS = np.array([[1.5, -2e-7], [3, 4], [0.25, 1e9]])

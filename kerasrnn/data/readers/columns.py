@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+UNITS = ("$", "€", "£", "¥", "%")  # one of which all numbers of a column may have
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?", "-")  # words of no value
 
 
@@ -83,6 +84,13 @@ def _parsed(array, notation):
     missing = is_missing(text)
     text = pc.if_else(missing, None, text)
     good = pc.match_substring_regex(text, notation.pattern)
+    if not pc.all(good).as_py():
+        units = (
+            pc.replace_substring_regex(text, r"[-+\d.,eE ]", "").drop_null().unique().to_pylist()
+        )
+        if len(units) == 1 and units[0] in UNITS:
+            text = pc.utf8_trim_whitespace(pc.replace_substring(text, units[0], ""))
+            good = pc.match_substring_regex(text, notation.pattern)
     bad = _first(~good.fill_null(True).to_numpy(zero_copy_only=False))
     if bad is not None:
         return np.full(len(array), np.nan), bad

@@ -21,6 +21,8 @@ from kerasrnn.data.readers.dialects import (
     Dialect,
     Shape,
     dialect_of,
+    is_value,
+    lines_above,
     names_of,
     shape_of,
 )
@@ -41,6 +43,11 @@ class Delimited:
 
     def __init__(self, path: Path, encoding: str | None, header: bool | None):
         self.path, self.encoding, self.blanks = path, encoding, is_at_blanks(path)
+        self.above = 0
+        self.above = lines_above(self._head(_HEAD)[0])
+        if self.above:
+            lines = f"{self.above} line{'s' * (self.above > 1)}"
+            warnings.warn(f"{path}: left out above the table: {lines}", stacklevel=2)
         size, rows, whole = _HEAD, 0, False
         while rows < 2 and not whole:  # where rows are large
             if size > LONGEST:
@@ -81,7 +88,8 @@ class Delimited:
 
     def _pieces(self, size):
         pieces = read_pieces(self.path, size, encoding=self.encoding)
-        return at_tabs(pieces) if self.blanks else pieces
+        pieces = at_tabs(pieces) if self.blanks else pieces
+        return _emptied(pieces, self.above) if self.above else pieces
 
     def _head(self, size):
         """About ``size`` bytes of the beginning, UTF-8, and whether they are all."""
@@ -157,7 +165,8 @@ class Delimited:
         """Without a last line of one field below an empty one."""
         mark = re.escape(self.dialect.separator).encode()
         line = rb'(?:"[^"\r\n]*"|[^"\r\n' + mark + rb"]+)[ \t" + mark + rb"]*[\r\n]*\Z"
-        footer = re.compile(rb"[\r\n][ \t" + mark + rb"]*\r?\n(" + line + rb")")
+        end = rb"(?:\r\n|\n|\r(?!\n))"
+        footer = re.compile(end + rb"[ \t" + mark + rb"]*" + end + rb"(" + line + rb")")
         last = next(blocks, None)
         for data, number in blocks:
             if len(data) < _FOOTER:
@@ -165,8 +174,9 @@ class Delimited:
             else:
                 yield last
                 last = data, number
-        if last and len(self.columns) > 1 and (match := footer.search(last[0][-_FOOTER:])):
-            text = match[1].strip(b'"\r\n' + mark).decode(errors="ignore")
+        match = last and len(self.columns) > 1 and footer.search(last[0][-_FOOTER:])
+        text = match[1].strip(b' "\t\r\n' + mark).decode(errors="ignore") if match else ""
+        if text and not is_value(text):
             warnings.warn(f"{self.path}: the last line is left out: {text!r}", stacklevel=2)
             last = last[0][: -len(match[1])], last[1]
         if last:
@@ -241,6 +251,16 @@ class Delimited:
                 )
             at = end
         return at < len(data)
+
+
+def _emptied(pieces, number):
+    """The pieces of a text in which the first lines are empty."""
+    lines = re.compile(rf"(?:[^\r\n]*(?:\r\n?|\n)){{{number}}}")
+    begun = next(pieces)
+    while not (match := lines.match(begun)) or match.end() == len(begun):
+        begun += next(pieces)
+    yield "\n" * number + begun[match.end() :]
+    yield from pieces
 
 
 def _line_ends(data):

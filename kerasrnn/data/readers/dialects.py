@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 import warnings
@@ -10,14 +11,18 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasrnn.data.readers.columns import MISSING, Notation
+from kerasrnn.data.readers.columns import MISSING, UNITS, Notation
 from kerasrnn.errors import InputError
 
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
 _COLUMNS = 100_000
 _ROWS = 2000  # of the head that are looked at
+_MOST_ABOVE = 10  # lines above a table
+_MOST_ALIKE = 0.95  # of its rows that have the same number of fields
 _NUMBER = re.compile(
-    r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d{1,3}([.,]\d{3})+([.,]\d*)?"
+    rf"[+-]?(?:[{''.join(UNITS)}] ?)?"
+    r"(?:(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d*)?)"
+    rf"(?: ?[{''.join(UNITS)}])?"
 )
 _USUAL = {  # names of columns that are seldom values
     *("text", "label", "class", "target", "sentence", "category", "sentiment", "title", "review"),
@@ -153,6 +158,44 @@ def dialect_of(head: bytes, whole: bool, path: Path, header: bool | None) -> Dia
     if header is None:
         header = has_header(rows)
     return Dialect(*best, header, _notation(rows[header:]))
+
+
+def lines_above(head: bytes) -> int:
+    """The number of lines above a table: titles of one field, comments and empty lines.
+
+    A comment begins with ``#``, and has another number of fields than the rows. A table of few
+    rows has none.
+
+    >>> lines_above(b"Sales of 2020\\n\\n" + b"month,sales\\n" + b"1,2\\n" * 9)
+    2
+    """
+    lines = head.splitlines(keepends=True)[:_ROWS]
+    below = b"".join(lines[_MOST_ABOVE:])
+    for mark in _SEPARATORS:
+        shape = shape_of(mark, True)
+        widths = [shape.width(below[start:end]) for start, end in _spans(below, shape)]
+        width = statistics.mode(widths or [1])
+        if width > 1 and widths.count(width) >= _MOST_ALIKE * len(widths):
+            break
+    else:
+        return 0
+
+    def is_above(line):
+        if line.count(b'"') % 2:  # a field that goes on
+            return False
+        first, *others = (field.strip() for field in shape.fields(line))
+        titled = (first or len(others) + 1 != width) and not is_value(first) and not any(others)
+        return titled or (first.startswith("#") and len(others) + 1 != width)
+
+    above = [*itertools.takewhile(is_above, lines[: _MOST_ABOVE + 1])]
+    number, blank = len(above), not b"".join(above).strip()
+    goes_on = b"".join(lines[: number + 1]).count(b'"') % 2
+    return 0 if blank or goes_on or number > _MOST_ABOVE else number
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a number or a date."""
+    return bool(_NUMBER.fullmatch(text) or _DATE.fullmatch(text))
 
 
 def names_of(head: bytes, dialect: Dialect, path: Path) -> tuple[str, ...]:
