@@ -187,6 +187,12 @@ def test_tables_with_a_token_a_row_are_sentences(tmp_path, again):
         assert read_tokens(path)[:2] == SENTENCES
         with pytest.raises(InputError, match="no such label column: found 'POSS'.* Tag or POS"):
             load_sentences(path, label="POSS")
+    path.write_text("\n".join([*TABLE, *rows[1:] * 5]).replace("No", "Né"), "cp1252")
+    assert kind_of(path) == "sentences"
+    with pytest.raises(InputError, match="train.csv:6: not UTF-8: .*--encoding cp1252"):
+        load_sentences(path, label="Tag")
+    with pytest.warns(UserWarning, match="rows without a token"):
+        assert load_sentences(path, label="Tag", encoding="cp1252").train.tokens[1][0] == "Né"
     path.write_text("\n".join(TABLE).replace("``,O", "``,"))
     with pytest.raises(InputError, match="train.csv:4: a token without a label"):
         load_sentences(path)

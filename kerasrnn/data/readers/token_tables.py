@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from kerasrnn.data.columns import words_of
 from kerasrnn.data.readers.conll import are_entities
 from kerasrnn.data.readers.json_lines import JsonLines
 from kerasrnn.data.readers.part_files import first_text, is_named
@@ -45,12 +46,12 @@ def find(path: str | os.PathLike, encoding: str | None = None) -> Columns | None
     """
     path = Path(path)
     named = is_named(path, *_TABLES, *_JSON)
-    if not named or not _words(first_text(path).partition("\n")[0]) & _TOKENS:
+    if not named or not words_of(first_text(path).partition("\n")[0]) & _TOKENS:
         return None
-    try:
-        return (_of_lists if is_named(path, *_JSON) else _of_rows)(path, encoding)
-    except InputError:
-        return None  # who reads it says what is wrong
+    for codec in (encoding, "latin-1"):  # which reads all, and tells as much
+        with suppress(InputError):  # who reads it says what is wrong
+            return (_of_lists if is_named(path, *_JSON) else _of_rows)(path, codec)
+    return None
 
 
 def read(
@@ -90,12 +91,8 @@ def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None
     return first
 
 
-def _words(text):
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text)}
-
-
 def _named(names, wanted):
-    return [name for name in names if (words := _words(name)) and words <= wanted]
+    return [name for name in names if (words := words_of(name)) and words <= wanted]
 
 
 def _in_order(labels: dict[str, set]):
@@ -108,7 +105,7 @@ def _of_rows(path, encoding):
     from kerasrnn.data.readers.tables import open_table
 
     table = open_table(path, encoding=encoding)
-    sentences = [name for name in table.columns if _words(name) & _SENTENCES]
+    sentences = [name for name in table.columns if words_of(name) & _SENTENCES]
     tokens = _named(table.columns, _TOKENS)
     if len(sentences) != 1 or not tokens:
         return None
@@ -169,7 +166,7 @@ def _of_lists(path, encoding):
     labels = {
         name: {*map(str, value)}
         for name, value in lists.items()
-        if _words(name) & _LABELS and len(value) == number
+        if words_of(name) & _LABELS and len(value) == number
     }
     return Columns(tokens[0], _in_order(labels)) if labels else None
 
