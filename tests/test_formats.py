@@ -333,9 +333,8 @@ def test_sequences_with_missing_values_are_trained_on_and_predicted(tmp_path, le
 def test_missing_values_are_refused_by_a_model_that_was_trained_without_any(tmp_path):
     _, x, _ = with_gaps(lengths=False)
     y = np.arange(60) % 2
-    run = train(
-        Dataset.from_arrays(np.nan_to_num(x), y), tmp_path / "run", epochs=1, members=1, quiet=True
-    )
+    data = Dataset.from_arrays(np.nan_to_num(x), y)
+    run = train(data, tmp_path / "run", epochs=1, members=1, units=4, stem_filters=8, quiet=True)
     export(run, tmp_path / "export", check=False)
     for source in (run, tmp_path / "export"):
         with pytest.raises(InputError, match="missing values for a model .* without any"):

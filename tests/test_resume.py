@@ -103,7 +103,7 @@ def damage(path):
 def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(task, here, monkeypatch):
     whole, run = here / f"whole-{task}", here / f"run-{task}"
     afresh(*faults.start_or_resume(task, str(whole)))
-    for step in (23, 3):
+    for step in (23, 3)[: 1 if task in ("sequences", "numbers") else 2]:  # which take longest
         train_until(monkeypatch, faults.start_or_resume(task, str(run)), run, "step", step, press)
     afresh(*faults.start_or_resume(task, str(run)))
     assert faults.differences(faults.content(run), faults.content(whole)) == []

@@ -232,6 +232,18 @@ def test_rows_of_a_time_that_another_has_are_one_where_they_are_few(tmp_path):
         read_source(many, roles=Roles(time="when", target="x"))
 
 
+def test_a_number_that_may_stand_for_missing_values_is_said(tmp_path):
+    rows = [["when", "x"], *([f"2020-01-{i:02}", str(i * i % 29)] for i in range(1, 29))]
+    for row in rows[5:8]:
+        row[1] = "-200"
+    with pytest.warns(
+        UserWarning, match="a.csv: -200 in x: far from all other values; leave empty"
+    ):
+        assert layout(write(tmp_path / "a.csv", rows)).columns["x"].code == -200
+    rows[5][1] = "3"  # two rows may be outliers
+    assert layout(write(tmp_path / "b.csv", rows)).columns["x"].code is None
+
+
 def test_a_column_that_counts_the_rows_of_the_first_one_is_their_time(tmp_path):
     rows = [[str(unit), str(k), *values(2)] for unit in (3, 1, 2) for k in range(1, 30)]
     (tmp_path / "a_train.txt").write_text("\n".join(map(" ".join, rows)))

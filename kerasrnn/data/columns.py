@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +19,7 @@ _CELLS = 4_000_000  # that are looked at, at most
 _MOST = 0.9  # of the values of a column that are of one kind
 _MOST_WORDS = 20  # that may stand among numbers as classes do
 _SHOWN = 1000  # distinct values of a column that are kept
+_FAR, _FEWEST_BESIDE = 3, 10  # ranges of the others, and how many these are at least
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?")
 
 
@@ -27,7 +30,8 @@ class Column:
     kind: ``"text"``, ``"category"`` (strings that repeat), ``"id"`` (strings that do not),
     ``"number"``, ``"whole"`` (numbers), ``"row"`` (the number of the row), ``"time"``,
     ``"constant"`` or ``"empty"``. distinct: how many values. missing: how many are. words: the
-    mean number in a value. values: some of the distinct ones; of numbers none.
+    mean number in a value. values: some of the distinct ones; of numbers none. code: a number in
+    several rows that is far from all others, as those are that stand for missing values.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Column:
     missing: int = 0
     words: float = 0.0
     values: tuple[str, ...] = ()
+    code: float | None = None
 
     @property
     def may_be_step(self) -> bool:
@@ -173,11 +178,21 @@ def _number_column(name, numbers):
     real = numbers[np.isfinite(numbers)]
     missing, distinct = len(numbers) - len(real), len(np.unique(real))
     if not np.array_equal(real, np.round(real)):
-        return Column(name, "number", distinct, missing)
+        return Column(name, "number", distinct, missing, code=_code(real))
     rows = len(numbers) > 2 and real[0] in (0, 1) and not missing
     if rows and np.array_equal(np.diff(real), np.ones(len(real) - 1)):
         return Column(name, "row", distinct)
-    return Column(name, "whole", distinct, missing)
+    return Column(name, "whole", distinct, missing, code=_code(real))
+
+
+def _code(numbers):
+    """The lowest or highest number where it is in three rows, and farther than others reach."""
+    values, counts = np.unique(numbers, return_counts=True)
+    for end, beside, other in ((0, 1, -1), (-1, -2, 0)) if len(values) > _FEWEST_BESIDE else ():
+        far = abs(values[end] - values[beside]) > _FAR * abs(values[beside] - values[other])
+        if far and counts[end] > 2 and values[end]:
+            return float(values[end])
+    return None
 
 
 def _string_kind(counts, words):
@@ -209,6 +224,14 @@ def check_column(name: str, columns: tuple[str, ...], where: str, option: str):
         expected=f"one of {', '.join(columns[:20])}{more}",
         fix=f"did you mean {' or '.join(close)}?" if close else None,
     )
+
+
+def warn_of_codes(where: str, columns: Iterable[Column]):
+    """Say which numbers of the columns that are read may stand for missing values."""
+    if found := [f"{one.code:g} in {one.name}" for one in columns if one.code is not None]:
+        some = ", ".join(found[:3]) + (f" and {len(found) - 3} more columns" if found[3:] else "")
+        text = f"{where}: {some}: far from all other values; leave empty what means a missing one"
+        warnings.warn(text, stacklevel=4)
 
 
 def words_of(name: str) -> set[str]:

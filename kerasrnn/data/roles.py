@@ -8,7 +8,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field, fields
 
-from kerasrnn.data.columns import MOST_REPEATED, Column, Head, check_column, numbered, words_of
+from kerasrnn.data.columns import (
+    MOST_REPEATED,
+    Column,
+    Head,
+    check_column,
+    numbered,
+    warn_of_codes,
+    words_of,
+)
 from kerasrnn.errors import InputError
 
 _FEWEST_STEPS = 4  # numbered columns that make a series a row
@@ -163,6 +171,10 @@ def find_readings(table, roles: Roles | None = None, task: str | None = None) ->
     readings = [*finder.texts(), *finder.sequences(), *finder.series()]
     if not readings:
         raise _no_reading(head, said)
+    if len(readings) == 1:
+        warn_of_codes(
+            table.path, [head.columns[name] for name in head.columns if readings[0].role(name)]
+        )
     return readings
 
 
@@ -176,11 +188,8 @@ class _Finder:
         self.time = said.time or self._find_time() or counted.get("time")
         self.ids = [said.id] if said.id else self._find_ids() or [*counted.values()][:1]
         taken = {self.time, self.split, said.group, said.id, *self.ids}
-        self.numbers = [
-            name
-            for name in self._of("number", "whole")
-            if name not in taken and not self._is_id(name)
-        ]
+        free = [name for name in self._of("number", "whole") if name not in taken]
+        self.numbers = [name for name in free if not self._is_id(name)]
 
     def texts(self) -> list[Layout]:
         """A text and its label a row."""
@@ -338,11 +347,10 @@ class _Finder:
     def _find_counted(self):
         """The first two columns, where the second counts the rows of each value of the first."""
         id, time = [*self.columns, None][:2]
-        if self.said.id or self.said.time or time not in self._of("whole"):
-            return {}
-        if not self.head.repeats(id) or not self.head.counts_within(id, time):
-            return {}
-        return {"id": id, "time": time}
+        asked = time in self._of("whole") and not (self.said.id or self.said.time)
+        if asked and self.head.repeats(id) and self.head.counts_within(id, time):
+            return {"id": id, "time": time}
+        return {}
 
     def _is_id(self, name):
         return (
@@ -424,8 +432,7 @@ def _no_reading(head, said):
         )
     numbers = [name for name, column in columns.items() if column.kind in ("number", "whole")]
     labels = [name for name, column in columns.items() if column.kind == "category"]
-    after = "where a row follows the one above"
-    ways = [f"`{command} --target {shlex.quote(name)}`, {after}" for name in numbers[-1:]]
+    ways = [f"`{command} --target {shlex.quote(n)}`, in the order of rows" for n in numbers[-1:]]
     ways += [f"`{command} --id COLUMN`, where a row is a step of a sequence"] * bool(numbers)
     if len(numbers) > 1:
         label = shlex.quote(next((n for n in labels + numbers if n.lower() in _LABELS), "COLUMN"))
