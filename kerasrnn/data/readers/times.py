@@ -105,6 +105,8 @@ def to_times(array: pa.Array, clock: Clock) -> tuple[np.ndarray, int | None]:
 
 def _fits(text, kind):
     """Whether all are times of a kind; those that ids may look like follow each other besides."""
+    if _count(text, kind) < len(text):
+        return False
     found, _, bad = _parse(text, kind)
     if bad is not None or kind not in _LIKE_IDS:
         return bad is None
