@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_union
 
 from kerasrnn import Classifier, Texts, build_classifier, layers, train
+from kerasrnn.data import storage
+from kerasrnn.data.storage import FileArray
 from kerasrnn.data.texts import TextPart, pad_texts, starts_of
 from kerasrnn.tasks import logistic, task_of
 from kerasrnn.tasks.ngram_regression import SIZES, fit_ngrams, spellings_of, with_ngrams
@@ -145,6 +147,19 @@ def test_few_texts_get_enough_steps_and_many_no_more_than_fit_in_minutes(
     chosen, reasons = task.completed(data, task.settings({}, data.options, data.kind))
     assert chosen.fit["epochs"] == epochs and chosen.fit["batch_size"] == batch_size
     assert f"{number:,} texts" in reasons["batch_size"]
+
+
+def test_texts_in_a_file_are_fitted_as_those_in_memory(monkeypatch):
+    small = reviews()
+    monkeypatch.setattr(storage, "_IN_MEMORY", 16)
+    large = reviews()
+    assert isinstance(large.train.x, FileArray)
+    found = []
+    for data in (small, large):
+        model = build_classifier(num_classes=3, vocabulary_size=data.vocabulary.num_ids, units=4)
+        found.append(with_ngrams(model, data).get_layer("ngrams").get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_is_too_much_to_fit_has_no_regression(monkeypatch):

@@ -36,7 +36,7 @@ def with_ngrams(model: keras.Model, data: Texts, weights: np.ndarray | None = No
         return model
     spellings = spellings_of(data.vocabulary) if data.tokens.composed else None
     if spellings is not None:
-        counts = np.bincount(train.x, minlength=spellings.shape[0])
+        counts = np.bincount(train.x[:], minlength=spellings.shape[0])
         if not fits(number + int(counts @ spellings.sum(1)), classes):
             spellings = None
     ids, found = model.inputs[0], model.outputs[0]
@@ -134,7 +134,7 @@ def _token_counts(part, number):
 
     rows = np.repeat(np.arange(len(part)), part.lengths)
     ones = np.ones(len(rows), "float32")
-    return sparse.csr_array((ones, (rows, part.x)), shape=(len(part), number))
+    return sparse.csr_array((ones, (rows, part.x[:])), shape=(len(part), number))
 
 
 def _counts(layer, part):
