@@ -83,11 +83,8 @@ class Head:
     def counts_within(self, id: str, name: str) -> bool:
         """Whether a column of numbers is 0, 1, … or 1, 2, … in the rows of each id, of several."""
         ids = self._codes(id)
-        order = np.argsort(ids, kind="stable")
-        starts = np.unique(ids[order], return_index=True)[1]
-        turns = np.arange(len(ids)) - np.repeat(starts, np.diff([*starts, len(ids)]))
-        numbers = self.table.numbers(self.head, name)[order] - turns
-        return len(starts) > 1 and numbers[0] in (0, 1) and bool((numbers == numbers[0]).all())
+        first = self.table.numbers(self.head, name) - turns_of(ids)
+        return bool(ids.any()) and first[0] in (0, 1) and bool((first == first[0]).all())
 
     def _codes(self, *names):
         """An integer for each row, from 0, the same where all these columns are the same."""
@@ -172,6 +169,19 @@ def codes_of(values: list) -> np.ndarray:
     """
     codes = {}
     return np.array([codes.setdefault(value, len(codes)) for value in values], "int64")
+
+
+def turns_of(codes: np.ndarray) -> np.ndarray:
+    """How many rows above have the same code, int (rows,).
+
+    >>> turns_of(np.array([5, 3, 5, 5])).tolist()
+    [0, 0, 1, 2]
+    """
+    order = np.argsort(codes, kind="stable")
+    _, starts, number = np.unique(codes[order], return_index=True, return_counts=True)
+    turns = np.empty(len(codes), "int64")
+    turns[order] = np.arange(len(codes)) - np.repeat(starts, number)
+    return turns
 
 
 def _number_column(name, numbers):

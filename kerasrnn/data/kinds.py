@@ -19,6 +19,7 @@ from kerasrnn.data.readers import (
     idx,
     labelled_texts,
     numpy_arrays,
+    sentence_files,
     sequence_folders,
     text_files,
     token_tables,
@@ -94,9 +95,7 @@ def _has_columns(path):
     lines = [line.strip() for line in head_of(path)]
     if len(lines) > 2 and sum(map(bool, map(_NUMBERS.fullmatch, lines))) >= _MOST * len(lines):
         return True
-    if is_at_blanks(path):
-        return True
-    return any(_is_separated(lines, separator) for separator in "\t,;")
+    return is_at_blanks(path) or any(_is_separated(lines, separator) for separator in "\t,;")
 
 
 def _has_tagged_words(path):
@@ -131,7 +130,7 @@ FORMATS = (
         *("*idx[13]-ubyte*", idx.read_folder),
     ),
     Format(
-        *("a table of tokens", "*", "sentences", token_tables.read),
+        *("a table of tokens", "*", "sentences", sentence_files.read),
         folder="*train*",
         holds=token_tables.find,
     ),

@@ -172,9 +172,8 @@ def find_readings(table, roles: Roles | None = None, task: str | None = None) ->
     if not readings:
         raise _no_reading(head, said)
     if len(readings) == 1:
-        warn_of_codes(
-            table.path, [head.columns[name] for name in head.columns if readings[0].role(name)]
-        )
+        used = [column for name, column in head.columns.items() if readings[0].role(name)]
+        warn_of_codes(table.path, used)
     return readings
 
 

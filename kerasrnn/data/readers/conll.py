@@ -41,7 +41,7 @@ def read_conllu(
     numbers = {str(number): name for number, name in enumerate(CONLLU_COLUMNS, 1)}
     column = "upos" if label is None else numbers.get(str(label), str(label))
     check_choice("label column", column, CONLLU_COLUMNS)
-    return _sentences(_conllu_rows(path, column, encoding))
+    return sentences_of(_conllu_rows(path, column, encoding))
 
 
 def read_conll(
@@ -63,7 +63,7 @@ def read_conll(
         InputError: no such column, what ``read_text`` raises, or a line that has no label or
             another number of columns than most.
     """
-    return _sentences(_conll_rows(path, label, encoding))
+    return sentences_of(_conll_rows(path, label, encoding))
 
 
 def read(
@@ -115,7 +115,7 @@ def tagged_words(line: str) -> list[tuple[str, str]]:
     return pairs if all(word and tag for word, tag in pairs) else []
 
 
-def _sentences(rows):
+def sentences_of(rows):
     """Rows (token, label), with None between sentences → lists of each, by sentence."""
     for real, group in itertools.groupby(rows, key=lambda row: row is not None):
         if real:

@@ -43,16 +43,14 @@ class Delimited:
 
     def __init__(self, path: Path, encoding: str | None, header: bool | None):
         self.path, self.encoding, self.blanks = path, encoding, is_at_blanks(path)
-        self.above = 0
-        self.above = lines_above(self._head(_HEAD)[0])
-        if self.above:
-            lines = f"{self.above} line{'s' * (self.above > 1)}"
-            warnings.warn(f"{path}: left out above the table: {lines}", stacklevel=2)
+        self.above = None  # lines above the table, which the first head tells
         size, rows, whole = _HEAD, 0, False
         while rows < 2 and not whole:  # where rows are large
             if size > LONGEST:
                 raise InputError("a row too long", where=f"{path}:{rows + 1}")
             head, whole = self._head(size)
+            if self.above is None and self._finds_above(head):
+                head, whole = self._head(size)
             size *= 8
             if _line_ends(head) < 2 and not whole:
                 continue
@@ -85,6 +83,13 @@ class Delimited:
                     return f"{self.path}:{line + _line_ends(data[:start])}"
                 row -= 1
         return str(self.path)
+
+    def _finds_above(self, head):
+        self.above = lines_above(head)
+        if self.above:
+            lines = f"{self.above} line{'s' * (self.above > 1)}"
+            warnings.warn(f"{self.path}: left out above the table: {lines}", stacklevel=3)
+        return self.above > 0
 
     def _pieces(self, size):
         pieces = read_pieces(self.path, size, encoding=self.encoding)

@@ -173,9 +173,8 @@ def lines_above(head: bytes) -> int:
     below = b"".join(lines[_MOST_ABOVE:])
     for mark in _SEPARATORS:
         shape = shape_of(mark, True)
-        widths = [shape.width(below[start:end]) for start, end in _spans(below, shape)]
-        width = statistics.mode(widths or [1])
-        if width > 1 and widths.count(width) >= _MOST_ALIKE * len(widths):
+        width, part = _usual_width(below, shape)
+        if part >= _MOST_ALIKE:
             break
     else:
         return 0
@@ -249,7 +248,7 @@ def has_header(rows: list[list[str]]) -> bool:
 
 def _named(name, values):
     """Whether all values are numbers, or all dates, and the name is neither."""
-    if not values or name in MISSING or _NUMBER.fullmatch(name) or _DATE.fullmatch(name):
+    if not values or name in MISSING or is_value(name):
         return False
     return any(all(map(kind.fullmatch, values)) for kind in (_NUMBER, _DATE))
 
@@ -280,10 +279,15 @@ def _score(head, whole, shape):
     """
     fault = shape.fault(head[shape.end(head) :])
     sound = fault is None or (not whole and fault[1] == shape.UNCLOSED)
-    widths = [shape.width(head[start:end]) for start, end in _spans(head, shape)]
-    width = statistics.mode(widths or [1])
-    part = widths.count(width) / len(widths) if width > 1 else 0
+    _, part = _usual_width(head, shape)
     return sound, part if part >= 0.5 else 0
+
+
+def _usual_width(data, shape):
+    """The usual number of fields, and the fraction of rows that have it; 0 where that is one."""
+    widths = [shape.width(data[start:end]) for start, end in _spans(data, shape)]
+    width = statistics.mode(widths or [1])
+    return width, widths.count(width) / len(widths) if width > 1 else 0
 
 
 def _literal_quotes(head):

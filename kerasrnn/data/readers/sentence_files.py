@@ -12,7 +12,9 @@ def read(
     path: str | os.PathLike, label: str | None = None, encoding: str | None = None
 ) -> Iterator[tuple[list[str], list[str]]]:
     """The sentences of a file: tokens and a label for each. Arguments as of ``conll.read``."""
-    return _format(path).read(path, label, encoding)
+    if columns := token_tables.find(path, encoding):
+        return token_tables.read(path, columns, label, encoding)
+    return conll.read(path, label, encoding)
 
 
 def read_tokens(path: str | os.PathLike, encoding: str | None = None) -> list[list[str]]:
@@ -22,8 +24,6 @@ def read_tokens(path: str | os.PathLike, encoding: str | None = None) -> list[li
 
 def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None:
     """The column that is the label, where that is not the last; said where it may be another."""
-    return _format(path).label_of(path, encoding)
-
-
-def _format(path):
-    return token_tables if token_tables.find(path) else conll
+    if columns := token_tables.find(path, encoding):
+        return token_tables.label_of(path, columns)
+    return conll.label_of(path, encoding)

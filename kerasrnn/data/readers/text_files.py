@@ -158,7 +158,7 @@ def _with_newlines(pieces):
 
 
 def _decode(file, chunk_size, where, encoding):
-    data = file.read(max(chunk_size, 5))
+    data = file.read(max(chunk_size, 4))
     if kind := next((kind for begin, kind in _BINARY.items() if data.startswith(begin)), None):
         raise InputError(
             "not a text file", where=where, found=kind, fix="save it as CSV or text, or unpack it"

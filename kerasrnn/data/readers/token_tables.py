@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from kerasrnn.data.columns import words_of
-from kerasrnn.data.readers.conll import are_entities
+from kerasrnn.data.readers.conll import are_entities, sentences_of
 from kerasrnn.data.readers.json_lines import JsonLines
-from kerasrnn.data.readers.part_files import first_text, is_named
+from kerasrnn.data.readers.part_files import TABLES, first_text, is_named
 from kerasrnn.errors import InputError
 
-_TABLES = ("*.csv", "*.tsv", "*.tab", "*.txt")
 _JSON = ("*.jsonl", "*.ndjson", "*.json")
 _SENTENCES = {"sentence", "sentences", "sent"}  # words in the names of columns
 _TOKENS = {"word", "words", "token", "tokens", "form"}
@@ -45,7 +44,7 @@ def find(path: str | os.PathLike, encoding: str | None = None) -> Columns | None
     JSON Lines: objects with a list of tokens and a list of as many labels.
     """
     path = Path(path)
-    named = is_named(path, *_TABLES, *_JSON)
+    named = is_named(path, *TABLES, "*.txt")
     if not named or not words_of(first_text(path).partition("\n")[0]) & _TOKENS:
         return None
     for codec in (encoding, "latin-1"):  # which reads all, and tells as much
@@ -55,17 +54,16 @@ def find(path: str | os.PathLike, encoding: str | None = None) -> Columns | None
 
 
 def read(
-    path: str | os.PathLike, label: str | None = None, encoding: str | None = None
+    path: str | os.PathLike, columns: Columns, label: str | None, encoding: str | None
 ) -> Iterator[tuple[list[str], list[str]]]:
     """The sentences of such a table: tokens and a label for each.
 
-    label: the name of the column, or ``"form"`` for the tokens; by default the first of
-    ``find``. Rows without a token are left out, with a warning.
+    columns: as ``find`` has them. label: the name of the column, or ``"form"`` for the tokens; by
+    default the first of the labels. Rows without a token are left out, with a warning.
 
     Raises:
         InputError: no such column, what the file has wrong, or a token without a label.
     """
-    columns = find(path, encoding)
     chosen = columns.token if label == "form" else label or next(iter(columns.labels), None)
     if chosen not in (columns.token, *columns.labels):
         raise InputError(
@@ -77,12 +75,12 @@ def read(
     if columns.sentence is None:
         yield from _read_lists(path, columns.token, chosen, encoding)
     else:
-        yield from _read_rows(path, columns, chosen, encoding)
+        yield from sentences_of(_read_rows(path, columns, chosen, encoding))
 
 
-def label_of(path: str | os.PathLike, encoding: str | None = None) -> str | None:
+def label_of(path: str | os.PathLike, columns: Columns) -> str | None:
     """The column that is the label by default; said where there are others."""
-    first, *others = find(path, encoding).labels or (None,)
+    first, *others = columns.labels or (None,)
     if others:
         warnings.warn(
             f"{path}: the label is {first}; choose another with --label: {', '.join(others)}",
@@ -110,50 +108,43 @@ def _of_rows(path, encoding):
     if len(sentences) != 1 or not tokens:
         return None
     head = table.head(_ROWS)
-    numbers = table.strings(head, sentences[0])
-    if 2 * sum(_starts(numbers)) > len(numbers):  # texts, say, each with a word of it
+    starts = [begins for begins, _ in _with_starts(zip(table.strings(head, sentences[0])))]
+    if 2 * sum(starts) > len(starts):  # texts, say, each with a word of it
         return None
     names = [name for name in _named(table.columns, _LABELS) if name != tokens[0]]
     labels = {name: {*table.strings(head, name)} - {None} for name in names}
     return Columns(tokens[0], _in_order(labels), sentences[0])
 
 
-def _starts(numbers: Sequence[str | None]) -> Iterator[bool]:
-    """Whether each row begins a sentence."""
+def _with_starts(rows: Iterable[tuple]) -> Iterator[tuple[bool, tuple]]:
+    """Whether each row, the number of its sentence first, begins a sentence; and the row."""
     last = None
-    for number in numbers:
-        yield number not in (None, last)
-        last = number or last
+    for row in rows:
+        yield row[0] not in (None, last), row
+        last = row[0] or last
 
 
 def _read_rows(path, columns, label, encoding):
+    """Pairs (token, label), with None before each sentence."""
     from kerasrnn.data.readers.tables import open_table
 
-    table = open_table(path, encoding=encoding)
-    tokens, labels, row, last, empty = [], [], 0, None, 0
-    for batch in table.batches(list(dict.fromkeys((columns.sentence, columns.token, label)))):
-        found = (table.strings(batch, name) for name in (columns.sentence, columns.token, label))
-        for number, token, value in zip(*found, strict=True):
-            if number not in (None, last) and tokens:
-                yield tokens, labels
-                tokens, labels = [], []
-            last = number or last
-            if token := (token or "").strip():
-                tokens.append(token)
-                labels.append(_checked(value, lambda row=row: table.line(row)))
-            else:
-                empty += 1
-            row += 1
-    if tokens:
-        yield tokens, labels
+    table, empty = open_table(path, encoding=encoding), 0
+    names = (columns.sentence, columns.token, label)
+    batches = table.batches(list(dict.fromkeys(names)))
+    rows = chain.from_iterable(
+        zip(*(table.strings(batch, name) for name in names), strict=True) for batch in batches
+    )
+    for place, (begins, (_, token, value)) in enumerate(_with_starts(rows)):
+        if begins:
+            yield None
+        if not (token or "").strip():
+            empty += 1
+        elif not (value or "").strip():
+            raise InputError("a token without a label", where=table.line(place), found=repr(value))
+        else:
+            yield token.strip(), value.strip()
     if empty:
         warnings.warn(f"{path}: {empty:,} rows without a token are left out", stacklevel=2)
-
-
-def _checked(label, where):
-    if not (label or "").strip():
-        raise InputError("a token without a label", where=where(), found=repr(label))
-    return label.strip()
 
 
 def _of_lists(path, encoding):

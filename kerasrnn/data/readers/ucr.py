@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from kerasrnn.data.columns import codes_of, turns_of
 from kerasrnn.data.readers import Arrays, Sequences
 from kerasrnn.data.readers.part_files import (
     files_of_folder,
@@ -90,12 +90,11 @@ def is_ucr(path: str | os.PathLike) -> bool:
 
 def _count_up(rows):
     """Whether the first values are 1, 2, … among the rows of each label."""
-    seen = Counter()
-    for label, values in rows:
-        seen[label] += 1
-        if values[0] != seen[label]:
-            return False
-    return max(seen.values()) > 2
+    labels, values = zip(*rows, strict=True)
+    turns = turns_of(codes_of(labels))
+    return turns.max() > 1 and all(
+        row[0] == turn + 1 for row, turn in zip(values, turns, strict=True)
+    )
 
 
 def read_dataset(path: Path) -> Arrays:
