@@ -46,3 +46,32 @@ def test_chunks_are_the_whole_array_in_order(grown, monkeypatch):
 
 def test_an_empty_array_is_empty():
     assert GrowingArray((4,), "int32").array().shape == (0, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classifier", "regressor"])
+def test_sequences_in_a_file_are_trained_as_those_in_memory(task, tmp_path, monkeypatch):
+    import kerasrnn
+
+    x = np.random.default_rng(0).normal(size=(60, 9)).astype("float32")
+    names = [f"t{step}" for step in range(9)]
+    y = x[:, 3] + x[:, 5]
+    answers = np.where(y > 0, "up", "down") if task == "classifier" else y.round(4)
+    rows = [
+        ",".join([*map(str, values), str(answer)])
+        for values, answer in zip(x, answers, strict=True)
+    ]
+    name = "label" if task == "classifier" else "target"
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join([",".join([*names, name]), *rows]) + "\n")
+    roles = kerasrnn.Roles(**{name: name})
+    small = {"units": 2, "stem": "none", "members": 2, "epochs": 1, "quiet": True}
+    whole = kerasrnn.load_dataset(path, roles=roles)
+    monkeypatch.setattr(storage, "_IN_MEMORY", 500)
+    stored = kerasrnn.load_dataset(path, roles=roles)
+    assert isinstance(stored.train.x, FileArray) and isinstance(whole.train.x, np.ndarray)
+    runs = [
+        kerasrnn.train(data, tmp_path / kind, **small)
+        for kind, data in (("file", stored), ("memory", whole))
+    ]
+    assert runs[0].metrics() == runs[1].metrics()

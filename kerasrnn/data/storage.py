@@ -21,8 +21,8 @@ _TEXTS = 1000  # that are read at a time
 class FileArray:
     """Rows of an array in a file, read when they are asked for.
 
-    ``x[rows]`` reads a slice, or rows in any order, as an array in memory. Pages are read, not
-    mapped, so that the memory of the process stays small.
+    ``x[rows]`` reads a row, a slice, or rows in any order, as an array in memory. Pages are read,
+    not mapped, so that the memory of the process stays small.
     """
 
     def __init__(self, file, dtype: np.dtype, shape: tuple[int, ...], rows: np.ndarray | None):
@@ -40,6 +40,8 @@ class FileArray:
     def __getitem__(self, rows):
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(len(self)))
+        elif isinstance(rows, (int, np.integer)):
+            return self[[range(len(self))[rows]]][0]
         rows = np.asarray(rows) if self._rows is None else self._rows[rows]
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         flat, start = found.view("uint8").reshape(len(rows), -1 if len(rows) else 0), 0

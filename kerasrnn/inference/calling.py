@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -91,6 +91,43 @@ def _activation(model):
             expected="a layer with an activation, or keras.layers.Softmax",
         )
     return last.activation
+
+
+def model_inputs(shapes: Mapping[str, tuple], **given) -> list:
+    """The inputs of a model in its order, of what was given for them.
+
+    shapes: of each input, by name, without the batch; None is any size. ``lengths`` that are not
+    given are those of whole sequences. Raises ``InputError`` where shapes or names do not fit.
+
+    >>> [array.shape for array in model_inputs({"x": (None, 2)}, x=[[[0, 1]], [[1, 0]]])]
+    [(2, 1, 2)]
+    """
+    given = {name: array for name, array in given.items() if array is not None}
+    given |= {name: np.asarray(a) for name, a in given.items() if not hasattr(a, "shape")}
+    x = given["x"]
+    if "lengths" in shapes and x.ndim > 1:
+        given["lengths"] = np.asarray(given.get("lengths", [x.shape[1]] * len(x)), "int32")
+    found = {name: array.shape for name, array in given.items()}
+    wanted = {name: (len(x) if x.ndim else 1, *shape) for name, shape in shapes.items()}
+    if found.keys() != wanted.keys() or not all(map(_fits, found.values(), map(wanted.get, found))):
+        wanted = {name: ("n", *shape) for name, shape in shapes.items()}
+        raise InputError(
+            "inputs that do not fit the model", found=_shown(found), expected=_shown(wanted)
+        )
+    return [given[name] for name in shapes]
+
+
+def _fits(shape, wanted):
+    return len(shape) == len(wanted) and all(
+        size in (None, n) for size, n in zip(wanted, shape, strict=True)
+    )
+
+
+def _shown(shapes):
+    sizes = {
+        name: ["any" if n is None else str(n) for n in shape] for name, shape in shapes.items()
+    }
+    return ", ".join(f"{name} ({', '.join(of)})" for name, of in sizes.items())
 
 
 def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ from kerasrnn.inference.calling import (
     compiled,
     gives_several,
     in_batches,
+    model_inputs,
     probabilities,
 )
 from kerasrnn.inference.explaining import Explanation
@@ -85,8 +86,8 @@ class Classifier(base.Predictor):
         base.check_labels(model, labels)
         self.model, self.labels, self.several = model, tuple(labels), gives_several(model)
         self.vocabulary, self.tokens, self.max_length = vocabulary, tokens_of(level), max_length
-        self._shape = tuple(model.inputs[0].shape[1:])
-        self._takes_lengths = len(model.inputs) == 2
+        pairs = zip(("x", "lengths"), model.inputs, strict=False)
+        self._shapes = {name: tuple(x.shape[1:]) for name, x in pairs}
         self._fills = any(isinstance(x, layers.FillMissing) for x in layers.layers_in(model))
         self._call = compiled(model)
 
@@ -133,22 +134,9 @@ class Classifier(base.Predictor):
         """
         if self.reads_text:
             return self._proba_of_texts(x, lengths)
-        fits = len(x.shape) == 3 and all(
-            size in (None, n) for size, n in zip(self._shape, x.shape[1:], strict=True)
-        )
-        if not fits or (lengths is not None and not self._takes_lengths):
-            raise InputError(
-                "sequences that do not fit the model",
-                found=f"(time, features) {x.shape[1:]}{'' if lengths is None else ' with lengths'}",
-                expected=f"{self._shape}"
-                f"{' with lengths' if self._takes_lengths else ', all of that length'}",
-            )
-        if not self._fills and has_missing(x, lengths):
+        inputs = model_inputs(self._shapes, x=x, lengths=lengths)
+        if not self._fills and has_missing(inputs[0], lengths):
             raise missing_error()
-        inputs = [x]
-        if self._takes_lengths:
-            full = np.full(len(x), x.shape[1])
-            inputs.append(np.asarray(full if lengths is None else lengths, "int32"))
         return in_batches(self._call, *inputs)
 
     def _proba_of_texts(self, x, lengths):
@@ -171,9 +159,7 @@ class _ExportedClassifier(Classifier):
         self.labels, inputs = export.labels, export.inputs()
         self.several = "labels" in export.about["signatures"]["serving_default"]["outputs"]
         self.vocabulary = export.vocabulary() if "text" in inputs else None
-        first = next(iter(inputs))
-        self._shape = tuple(inputs[first]["shape"][1:])
-        self._takes_lengths = "lengths" in inputs
+        self._shapes = {name: tuple(of["shape"][1:]) for name, of in inputs.items()}
         self._fills = export.reading().get("missing", False)
 
         def call(*arrays):

@@ -79,7 +79,7 @@ def shown(
         if not isinstance(inputs, (np.ndarray, FileArray)):
             return {"text": inputs[row][:_LETTERS]}
         length = None if lengths is None else lengths[row]
-        return sequence(inputs[np.array([row])][0][:length], features)
+        return sequence(inputs[row][:length], features)
 
     return show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,7 +90,7 @@ def _kinds(data):
 
 
 def _is_short(data):
-    return data.train.lengths is None and _is_small(data, data.train.x[0].size)
+    return data.train.lengths is None and _is_small(data, math.prod(data.train.x.shape[1:]))
 
 
 def _is_small(data, size):
@@ -133,7 +134,7 @@ def _of_rocket(data, scaled, model, seed):
     def prepared(inputs):
         return scaled(inputs) if by_itself is None else by_itself(scaled(inputs))
 
-    some = prepared(train.inputs)
+    some = prepared([array[:] for array in train.inputs])
     rocket.adapt(some, mask_of(some), seed)
 
     def read(inputs):

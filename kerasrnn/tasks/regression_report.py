@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from kerasrnn import layers, plotting, regression
 from kerasrnn.data.parts import real_steps
 from kerasrnn.data.sequences import Dataset
 from kerasrnn.data.series import Series
+from kerasrnn.data.storage import chunks
 from kerasrnn.data.windows import Windows
 from kerasrnn.errors import InputError
 from kerasrnn.tasks import examples
@@ -47,8 +49,9 @@ def report_numbers(regressor, data: Dataset, folder: Path) -> Evaluation:
     """How a regressor of sequences did; draws predicted.png."""
     y, found = _predictions(regressor, data.test)
     mean = np.broadcast_to(data.train.y.mean(0), y.shape)
-    ridge = regression.ridge(_summary(data.train), data.train.y)
-    baselines = {"mean": mean, "ridge": ridge(_summary(data.test))}
+    seen = data.train.select(regression.spread(len(data.train), regression.MOST_ROWS))
+    ridge = regression.ridge(_values(data, seen), seen.y)
+    baselines = {"mean": mean, "ridge": ridge(_values(data, data.test))}
     metrics = _report(regressor, None, y, found, baselines, folder)
     show = examples.shown(data.test.x, data.test.lengths, data.reading.get("features", ()))
     return Evaluation(
@@ -252,16 +255,18 @@ def _backtest(data, y, found):
     }
 
 
-def _summary(part):
-    """What ridge regression sees of sequences, (n, values): all, or of long ones a summary.
+def _values(data, part):
+    """What ridge regression sees of the sequences of a part, (n, values): all, or a summary."""
+    size = math.prod(part.x.shape[1:])
+    if part.lengths is None and size <= _MOST_FLAT and not data.missing:
+        return part.x[:].reshape(-1, size)
+    lengths = np.full(len(part), part.x.shape[1]) if part.lengths is None else part.lengths
+    return np.concatenate([_summary(x, lengths[at : at + len(x)]) for at, x in chunks(part.x)])
 
-    Of each feature mean, deviation, least, greatest, first and last value over the real steps.
-    """
-    x = part.x
-    if part.lengths is None and x[0].size <= _MOST_FLAT and not np.isnan(x).any():
-        return x.reshape(len(x), -1)
+
+def _summary(x, lengths):
+    """Of each feature mean, deviation, least, greatest, first and last value of the real steps."""
     steps = x.shape[1]
-    lengths = np.full(len(x), steps) if part.lengths is None else part.lengths
     real = real_steps(lengths, steps)[:, :, None] & ~np.isnan(x)
     number = np.maximum(real.sum(1), 1)
     mean = np.where(real, x, 0).sum(1) / number

@@ -26,7 +26,7 @@ from kerasrnn.data.times import iso_times
 from kerasrnn.data.windows import WindowFormat
 from kerasrnn.errors import InputError
 from kerasrnn.files import read_json
-from kerasrnn.inference.calling import compiled, in_batches, outputs
+from kerasrnn.inference.calling import compiled, in_batches, model_inputs, outputs
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
 from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
@@ -129,27 +129,11 @@ class Regressor(base.Predictor):
         Raises:
             InputError: inputs that do not fit the model.
         """
-        given = {"x": x, "lengths": lengths, "known": known}
-        if "lengths" in self._shapes and lengths is None:
-            given["lengths"] = np.full(len(x), np.shape(x)[1])
-        given = {name: np.asarray(array) for name, array in given.items() if array is not None}
-        shapes = {name: array.shape[1:] for name, array in given.items()}
-        if shapes.keys() != self._shapes.keys() or not all(map(self._fits, given, given.values())):
-            raise InputError(
-                "inputs that do not fit the model", found=shapes, expected=self._shapes
-            )
-        types = {"lengths": "int32"}
-        arrays = [given[name].astype(types.get(name, "float32")) for name in self._shapes]
-        found = in_batches(self._call, *arrays)
-        if np.isnan(found).any() and has_missing(given["x"], given.get("lengths")):
+        inputs = model_inputs(self._shapes, x=x, lengths=lengths, known=known)
+        found = in_batches(self._call, *inputs)
+        if np.isnan(found).any() and has_missing(inputs[0], lengths):
             raise missing_error()
         return found
-
-    def _fits(self, name, array):
-        shape = self._shapes[name]
-        return len(shape) == array.ndim - 1 and all(
-            size in (None, n) for size, n in zip(shape, array.shape[1:], strict=True)
-        )
 
     def forecast(self, rows: Rows) -> Forecast:
         """What follows the rows of a series.
