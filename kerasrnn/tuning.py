@@ -212,11 +212,11 @@ class _Search:
         while time.time() < self.limit and studies.count(study) < self.trials:
             trial = studies.ask(study, self.space, self.seed, self.worker)
             if studies.count(study, before=trial.number) >= self.trials:  # another was quicker
-                study.tell(trial, state=_state("FAIL"))
+                _tell(study, trial, "FAIL")
                 return
             alike = [other for other in studies.judged(study) if other.params == trial.params]
             if alike:
-                study.tell(trial, alike[0].value, state=alike[0].state)
+                _tell(study, trial, alike[0].state.name, alike[0].value)
                 continue
             done = self.train(study, trial)
             if not self.quiet:
@@ -239,7 +239,7 @@ class _Search:
         finally:
             said = {"score": judge.score, "epochs": len(judge.found)}
             trial.set_user_attr("judged", said)
-            study.tell(trial, judge.score if state == "COMPLETE" else None, state=_state(state))
+            _tell(study, trial, state, judge.score)
             word = _word(state, judge.score)
             if (path / "run.json").exists():
                 score = judge.score if math.isfinite(judge.score) else None
@@ -335,8 +335,10 @@ def _place(data, output):
     return Path(output)
 
 
-def _state(name):
-    return studies.import_optuna().trial.TrialState[name]
+def _tell(study, trial, state, score=None):
+    """End a trial; Optuna takes the score of a complete one alone."""
+    state = studies.import_optuna().trial.TrialState[state]
+    study.tell(trial, score if state == state.COMPLETE else None, state=state)
 
 
 def _word(state, score):

@@ -122,6 +122,17 @@ def test_a_pruned_trial_leaves_a_run_in_order(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_trials_that_repeat_a_pruned_one_are_not_made(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: trial.params["layers"] > 1)
+    made = {"search": ["layers"], "ranges": {"layers": [1, 2]}, "trials": 6, "epochs": 2}
+    found = tune(data, tmp_path / "study", units=3, **made, **TINY)
+    assert [(trial.options["layers"], trial.state) for trial in found.trials] == [
+        (1, "complete"),
+        (2, "pruned"),
+    ]
+
+
+@pytest.mark.slow
 def test_time_ends_a_trial_after_its_epoch_and_the_study(data, tmp_path, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(tuning, "time", SimpleNamespace(time=lambda: next(clock)))
