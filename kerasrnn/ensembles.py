@@ -211,7 +211,7 @@ def resume(
     try:
         plan = run.info["plan"]
         members, ensemble = [Member(*row) for row in plan["members"]], plan["ensemble"]
-        data = training.load_data(run) if data is None else data
+        data = training.load_data(run) if data is None else training.same_data(run, data)
         settings = task_of(run.task).settings(plan["options"], data.options, data.kind)
     except (KeyError, TypeError) as error:
         raise InputError("run.json does not hold its plan", where=run.path / "run.json") from error

@@ -78,7 +78,8 @@ def measured(metrics: dict) -> dict[str, dict]:
 def spread(rows: list[dict[str, dict]]) -> dict[str, dict]:
     """The mean and the sample standard deviation of each number that several runs measured.
 
-    rows: of each run what ``measured`` gives. A single one has no deviation: None.
+    rows: of each run what ``measured`` gives. A single one has no deviation: None. A number that
+    is not finite in one of them is left out.
 
     >>> spread([{"test": {"loss": 1.0}}, {"test": {"loss": 2.0}}])
     {'test': {'loss': {'mean': 1.5, 'deviation': 0.7071067811865476}}}
@@ -94,7 +95,8 @@ def spread(rows: list[dict[str, dict]]) -> dict[str, dict]:
                 else None,
             }
             for name, value in columns[0].items()
-            if isinstance(value, float) and all(name in column for column in columns)
+            if isinstance(value, float)
+            and all(math.isfinite(column.get(name, math.nan)) for column in columns)
         }
     return {part: numbers for part, numbers in found.items() if numbers}
 

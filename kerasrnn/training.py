@@ -42,8 +42,9 @@ def train(
 ) -> Run:
     """Train a model on data and leave everything in a new run directory.
 
-    The task is that of the data: a ``Dataset`` trains a classifier, ``Sentences`` a tagger, a
-    ``Corpus`` a generator or an infiller.
+    The task is that of the data: ``Texts`` train a classifier, a ``Dataset`` one too, or a
+    regressor of its targets, a ``Series`` a regressor, ``Sentences`` a tagger, a ``Corpus`` a
+    generator or an infiller.
     After every epoch the run holds another row of history.csv, the model in last.keras and,
     when the validation loss is the lowest so far, in best.keras (of a tagger of entities the F1
     the highest; where there is no validation part, the last). At the end the best model
@@ -51,7 +52,8 @@ def train(
     finished so far.
 
     Args:
-        data: from ``load_dataset``, ``load_sentences`` or ``load_corpus``.
+        data: from ``load_dataset``, ``load_texts``, ``load_series``, ``load_sentences`` or
+            ``load_corpus``, or of arrays, rows or lists (``Dataset.from_arrays``, …).
         output: directory to make; by default ``runs/<data>-<task>-<n>``.
         seed: fixes weights, dropout and the order of the batches.
         quiet: nothing on stderr.
@@ -136,8 +138,8 @@ def _train(data, settings, output, seed, quiet, callbacks):
     task = task_of(data.task)
     check_seed(seed)
     devices = open_devices(settings.fit["strategy"], quiet=quiet)
-    settings, reasons = task.completed(data, settings)
     _check_fit(settings.fit)
+    settings, reasons = task.completed(data, settings)
     with devices.guarded():
         prepared = prepare(data, settings, seed, devices)
         with obeying_interrupts(devices.together) as interrupts:
@@ -195,9 +197,10 @@ def resume(
     with devices.guarded():
         run = shared_run(devices, opened)
         task = task_of(run.task)
-        data = load_data(run) if data is None else _same_data(run, data)
-        settings, reasons = task.completed(data, _settings_of(run, data))
+        data = load_data(run) if data is None else same_data(run, data)
+        settings = _settings_of(run, data)
         _check_fit(settings.fit)
+        settings, reasons = task.completed(data, settings)
         prepared = prepare(data, settings, run.info["seed"], devices, run.info)
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
             if devices.worker.chief:
@@ -320,7 +323,9 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
         the number of tokens read; of an
         infiller the same over masked tokens, beside the frequencies of tokens. A tagger is
         scored as a classifier is, beside the most frequent label of each token, with "entity_f1"
-        and "entities" where its labels say where entities begin and end.
+        and "entities" where its labels say where entities begin and end. A regressor has "mae",
+        "rmse" and "r2", of a series "mase" too, beside the mean, ridge regression and the
+        forecasts that need no training.
 
     Raises:
         InputError: the data is not what the run was trained on, or the model is damaged.
@@ -330,16 +335,11 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     """
     run = open_run(run)
     task = task_of(run.task)
-    if data is None:
-        data = load_data(run)
+    data = load_data(run) if data is None else same_data(run, data)
     settings = _settings_of(run, data)
-    model = load_model(run)
-    try:
-        metrics, examples = task.evaluate(model, data, settings, run.path)
-        if run.runs:
-            metrics["summary"] = run.summary
-    except (TypeError, KeyError) as error:  # run.json was changed by hand
-        raise InputError("run.json does not fit the model", where=run.path / "run.json") from error
+    metrics, examples = task.evaluate(load_model(run), data, settings, run.path)
+    if run.runs:
+        metrics["summary"] = run.summary
     if is_unfinished(run):
         warnings.warn(
             f"{run} is not trained to its end, so it has no metrics.json yet", stacklevel=2
@@ -369,10 +369,10 @@ def load_data(run: str | os.PathLike):
         raise InputError(
             "run.json does not say how to load the data again", where=run.path / "run.json"
         ) from error
-    return _same_data(run, data)
+    return same_data(run, data)
 
 
-def _same_data(run, data):
+def same_data(run, data):
     """The data, if it is that of the run. Raises ``InputError``."""
     said, found = run.info["data"], data.fingerprint()
     if (fingerprint := said["fingerprint"]) != found:
@@ -430,14 +430,13 @@ def describe(data) -> dict:
 
 
 def _check_fit(fit):
-    names = ("epochs", "batch_size", "sequence_length")
-    check_positive(**{name: fit[name] for name in names if name in fit})
-    check_range("learning_rate", fit["learning_rate"], 0, open_low=True)
-    check_range("sample_every", fit.get("sample_every", 0), 0)
-    check_range("patience", fit["patience"], 0)
+    """Raise ``InputError`` for an option out of range, of those that are given."""
+    given = {name: value for name, value in fit.items() if value is not None}
+    names = {*given} & {"epochs", "batch_size", "sequence_length"}
+    check_positive(**{name: given[name] for name in sorted(names)})
+    for name in ("learning_rate", "max_minutes", "sample_every", "patience"):
+        check_range(name, given.get(name, 1), 0, open_low=name in ("learning_rate", "max_minutes"))
     timer(fit["checkpoint_every"])
-    if fit["max_minutes"] is not None:
-        check_range("max_minutes", fit["max_minutes"], 0, open_low=True)
 
 
 def _lines(settings, reasons):

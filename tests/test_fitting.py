@@ -21,8 +21,11 @@ def sequences(number=40):
 class Counter(int):
     """A number of steps that can be raised, as ``optimizer.iterations``."""
 
+    def assign(self, number):
+        self.model.optimizer.iterations = counted(self.model, number)
+
     def assign_add(self, more):
-        self.model.optimizer.iterations = counted(self.model, self + more)
+        self.assign(self + more)
 
 
 def counted(model, number):
@@ -31,16 +34,22 @@ def counted(model, number):
     return counter
 
 
-def made(monkeypatch, seconds, steps, each, first=0.0):
-    """How far the schedule is after each step that is made; each step takes ``each`` seconds."""
+def made(monkeypatch, seconds, steps, each, first=0.0, before=None):
+    """How far the schedule is after each step that is made; each step takes ``each`` seconds.
+
+    before: the state of a training that goes on, whose schedule is over.
+    """
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(optimizers.time, "monotonic", lambda: clock.now)
     limit = TimeLimit(seconds, steps)
     model = SimpleNamespace(stop_training=False, optimizer=SimpleNamespace())
-    model.optimizer.iterations = counted(model, 0)
+    model.optimizer.iterations = counted(model, 0 if before is None else steps)
     limit.set_model(model)
+    if before is not None:
+        limit.restore(before)
     reached = []
     while not model.stop_training and len(reached) < steps:
+        limit.on_train_batch_begin(len(reached))
         clock.now += first if not reached and first else each
         model.optimizer.iterations = counted(model, model.optimizer.iterations + 1)
         limit.on_train_batch_end(len(reached))
@@ -60,6 +69,15 @@ def test_with_too_little_time_the_schedule_ends_with_it(monkeypatch, first):
     half = len(reached) // 2
     assert reached[half] == pytest.approx(500, abs=30)  # evenly
     assert len(reached) == pytest.approx(100 - first, abs=2)
+
+
+def test_with_more_time_the_schedule_goes_on_from_where_that_puts_it(monkeypatch):
+    before = {"seconds": 100, "owed": 0.3}
+    reached, _ = made(monkeypatch, 400, steps=1000, each=1, before=before | {"limit": 100})
+    assert reached[1] == pytest.approx(250, abs=9) and reached[-1] >= 990
+    assert len(reached) == pytest.approx(300, abs=3)
+    reached, _ = made(monkeypatch, 400, steps=1000, each=1, before=before | {"limit": 400})
+    assert len(reached) <= 2
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kerasrnn import Corpus, Dataset, Sentences, load_dataset, train
+from kerasrnn import Corpus, Dataset, Sentences, Texts, load_dataset, train
+from kerasrnn.errors import InputError
 from kerasrnn.tasks import task_of
 
 
@@ -33,6 +34,19 @@ def test_few_sequences_are_repeated_until_there_are_enough_steps(targets, fewest
     assert fewest <= options["epochs"] * batches <= 2.5 * fewest
     assert reasons.keys() >= {"epochs", "batch_size", "stem", "learning_rate"}
     assert all(reasons.values())
+
+
+def test_a_stride_that_is_given_says_how_many_members_there_is_time_for():
+    members = [chosen(dataset(500, 700), stem_stride=stride)[0]["members"] for stride in (1, 4)]
+    assert members[0] < members[1]
+
+
+def test_options_out_of_range_are_named_before_the_recipe_counts_with_them(tmp_path):
+    for data in (dataset(36, 60), Texts.from_lists(["a b", "b c"] * 9, ["x", "y"] * 9)):
+        for option, value in (("batch_size", -1000), ("dropout", 1.5)):
+            with pytest.raises(InputError, match=f"{option} out of range"):
+                train(data, tmp_path / "r", quiet=True, **{option: value})
+    assert not (tmp_path / "r").exists()
 
 
 def test_what_is_given_is_kept_and_the_rest_follows_from_it():

@@ -21,8 +21,10 @@ from kerasrnn import (
     regression,
     train,
 )
+from kerasrnn.data.layouts import Batch
 from kerasrnn.data.readers import Rows
 from kerasrnn.tasks import linear_forecast
+from kerasrnn.tasks.regression_report import score
 from kerasrnn.tasks.smoothing import Smoothing, smoothing_kernels
 from kerasrnn.training import evaluate
 
@@ -342,6 +344,16 @@ def test_evaluate_scores_all_windows_of_another_file(forecaster):
     metrics = json.loads(invoke("evaluate", forecaster, sales, "--json").stdout)
     assert set(metrics["baseline"]) == {"last value", "seasonal naive"}
     assert metrics["test"]["mae"] < metrics["baseline"]["seasonal naive"]["mae"]
+
+
+def test_numbers_to_score_by_are_asked_for(tmp_path):
+    model = build_regressor((2, 1), targets=1, units=2)
+    regressor = Regressor(model, ["y"])
+    for labels in (None, np.full((3, 1), np.nan)):
+        with pytest.raises(InputError, match="a.csv: no numbers to score by: expected y"):
+            score(regressor, [Batch(np.zeros((3, 2, 1)), labels=labels)], "a.csv", None)
+    with pytest.raises(InputError, match="no numbers to score by"):
+        score(regressor, [], "a.csv", None)
 
 
 @pytest.mark.slow

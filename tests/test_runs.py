@@ -7,7 +7,7 @@ from conftest import invoke, refused
 from kerasrnn import InputError, latest_run, list_runs, open_run
 from kerasrnn.cli.runs import table
 from kerasrnn.files import atomic, locked
-from kerasrnn.runs import create_run, history_text
+from kerasrnn.runs import create_run, history_text, spread
 
 INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
 
@@ -269,3 +269,8 @@ def test_a_run_gets_another_name_in_its_folder(three, workplace):
     for name in ("", ".", "..", ".hidden", "x/y", "/tmp/x", "x\ny"):
         assert "no name of a run" in refused("runs", "rename", "runs/b", name)
     assert listed() == ["a", "b", "c"]
+
+
+def test_a_number_that_is_not_finite_has_no_mean():
+    rows = [{"test": {"mae": 1.0, "r2": float("nan")}}, {"test": {"mae": 3.0, "r2": 0.5}}]
+    assert spread(rows)["test"].keys() == {"mae"}

@@ -8,6 +8,7 @@ from kerasrnn.evaluation import ngram_losses
 from kerasrnn.inference.states import CarriedState, step_model
 from kerasrnn.options import DATA, FIT, MODEL, TASKS
 from kerasrnn.tasks import task_of
+from kerasrnn.tasks.text_report import LossTally
 from kerasrnn.training import load_data
 
 QUICK = {
@@ -158,3 +159,23 @@ def test_samples_go_on_from_the_prompt_while_training(tale, tmp_path, capsys):
     with pytest.raises(InputError, match="lacks tokens of the text: found 'O'"):
         train(load_corpus(tale), tmp_path / "s", **{**options, "prompt": "Once"})
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+@pytest.mark.parametrize("task", ["generator", "infiller"])
+@pytest.mark.parametrize("text", [" \n" * 150 + "\n a few words, (and) more. ", "one\n" * 9])
+def test_the_next_command_is_one_that_the_vocabulary_can_read(task, level, text, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(text * 9)
+    data = load_corpus(path, level=level, task=task)
+    said = task_of(task).next_command(data, tmp_path)[-1]
+    tokens = data.tokens.split(said)
+    assert 0 < len(said) <= 40 and len([t for t in tokens if t == data.tokens.blank]) <= 1
+    assert {*tokens} - {data.tokens.blank} <= {*data.vocabulary.tokens}
+
+
+def test_the_first_tokens_keep_the_loss_that_most_was_read_before():
+    tally = LossTally()
+    tally(0, np.array([[0, 1, 2, 3], [2, 3, 4, 5]]), np.array([[1, 1, 1, 1], [9, 9, 2, 2]]))
+    tally(4, np.array([[4], [6]]), np.array([[1.5], [3]]))
+    assert tally._first == {0: 1, 1: 1, 2: 1, 3: 1, 4: 1.5, 5: 2, 6: 3}

@@ -308,6 +308,13 @@ def test_an_existing_run_is_never_damaged(digit_run):
     assert {path.name: path.read_bytes() for path in digit_run.path.iterdir()} == before
 
 
+def test_data_of_another_run_is_not_evaluated_as_its_own(digit_run):
+    before = (digit_run.path / "metrics.json").read_bytes()
+    with pytest.raises(InputError, match="has changed: found fingerprint"):
+        evaluate(digit_run, load_dataset("digits", seed=1))
+    assert (digit_run.path / "metrics.json").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_changed_data_is_noticed(tmp_path, ragged):
     run = train(load_dataset(ragged), tmp_path / "r", epochs=1, **SMALL)
@@ -323,9 +330,9 @@ def test_sequences_that_do_not_fit_the_model_are_named(shape):
     task, digits = task_of("classifier"), load_dataset("digits")
     settings, _ = task.completed(digits, task.settings({}))
     classifier = Classifier(task.build(digits, settings), digits.labels)
-    with pytest.raises(InputError, match=r"found .*; expected \(8, 8\)"):
+    with pytest.raises(InputError, match=r"found .*; expected x \(n, 8, 8\)"):
         classifier.predict_proba(np.zeros(shape))
-    with pytest.raises(InputError, match="with lengths"):
+    with pytest.raises(InputError, match=r"found x \(2, 8, 8\), lengths \(2\); expected"):
         classifier.predict_proba(np.zeros((2, 8, 8)), np.array([3, 4]))
 
 

@@ -115,6 +115,7 @@ def answers(model, data, run):
     [
         (numbers, {"units": (4, 3), "stem": "none", "pooling": "attention"}),
         (numbers, {"units": 4, "stem": "fcn", "stem_filters": 4}),
+        (numbers, {"units": 4, "stem": "fcn", "stem_filters": 4, "instance_scaling": True}),
         (numbers, {"units": 4, "stem": "conv", "stem_filters": 4, "cell": "gru"}),
         (lambda: numbers(targets=("a", "b")), {"units": 4}),
         (series, {"units": 4}),

@@ -91,7 +91,8 @@ class TimeLimit(keras.callbacks.Callback):
 
     Where the time is too short for all steps, each one that is made counts for several of the
     schedule, as many as the time left asks for. The first step, which traces the graph, says
-    nothing of the others.
+    nothing of the others. Where a training goes on with another limit, the schedule is again where
+    the time so far is in that one.
 
     Args:
         seconds: from now.
@@ -102,14 +103,23 @@ class TimeLimit(keras.callbacks.Callback):
         super().__init__()
         self.seconds, self.steps = seconds, steps
         self.begun = time.monotonic()
-        self.made, self.first, self.owed = 0, None, 0.0
+        self.made, self.first, self.owed, self.changed = 0, None, 0.0, False
 
     def state(self) -> dict:
-        return {"seconds": time.monotonic() - self.begun, "owed": self.owed}
+        passed = time.monotonic() - self.begun
+        return {"seconds": passed, "owed": self.owed, "limit": self.seconds}
 
     def restore(self, state: dict):
         self.begun -= state["seconds"]
-        self.owed = state["owed"]
+        self.owed, self.changed = state["owed"], state.get("limit", 0) != self.seconds
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.changed:
+            self.changed = False
+            passed = (time.monotonic() - self.begun) / self.seconds
+            iterations = inner_optimizer(self.model.optimizer).iterations
+            done = int(keras.ops.convert_to_numpy(iterations))
+            iterations.assign(min(done, int(passed * self.steps)))
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()

@@ -126,7 +126,7 @@ class Recorder(keras.callbacks.Callback):
             print(_epoch_line(self.rows[-1], self.params["epochs"]), file=sys.stderr)
 
 
-def timer(every: str | None) -> Callable[[], bool]:
+def timer(every: str | int | None) -> Callable[[], bool]:
     """A function that says after each step whether so many steps or minutes are over.
 
     every: ``"500"`` steps or ``"10m"``, minutes; None for never. Raises ``InputError``.
@@ -137,6 +137,7 @@ def timer(every: str | None) -> Callable[[], bool]:
     """
     if every is None:
         return lambda: False
+    every = str(every)
     clock, unit = (time.monotonic, 60) if every.endswith("m") else (count(1).__next__, 1)
     try:
         size = unit * float(every.removesuffix("m"))

@@ -74,7 +74,9 @@ class Side(NamedTuple):
                 found += _numbered("embedding", layer.output_dim)
             elif isinstance(layer, CharacterEncoder):
                 found += _numbered("spelling", layer.units)
-        return found or _numbered("x", self.model.inputs[0].shape[-1])
+        kinds = ("shape", "size", "level") if self.layer("instance_scaling") else ("x",)
+        width = self.model.inputs[0].shape[-1]
+        return found or [name for kind in kinds for name in _numbered(kind, width)]
 
     def below(self) -> list[Hashable]:
         """What each feature is that the first recurrent layer reads."""
@@ -121,7 +123,7 @@ def start(
             _check(run, old, new, data)
             parts = take_over(old, new)
             frozen = {} if freeze is None else {"frozen": _freeze(new, freeze, parts)}
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except KeyError as error:
         raise InputError("the files of a run do not fit its model", where=run) from error
     what = {name: part.said for name, part in parts.items()} | frozen
     started = {"run": str(run), "sha256": digest(run.model_path), "what": what}
@@ -393,8 +395,12 @@ def _outputs(layer) -> list[Hashable]:
 
 def _take(old, new, before, now, axis=0):
     """Set the rows, or columns, of a variable whose names the old one has too; says how many."""
-    if (old.shape[axis], new.shape[axis]) != (len(before), len(now)):
-        raise IndexError("another number of weights than of names")
+    if old.shape[axis] != len(before):
+        raise InputError(
+            "the files of a run do not fit its model",
+            found=f"{len(before)} names",
+            expected=old.shape[axis],
+        )
     values, taken = np.moveaxis(np.array(new), axis, 0), np.moveaxis(np.asarray(old), axis, 0)
     places = {name: index for index, name in enumerate(before)}
     pairs = [(index, places[name]) for index, name in enumerate(now) if name in places]

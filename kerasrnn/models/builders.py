@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keras
 
-from kerasrnn.errors import InputError, check_choice
+from kerasrnn.errors import InputError, check_choice, check_range
 from kerasrnn.layers import CharacterEncoder
 from kerasrnn.models.stack import (
     InputShape,
@@ -95,6 +95,7 @@ def build_classifier(
         *(lengths, scaling, missing, instance_scaling),
         spread=0.1,
     )
+    check_range("dropout", dropout, 0, 1)
     if vocabulary_size is not None and dropout:
         layers.append(keras.layers.Dropout(dropout, name="dropout_0"))
     layers += pooled_stack(

@@ -286,7 +286,8 @@ class GeneratorTask(TextTask):
         return sample
 
     def next_command(self, data: Corpus, run: Run) -> list[str]:
-        return ["generate", str(run), *([] if data.lines else ["--prompt", beginning(data, 20)])]
+        prompt = data.tokens.separator.join(beginning(data, 20))
+        return ["generate", str(run), *([] if data.lines else ["--prompt", prompt])]
 
     def predictions(
         self, predictor: TextGenerator, inputs: Sequence[str], encoding: str | None

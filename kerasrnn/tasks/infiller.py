@@ -186,7 +186,7 @@ class InfillerTask(TextTask):
         return base.Evaluation(metrics, {"blanks": blanks(call, data, *_masking(settings))})
 
     def next_command(self, data: Corpus, run: Run) -> list[str]:
-        tokens = data.tokens.split(beginning(data, 60))[:40]
+        tokens = beginning(data, 40)
         tokens[len(tokens) // 2] = data.tokens.blank
         return ["infill", str(run), data.tokens.separator.join(tokens)]
 

@@ -9,7 +9,6 @@ import math
 
 from kerasrnn import evaluation
 from kerasrnn.data.corpora import Corpus
-from kerasrnn.errors import check_positive
 from kerasrnn.tasks import base
 
 _SHORT, _LONG = 50_000, 500_000  # tokens: up to the one, and from the other on
@@ -39,7 +38,6 @@ class TextTask(base.Task):
         tokens, vocabulary = len(data.train), len(data.vocabulary)
         length = f"{tokens:,} {data.tokens.noun}"
         known = f"{vocabulary:,} in the vocabulary"
-        check_positive(sequence_length=settings.fit["sequence_length"])
         batch = 16 if tokens < _SHORT else 32 if tokens < _LONG else 64
         read = (settings.fit["batch_size"] or batch) * settings.fit["sequence_length"]
         steps = math.ceil(tokens / read)  # of an epoch

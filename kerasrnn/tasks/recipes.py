@@ -48,7 +48,7 @@ def sequence_recipe(data: Dataset, settings: Settings) -> dict[str, Choice]:
     if "instance_scaling" in settings.model:
         recipe["instance_scaling"] = _instance_scaling(data)
     size = settings.fit["batch_size"] or recipe["batch_size"].value
-    read = math.ceil(steps / recipe["stem_stride"].value)
+    read = math.ceil(steps / (settings.model["stem_stride"] or recipe["stem_stride"].value))
     low = _EPOCHS_OF_IMAGES if data.one_scale else _EPOCHS[0]
     recipe["epochs"] = _epochs(data, size, read, low)
     epochs = settings.fit["epochs"] or recipe["epochs"].value

@@ -125,14 +125,15 @@ def score(regressor, parts, source: str, folder: Path | None) -> Evaluation:
         windows = format.windows([rows for part in parts for rows in part.inputs])
         y, found = _predictions(regressor, windows)
         baselines, scale = _naive(windows, format.season), np.array(format.scale)
-    elif any(part.labels is None for part in parts):
-        raise InputError(
-            "no numbers to score by", where=source, expected=", ".join(regressor.targets)
-        )
     else:
-        y = np.concatenate([part.labels for part in parts])
-        found = np.concatenate([regressor.predict(part.inputs, part.lengths) for part in parts])
+        given = [part.labels for part in parts if part.labels is not None] or [np.zeros((0, 1))]
+        y = np.concatenate(given)
         real = ~np.isnan(y).any(-1)
+        if not real.any():
+            raise InputError(
+                "no numbers to score by", where=source, expected=", ".join(regressor.targets)
+            )
+        found = np.concatenate([regressor.predict(part.inputs, part.lengths) for part in parts])
         y, found = y[real], found[real]
     metrics = _report(regressor, scale, y, found, baselines, folder)
     if format is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import dropwhile, takewhile
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from kerasrnn import evaluation
 from kerasrnn.data.batches import mask_tokens
 from kerasrnn.data.corpora import Corpus
 from kerasrnn.tasks import examples
+from kerasrnn.text import LINE_END, UNKNOWN
 
 PASSAGE = 300  # tokens
+_LOOKED_AT = 1000  # tokens, for a beginning
 _NGRAM_TOKENS = 1 << 23  # the baseline counts no more than these, to stay within memory
 _TEXTS = 6  # with blanks
 _TOKENS = 100  # of each
@@ -35,11 +38,16 @@ def ngram_baseline(data: Corpus, max_order: int = 5) -> dict:
     }
 
 
-def beginning(data: Corpus, size: int) -> str:
-    """So many characters of the text that was trained on, of its first line."""
-    tokens = data.vocabulary.decode(data.train[:200])
-    line = data.tokens.join(tokens).strip().split("\n")[0]
-    return line[:size].strip()
+def beginning(data: Corpus, size: int) -> list[str]:
+    """The first tokens of the text that was trained on, of a line, up to so many characters."""
+    tokens = data.vocabulary.decode(data.train[:_LOOKED_AT])
+    text = dropwhile(lambda token: not token.strip() or token == UNKNOWN, tokens)
+    kept = []
+    for token in takewhile(lambda token: token not in (LINE_END, UNKNOWN), text):
+        if kept and len(data.tokens.separator.join([*kept, token])) > size:
+            break
+        kept.append(token)
+    return kept or tokens[:1]
 
 
 class LossTally:
@@ -62,7 +70,8 @@ class LossTally:
         if known.any():
             self._longest = max(self._longest, step + 1 + int(np.flatnonzero(known.any(0))[-1]))
         wanted = known & (places >= 0) & (places < PASSAGE)
-        self._first |= dict(zip(places[wanted].tolist(), losses[wanted].tolist(), strict=True))
+        pairs = zip(places[wanted].tolist(), losses[wanted].tolist(), strict=True)
+        self._first |= dict(reversed([*pairs]))  # of a place that several rows read, the first's
 
     def positions(self) -> dict:
         """The perplexity of the tokens before which so many were read, or up to half as many less.
