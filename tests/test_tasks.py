@@ -163,7 +163,7 @@ def test_samples_go_on_from_the_prompt_while_training(tale, tmp_path, capsys):
 
 @pytest.mark.parametrize("level", ["char", "word"])
 @pytest.mark.parametrize("task", ["generator", "infiller"])
-@pytest.mark.parametrize("text", [" \n" * 150 + "\n a few words, (and) more. ", "one\n" * 9])
+@pytest.mark.parametrize("text", [" \n" * 150 + "\n a few words, (and) more. ", "one two\n" * 9])
 def test_the_next_command_is_one_that_the_vocabulary_can_read(task, level, text, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(text * 9)
