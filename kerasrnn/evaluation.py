@@ -17,6 +17,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+_BINS = 15  # of probabilities
 _SHIFTS = np.arange(-4, 1.25, 0.25)  # in nats
 _MOST_NGRAMS = 200_000  # of a text baseline
 _MOST_TOKENS = 10_000_000  # that it learns from, about a minute's
@@ -47,7 +48,7 @@ def classification_metrics(y: np.ndarray, probabilities: np.ndarray) -> dict[str
         "loss": float(loss),
         "accuracy": float(accuracy_score(y, predicted)),
         "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
-        "calibration_error": calibration_error(y == predicted, probabilities.max(-1)),
+        "calibration_error": calibration_error(*sureness(y, probabilities)),
     }
 
 
@@ -61,13 +62,12 @@ def _several_metrics(y, probabilities):
     predicted = chosen_labels(probabilities, y.shape[1])
     seen = y[:, : probabilities.shape[1]]
     right = np.where(seen == 1, probabilities, 1 - probabilities).astype("float64")
-    sure = np.maximum(probabilities, 1 - probabilities)
     return {
         "loss": float(-np.log(np.maximum(right, 1e-7)).mean()),
         "accuracy": float(accuracy_score(y, predicted)),
         "micro_f1": float(f1_score(y, predicted, average="micro", zero_division=0)),
         "macro_f1": float(f1_score(y, predicted, average="macro", zero_division=0)),
-        "calibration_error": calibration_error((right >= 0.5).ravel(), sure.ravel()),
+        "calibration_error": calibration_error(*sureness(y, probabilities)),
     }
 
 
@@ -81,19 +81,19 @@ def chosen_labels(probabilities: np.ndarray, num_labels: int | None = None) -> n
     return np.pad(chosen, [(0, 0), (0, missing)])
 
 
-def calibration_error(right: np.ndarray, sure: np.ndarray, bins: int = 15) -> float:
+def calibration_error(right: np.ndarray, sure: np.ndarray) -> float:
     """Expected calibration error (Guo et al. 2017, eq. 3): how far sureness is from accuracy.
 
-    The mean over all cases of abs(accuracy - mean probability) in its bin, of equal width.
+    The mean over all cases of abs(accuracy - mean probability) in its bin, of 15 of equal width.
 
     right: bool (n,), whether each prediction is. sure: float (n,), its probability.
 
     >>> round(calibration_error(np.array([True, False]), np.array([0.9, 0.9])), 4)
     0.4
     """
-    places = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = np.bincount(places, right - sure.astype("float64"), bins)
-    return float(np.abs(gaps).sum() / len(right))
+    bins = calibration(right, sure)
+    gaps = [abs(one["accuracy"] - one["confidence"]) * one["count"] for one in bins]
+    return sum(gaps) / len(right)
 
 
 def sureness(y: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +112,7 @@ def sureness(y: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.n
     return right.ravel(), np.maximum(probabilities, 1 - probabilities).ravel()
 
 
-def calibration(right: np.ndarray, sure: np.ndarray, bins: int = 15) -> list[dict]:
+def calibration(right: np.ndarray, sure: np.ndarray) -> list[dict]:
     """Mean probability, accuracy and number of cases of each bin of ``calibration_error``.
 
     Bins without a case are left out.
@@ -120,9 +120,9 @@ def calibration(right: np.ndarray, sure: np.ndarray, bins: int = 15) -> list[dic
     >>> calibration(np.array([True, False]), np.array([0.875, 0.875]))
     [{'confidence': 0.875, 'accuracy': 0.5, 'count': 2}]
     """
-    places = np.minimum((sure * bins).astype(int), bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    sums = [np.bincount(places, values, bins) for values in (sure.astype("float64"), right)]
+    places = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(places, minlength=_BINS)
+    sums = [np.bincount(places, values, _BINS) for values in (sure.astype("float64"), right)]
     return [
         {"confidence": float(sure / n), "accuracy": float(right / n), "count": int(n)}
         for sure, right, n in zip(*sums, counts, strict=True)

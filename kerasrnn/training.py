@@ -113,28 +113,9 @@ def run_training(
     seed: int = 0,
     quiet: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    evaluated: bool = True,
 ) -> Run:
-    """``train`` with the settings of a task."""
-    run, devices = _train(data, settings, output, seed, quiet, callbacks)
-    _evaluate_once(run, data, devices)
-    return run
-
-
-def fit(
-    data,
-    settings: Settings,
-    output: str | os.PathLike | None = None,
-    *,
-    seed: int = 0,
-    quiet: bool = False,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Run:
-    """``run_training`` without the evaluation at its end."""
-    return _train(data, settings, output, seed, quiet, callbacks)[0]
-
-
-def _train(data, settings, output, seed, quiet, callbacks):
-    """A new run, and the devices that it was trained on."""
+    """``train`` with the settings of a task; ``evaluated`` at its end, or not."""
     task = task_of(data.task)
     check_seed(seed)
     devices = open_devices(settings.fit["strategy"], quiet=quiet)
@@ -153,7 +134,9 @@ def _train(data, settings, output, seed, quiet, callbacks):
             )
             with devices.locked(run):
                 _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
-    return run, devices
+    if evaluated:
+        _evaluate_once(run, data, devices)
+    return run
 
 
 def resume(

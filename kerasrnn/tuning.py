@@ -28,7 +28,7 @@ from kerasrnn.processes import Process
 from kerasrnn.ranges import Range, search_space, show_range
 from kerasrnn.runs import Run, make_directory, open_run
 from kerasrnn.tasks import task_of
-from kerasrnn.training import evaluate, fit
+from kerasrnn.training import evaluate, run_training
 
 _SMOOTHED = 3  # epochs whose mean is judged
 _PAUSE = 0.3  # seconds between looks at other processes
@@ -230,7 +230,8 @@ class _Search:
         state = "FAIL"
         try:
             settings = self.settings(values)
-            fit(self.data, settings, path, seed=self.seed, quiet=True, callbacks=[judge])
+            fixed = {"seed": self.seed, "quiet": True, "callbacks": [judge]}
+            run_training(self.data, settings, path, evaluated=False, **fixed)
             state = "PRUNED" if judge.pruned else "COMPLETE"
         except (InputError, tf.errors.ResourceExhaustedError):
             if not judge.began:  # an option is wrong, and not what it leads to

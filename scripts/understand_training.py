@@ -36,14 +36,15 @@ def corpus():
 def trained(order, length, seed):
     """A run of a small GRU with windows of a length in an order; constant rate."""
     from kerasrnn.tasks import task_of
-    from kerasrnn.training import fit
+    from kerasrnn.training import run_training
 
     options = {"cell": "gru", "units": UNITS, "dropout": 0, "embedding_dim": 32}
     options |= {"sampling": order, "sequence_length": length, "batch_size": TOKENS // length}
     options |= {"epochs": EPOCHS, "learning_rate": 0.005, "schedule": "constant"}
     settings = task_of("generator").settings(options | {"sample_every": 0}, corpus().options, None)
     folder = tempfile.mkdtemp(prefix="understand-")
-    return fit(corpus(), settings, f"{folder}/{order}-{seed}", seed=seed, quiet=True)
+    output = f"{folder}/{order}-{seed}"
+    return run_training(corpus(), settings, output, seed=seed, quiet=True, evaluated=False)
 
 
 def sampling() -> str:

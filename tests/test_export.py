@@ -339,7 +339,7 @@ def test_a_model_that_is_no_classifier_gets_no_labels(workplace, case):
 def test_a_vocabulary_of_other_ids_is_named(workplace):
     model = build_classifier(vocabulary_size=WORDS.num_ids, num_classes=3, units=3)
     for vocabulary in (Vocabulary("ab", padded=True), Vocabulary(WORDS.tokens)):
-        with pytest.raises(InputError, match="vocabulary that does not match the model"):
+        with pytest.raises(InputError, match="tokens that do not match the model"):
             export(model, "x", labels=LABELS, vocabulary=vocabulary)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kerasrnn.layers import layers_in
 from kerasrnn.text import Tokens, Vocabulary
 
 
@@ -86,3 +88,24 @@ def example_text(vocabulary: Vocabulary, tokens: Tokens, number: int) -> str:
     known = known or [vocabulary.tokens[0]]
     chosen = np.random.default_rng(number).integers(len(known), size=number)
     return tokens.separator.join(known[index] for index in chosen)
+
+
+def example_sequences(model: keras.Model) -> list[np.ndarray]:
+    """Raw inputs of a model of numbers, always the same, of the size that its scaling expects."""
+    rng, given, found = np.random.default_rng(0), [], layers_in(model)
+    scalings = [x for x in found if isinstance(x, keras.layers.Normalization) and not x.invert]
+    logarithm = next((layer for layer in found if layer.name == "logarithm"), None)
+    for x in model.inputs:
+        if len(x.shape) == 1:
+            steps = np.array([given[0].shape[1], 1, 0, 3], "int32")
+            given[0][np.arange(steps[0]) >= steps[:, None]] = 1e6  # padding must not count
+            given.append(steps)
+            continue
+        values, known = rng.normal(size=(4, *(n or 6 for n in x.shape[1:]))), x.name == "known"
+        own = (layer for layer in scalings if (layer.name == "known_scaling") == known)
+        for layer in islice(own, 1):  # of an ensemble the members' are much alike
+            values = values * np.sqrt(np.asarray(layer.variance)) + np.asarray(layer.mean)
+        if logarithm is not None and not known:
+            values[:, :, logarithm.columns] = np.exp(values[:, :, logarithm.columns])
+        given.append(np.array(values, "float32"))
+    return given

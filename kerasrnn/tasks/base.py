@@ -277,7 +277,7 @@ def load_run_model(run: Run, labels: Sequence[str] | None = None) -> keras.Model
     """The best model of a run. Raises ``InputError``, as where it does not fit its labels."""
     model = load_model(run)
     if labels is not None:
-        check_labels(model, labels, where=run.path / "labels.json")
+        check_outputs(model, len(labels), "labels", where=run.path / "labels.json")
     return model
 
 
@@ -289,22 +289,12 @@ def change_best(run: Run, change: Callable[[keras.Model], keras.Model]):
         save_model(changed, run, "best.keras")
 
 
-def check_labels(model: keras.Model, labels: Sequence[str], where=None):
-    """Raise ``InputError`` unless the model has one output for each label."""
-    if model.output_shape[-1] != len(labels):
+def check_outputs(model: keras.Model, number: int, what: str, where=None):
+    """Raise ``InputError`` unless the model has one output for each of so many labels or tokens."""
+    if model.output_shape[-1] != number:
         raise InputError(
-            "labels that do not match the model",
+            f"{what} that do not match the model",
             where=where,
-            found=f"{len(labels)} labels",
-            expected=model.output_shape[-1],
-        )
-
-
-def check_vocabulary(model: keras.Model, num_ids: int):
-    """Raise ``InputError`` unless the model has one output for each id of a vocabulary."""
-    if model.output_shape[-1] != num_ids:
-        raise InputError(
-            "a vocabulary that does not match the model",
-            found=f"{num_ids} tokens",
+            found=f"{number} {what}",
             expected=model.output_shape[-1],
         )

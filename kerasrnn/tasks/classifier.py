@@ -83,7 +83,7 @@ class Classifier(base.Predictor):
         max_length: int | None = None,
     ):
         _check_model(model, vocabulary)
-        base.check_labels(model, labels)
+        base.check_outputs(model, len(labels), "labels")
         self.model, self.labels, self.several = model, tuple(labels), gives_several(model)
         self.vocabulary, self.tokens, self.max_length = vocabulary, tokens_of(level), max_length
         pairs = zip(("x", "lengths"), model.inputs, strict=False)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
-import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn.data.parts import pad, real_steps
+from kerasrnn.data.parts import pad
 from kerasrnn.inference import text_ops
-from kerasrnn.inference.signatures import Signature, example_text, one_step_at_least, string_spec
-from kerasrnn.layers import layers_in
+from kerasrnn.inference.signatures import (
+    Signature,
+    example_sequences,
+    example_text,
+    one_step_at_least,
+    string_spec,
+)
 
 
 def float_signatures(predictor, answer):
@@ -26,29 +28,18 @@ def float_signatures(predictor, answer):
     def whole(x):
         return padded(x, tf.fill([tf.shape(x)[0]], tf.shape(x)[1]))
 
-    values = _raw_values(model, (4, model.inputs[0].shape[1] or 6, x.shape[2]))
-    if len(model.inputs) == 1:
+    values, *steps = example_sequences(model)
+    if not steps:
         plain = Signature(lambda x: answer(one_step_at_least(x)), [x])
         return {"serving_default": plain}, [("serving_default", {"x": values}, [values])], ()
-    steps = np.array([values.shape[1], 1, 0, 3], "int32")
-    values[~real_steps(steps, values.shape[1])] = 1e6  # padding must not count
-    inputs = {"x": values, "lengths": steps}
-    full = [values[:1], steps[:1]]
-    examples = [("serving_default", inputs, [values, steps]), ("whole", {"x": full[0]}, full)]
+    given, full = [values, *steps], [values[:1], steps[0][:1]]
+    inputs = {"x": values, "lengths": steps[0]}
+    examples = [("serving_default", inputs, given), ("whole", {"x": full[0]}, full)]
     signatures = {
         "serving_default": Signature(padded, [x, lengths]),
         "whole": Signature(whole, [x]),
     }
     return signatures, examples, ()
-
-
-def _raw_values(model, shape):
-    """Values of the size that the model's scaling expects."""
-    values = np.random.default_rng(0).normal(size=shape)
-    scalings = (x for x in layers_in(model) if isinstance(x, keras.layers.Normalization))
-    for layer in islice(scalings, 1):  # of an ensemble the members' are much alike
-        values = values * np.sqrt(layer.variance) + layer.mean
-    return np.array(values, "float32")  # a copy: what a tensor gives cannot be written to
 
 
 def token_signatures(predictor, answer):

@@ -80,7 +80,7 @@ class TextGenerator(base.Predictor):
         lines: bool = False,
         letters_only: bool = False,
     ):
-        base.check_vocabulary(model, vocabulary.num_ids)
+        base.check_outputs(model, vocabulary.num_ids, "tokens")
         self.model = model
         self._read_with(step_of(model), vocabulary, level, lines, letters_only)
 

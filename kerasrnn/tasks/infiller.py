@@ -66,7 +66,7 @@ class Infiller(base.Predictor):
         *,
         letters_only: bool = False,
     ):
-        base.check_vocabulary(model, vocabulary.num_ids)
+        base.check_outputs(model, vocabulary.num_ids, "tokens")
         if vocabulary.mask_id != vocabulary.unknown_id + 1:
             raise InputError(
                 "a vocabulary without a mask", expected=f"{MASK!r} as its second token"

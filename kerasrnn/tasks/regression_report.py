@@ -35,14 +35,15 @@ def unit_of(data: Dataset | Series) -> np.ndarray:
 
 def measure(regressor, data: Dataset | Series, part) -> dict[str, float]:
     """The loss of a part, and the metrics of what is predicted for it."""
-    return _measured(regressor, data, *_predictions(regressor, part))
-
-
-def _measured(regressor, data, y, found):
+    y, found = _predictions(regressor, part)
     scale = data.scale if isinstance(data, Series) else None
-    loss = layers.ScaledError(unit_of(data).tolist(), regressor.quantiles)
     metrics = regression.regression_metrics(y, _middle(regressor, found), scale)
-    return {"loss": float(loss(y, found))} | metrics
+    return _loss(regressor, data, y, found) | metrics
+
+
+def _loss(regressor, data, y, found):
+    loss = layers.ScaledError(unit_of(data).tolist(), regressor.quantiles)
+    return {"loss": float(loss(y, found))}
 
 
 def report_numbers(regressor, data: Dataset, folder: Path) -> Evaluation:
@@ -54,10 +55,9 @@ def report_numbers(regressor, data: Dataset, folder: Path) -> Evaluation:
     baselines = {"mean": mean, "ridge": ridge(_values(data, data.test))}
     metrics = _report(regressor, None, y, found, baselines, folder)
     show = examples.shown(data.test.x, data.test.lengths, data.reading.get("features", ()))
-    return Evaluation(
-        metrics | {"test": _measured(regressor, data, y, found)},
-        {"mistakes": _mistakes(y, _middle(regressor, found), unit_of(data), show)},
-    )
+    metrics["test"] |= _loss(regressor, data, y, found)
+    wrong = _mistakes(y, _middle(regressor, found), unit_of(data), show)
+    return Evaluation(metrics, {"mistakes": wrong})
 
 
 def report_series(regressor, data: Series, folder: Path) -> Evaluation:
@@ -65,7 +65,7 @@ def report_series(regressor, data: Series, folder: Path) -> Evaluation:
     y, found = _predictions(regressor, data.test)
     baselines = forecast_baselines(data)
     metrics = _report(regressor, data.scale, y, found, baselines, folder)
-    metrics["test"] = _measured(regressor, data, y, found)
+    metrics["test"] |= _loss(regressor, data, y, found)
     if data.options.get("backtest"):
         metrics["backtest"] = _backtest(data, y, _middle(regressor, found))
     history, truth = _before_and_after(data.test, -1)

@@ -16,7 +16,6 @@ from kerasrnn import layers
 from kerasrnn.data.batches import SequenceBatches
 from kerasrnn.data.checks import has_missing, missing_error
 from kerasrnn.data.inputs import kept_columns, read_inputs
-from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Rows, TextParts, TimeSeries
 from kerasrnn.data.sequences import Dataset, dataset_of
 from kerasrnn.data.series import Series
@@ -29,7 +28,13 @@ from kerasrnn.files import read_json
 from kerasrnn.inference.calling import compiled, in_batches, model_inputs, outputs
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
-from kerasrnn.inference.signatures import Example, Servable, Signature, one_step_at_least
+from kerasrnn.inference.signatures import (
+    Example,
+    Servable,
+    Signature,
+    example_sequences,
+    one_step_at_least,
+)
 from kerasrnn.options import tables
 from kerasrnn.runs import Run
 from kerasrnn.tasks import base
@@ -311,13 +316,14 @@ class RegressorTask(base.Task):
             return {"prediction": outputs(exported, [one_step_at_least(inputs[0]), *inputs[1:]])}
 
         specs = [tf.TensorSpec((None, *x.shape[1:]), x.dtype, x.name) for x in model.inputs]
-        given = _example(model)
-        found = np.asarray(outputs(model, list(given.values())))
+        given = example_sequences(model)
+        found = np.asarray(outputs(model, given))
+        named = {x.name: values for x, values in zip(model.inputs, given, strict=True)}
         return Servable(
             self.name,
             exported,
             {"serving_default": Signature(answer, specs)},
-            [Example("serving_default", given, {"prediction": found})],
+            [Example("serving_default", named, {"prediction": found})],
             numeric_model=model,
             output="prediction",
             reading=predictor.said(),
@@ -371,25 +377,3 @@ def _forecasts(predictor, every):
 
     answers = ((rows, predictor.forecast(rows)) for rows in every)
     return base.Predictions(answers, lambda answer: base.rows(columns(answer)), columns, draw=draw)
-
-
-def _example(model):
-    """Inputs of the size that the model's scaling expects, by name."""
-    rng, given, rows = np.random.default_rng(0), {}, 4
-    layer_of = {"x": "scaling", "known": "known_scaling"}
-    names = {layer.name: layer for layer in layers.layers_in(model)}
-    for x in model.inputs:
-        if x.name == "lengths":
-            steps = np.array([given["x"].shape[1], 1, 0, 3], "int32")
-            given["x"][~real_steps(steps, given["x"].shape[1])] = 1e6  # must not count
-            given["lengths"] = steps
-            continue
-        values = rng.normal(size=(rows, *(size or 6 for size in x.shape[1:])))
-        layer = names.get(layer_of[x.name])
-        if layer is not None:
-            values = values * np.sqrt(np.asarray(layer.variance)) + np.asarray(layer.mean)
-        if "logarithm" in names and x.name == "x":
-            chosen = names["logarithm"].columns
-            values[:, :, chosen] = np.exp(values[:, :, chosen])
-        given[x.name] = np.array(values, "float32")
-    return given

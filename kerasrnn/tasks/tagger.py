@@ -20,7 +20,6 @@ from kerasrnn.inference import text_ops
 from kerasrnn.inference.calling import compiled, in_groups, probabilities
 from kerasrnn.inference.explaining import Explanation
 from kerasrnn.inference.exports import Export
-from kerasrnn.inference.loading import load_model, save_model
 from kerasrnn.inference.signatures import (
     Example,
     Servable,
@@ -74,7 +73,7 @@ class Tagger(base.Predictor):
         level: str = "word",
         lower_case: bool = False,
     ):
-        base.check_labels(model, labels)
+        base.check_outputs(model, len(labels), "labels")
         self.model, self.labels, self.tokens = model, tuple(labels), tokens_of(level)
         self.vocabulary, self.characters = vocabulary, character_vocabulary
         self.lower_case = lower_case
@@ -203,21 +202,8 @@ class TaggerTask(base.Task):
 
     def finish(self, run: Run, data: Sentences):
         """Of entities: shift O for the highest F1 in validation, and choose labels together."""
-        if not evaluation.is_entity_scheme(data.labels) or len(data.labels) > _MOST_TOGETHER:
-            return
-        model, part = load_model(run), data.validation
-        if _is_finished(model):  # and the process was ended right after
-            return
-        if part is not None:
-            labels = (*data.labels, *data.unseen_labels)
-            found = _tagger(model, data).predict_proba(part.tokens)
-            shift, _ = evaluation.outside_shift(part.y, found, part.lengths, labels)
-            for bias in biases(model):
-                bias.assign(bias + shift * np.array([label == "O" for label in data.labels]))
-        pairs = evaluation.label_pairs(data.train.y, data.train.lengths, data.labels)
-        together = layers.LabelPairs(pairs.tolist(), name="together")
-        model = keras.Model(model.inputs, together(model.output))
-        save_model(model, run, "best.keras")
+        if evaluation.is_entity_scheme(data.labels) and len(data.labels) <= _MOST_TOGETHER:
+            base.change_best(run, lambda model: _together(model, data))
 
     def evaluate(self, model, data: Sentences, settings, folder: Path) -> base.Evaluation:
         validated = self.validation(model, data, settings)
@@ -313,6 +299,21 @@ def _use_characters(data, settings):
 def _is_finished(model):
     """Whether ``finish`` is done with it."""
     return any(isinstance(layer, layers.LabelPairs) for layer in layers.layers_in(model))
+
+
+def _together(model, data):
+    """The model with O shifted by the validation part, and its labels chosen together."""
+    if _is_finished(model):  # and the process was ended right after
+        return model
+    if (part := data.validation) is not None:
+        labels = (*data.labels, *data.unseen_labels)
+        found = _tagger(model, data).predict_proba(part.tokens)
+        shift, _ = evaluation.outside_shift(part.y, found, part.lengths, labels)
+        for bias in biases(model):
+            bias.assign(bias + shift * np.array([label == "O" for label in data.labels]))
+    pairs = evaluation.label_pairs(data.train.y, data.train.lengths, data.labels)
+    together = layers.LabelPairs(pairs.tolist(), name="together")
+    return keras.Model(model.inputs, together(model.output))
 
 
 def _tagger(model, data):
