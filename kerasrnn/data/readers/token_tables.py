@@ -112,7 +112,8 @@ def _of_rows(path, encoding):
     if 2 * sum(starts) > len(starts):  # texts, say, each with a word of it
         return None
     names = [name for name in _named(table.columns, _LABELS) if name != tokens[0]]
-    labels = {name: {*table.strings(head, name)} - {None} for name in names}
+    labels = {name: {*table.strings(head, name)} - {None, ""} for name in names}
+    labels = {name: values for name, values in labels.items() if values}
     return Columns(tokens[0], _in_order(labels), sentences[0])
 
 
