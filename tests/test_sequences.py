@@ -203,6 +203,7 @@ def with_value(x, value, index):
             lambda a: {**a, "y": np.arange(40)},
             "too few sequences to cut a test part off: found 40, one of each label",
         ),
+        (lambda a: {**a, "y": np.where(a["y"], 1, 1e30)}, r"are not labels: found 1e\+30"),
         (lambda a: {**a, "lengths": a["y"] + 9}, "found 9 to 12; expected 1 to 5 steps"),
         (lambda a: {**a, "lengths": a["y"]}, "found 0 to 3"),
         (lambda a: {**a, "lengths": a["y"][:9]}, "lengths of the wrong shape"),
