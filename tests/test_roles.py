@@ -204,6 +204,41 @@ def test_two_rows_of_one_time_and_two_labels_of_one_id_name_the_line(tmp_path):
         read_source(path, roles=roles)
 
 
+def test_a_row_without_an_id_is_named(tmp_path):
+    rows = [*STEPS[:50], ["", *STEPS[50][1:]], *STEPS[51:]]
+    with pytest.raises(InputError, match="a.csv:51: a row without an id in 'case'"):
+        read_source(write(tmp_path / "a.csv", rows))
+
+
+def test_a_column_that_is_not_asked_for_may_hold_anything(tmp_path):
+    rows = [[*row, f"{i}"] for i, row in enumerate(STEPS)]
+    rows[0][-1], rows[9][-1] = "dose", "12 mg"
+    path, said = write(tmp_path / "a.csv", rows), {"id": "case", "time": "when"}
+    x = read_source(path, roles=Roles(**said, features="x", label="activity")).parts["training"].x
+    assert x.shape == (8, 10, 1)
+    with pytest.raises(InputError, match="a.csv:10: no number in column 'dose': found '12 mg'"):
+        read_source(path, roles=Roles(**said, label="activity"))
+
+
+@pytest.mark.parametrize(("one", "kind"), [("1", "constant"), ("NA", "empty")])
+def test_one_number_and_missing_values_are_no_times(tmp_path, one, kind):
+    rows = [[*row, "NA" if i % 3 else one] for i, row in enumerate(WIDE)]
+    rows[0][-1] = "flag"
+    path = write(tmp_path / "a.csv", rows)
+    assert found(path)[0] == "wide" and left_out(path) == {"flag": kind}
+    rows += [[*row[:-1], "2"] for row in rows[1:] * 400]
+    flag = layout(write(tmp_path / "b.csv", rows)).columns["flag"]
+    assert (flag.kind, flag.distinct) == {"1": ("whole", 2), "NA": ("constant", 1)}[one]
+
+
+def test_labels_that_are_numbers_are_written_alike_where_they_are_whole(tmp_path):
+    labels = ["1.0", "2e0", "1e999", "15e-1"]
+    rows = [[labels[i % 4], *row[1:]] for i, row in enumerate(WIDE[1:])]
+    path = write(tmp_path / "a.csv", [WIDE[0], *rows])
+    y = read_source(path, roles=Roles(label="label", features="t0:t7")).parts["training"].y
+    assert y.tolist()[:4] == ["1", "2", "1e999", "15e-1"]
+
+
 def test_a_series_to_forecast(tmp_path):
     rows = [
         ["Month", "Passengers"],
