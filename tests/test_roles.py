@@ -253,6 +253,36 @@ def test_a_series_to_forecast(tmp_path):
     assert found(numbers) == ("series", "series", {"target": ["1"]})
 
 
+def daily(words):
+    """Rows of days with a value and a word."""
+    days = np.datetime64("2020-01-01") + np.arange(len(words))
+    return [
+        ["day", "x", "said"],
+        *map(list, zip(map(str, days), values(len(days)), words, strict=True)),
+    ]
+
+
+def test_a_column_that_says_the_part_cuts_a_series(tmp_path):
+    from kerasrnn import load_series
+
+    words = ["train"] * 60 + ["validation"] * 10 + ["test"] * 30
+    path = write(tmp_path / "a.csv", daily(words))
+    with pytest.warns(UserWarning, match="the validation part is the end of what is before"):
+        (before,), (after,) = (found := read_source(path)).series, found.test
+    assert len(before.values) == 70 and str(after.times[0])[:10] == "2020-03-11"
+    with pytest.warns(UserWarning, match="the validation part"):
+        assert load_series(path, horizon=2, window=3).sizes()["test"] == 29
+    path = write(tmp_path / "b.csv", daily(words[::-1]))
+    with pytest.warns(UserWarning, match="'said' is not heeded: its test part does not follow"):
+        assert read_source(path).test is None
+
+
+def test_a_group_of_a_series_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", daily(["a", "b"] * 30))
+    with pytest.raises(InputError, match="a.csv: --group of a series, .*: found 'said'; .* --id"):
+        layout(path, target="x", group="said")
+
+
 def test_rows_of_a_time_that_another_has_are_one_where_they_are_few(tmp_path):
     hours = np.datetime64("2020-01-01T00") + np.arange(200)
     rows = [["when", "x"], *([str(when), str(i)] for i, when in enumerate(hours))]
@@ -341,6 +371,32 @@ def test_features_are_lists_or_ranges(tmp_path):
         assert reading.command("a.csv").endswith("--label kind --features b,c,d")
 
 
+def test_the_command_that_is_proposed_reads_a_row_as_a_sequence_whatever_stands_beside(tmp_path):
+    rows = [["date", *(f"{k}{i}" for k in "ab" for i in range(5)), "the label"]]
+    rows += [[f"2020-01-{i + 1:02}", *values(10), f"{i % 3}"] for i in range(30)]
+    for name, some in {"a.csv": rows, "b.csv": [row[1:] for row in rows]}.items():
+        path = write(tmp_path / name, some)
+        with pytest.raises(InputError, match="--label 'the label' --features a0:b4`, where a row"):
+            layout(path, label="the label")
+        reading = layout(path, label="the label", features="a0:b4").reading
+        assert reading == {"layout": "wide", "features": rows[0][1:-1], "label": "the label"}
+    steps = write(tmp_path / "c.csv", STEPS)  # where there are ids, it is theirs
+    assert found(steps, label="activity", features="x,y")[0] == "long"
+
+
+def test_features_stand_once_and_in_order_and_are_not_what_is_predicted(tmp_path):
+    path = write(tmp_path / "a.csv", WIDE)
+    assert (
+        layout(path, label="label", features="t0,t0:t2,label").reading["features"] == WIDE[0][1:4]
+    )
+    with pytest.raises(InputError, match="--features: an empty range: found t3:t1; .* t1:t3"):
+        layout(path, features="t3:t1")
+    with pytest.raises(InputError, match="many things"):
+        layout(path, features="label", label="label")
+    path = write(tmp_path / "b.csv", [["x", "y"], *(values(2) for _ in range(30))])
+    assert layout(path, features="y", target="y").reading["layout"] == "series"
+
+
 def test_texts_without_a_label_are_asked_about(tmp_path):
     path = write(tmp_path / "a.csv", [["line"], *([text] for text in texts(20))])
     with pytest.raises(InputError, match="--text line --label COLUMN`; or .* --task generator"):
@@ -400,6 +456,17 @@ def test_rows_without_a_label_are_left_out(tmp_path):
     with pytest.warns(UserWarning, match="11 without a label or target are left out"):
         data = read_source(write(tmp_path / "a.csv", rows), roles=Roles(label="label"))
     assert len(data.parts["training"].x) == 19
+
+
+def test_among_numbers_a_word_of_no_value_is_no_label(tmp_path):
+    def labels(*labels):
+        rows = [[labels[i % 3], *row[1:]] for i, row in enumerate(WIDE[1:])]
+        path = write(tmp_path / "a.csv", [WIDE[0], *rows])
+        return read_source(path, roles=Roles(label="label")).parts["training"].y.tolist()
+
+    with pytest.warns(UserWarning, match="10 without a label or target are left out"):
+        assert labels("7", "nan", "8") == [7, 8] * 10
+    assert labels("some", "None", "all")[:3] == ["some", "None", "all"]
 
 
 def test_the_end_of_a_row_may_be_missing(tmp_path):

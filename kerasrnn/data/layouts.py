@@ -306,11 +306,15 @@ class _Steps:
 def read_series(table, reading: dict) -> list[Rows]:
     """The series of a table, each in the order of time; as ``read_rows`` does."""
     found = _Steps(table, reading, table.batches(_columns(table, reading)))
+    splits = None
+    if any(found.others["split"]):
+        splits = np.array([*chain.from_iterable(found.others["split"])], object)
     return [
         Rows(
             found.values[own].astype("float64"),
             None if found.times is None else found.times[own],
-            found.ids[own[0]] or "",
+            found.ids[own[0]],
+            None if splits is None else splits[own],
         )
         for own in found.groups
     ]
