@@ -208,7 +208,7 @@ def _string_kind(counts, words):
     return "id" if coded > _MOST * distinct else "text"
 
 
-def check_column(name: str, columns: tuple[str, ...], where: str, option: str):
+def check_column(name: str, columns: tuple[str, ...], where: str, option: str = ""):
     """Raise ``InputError``, with the nearest neighbours, unless there is a column ``name``."""
     from difflib import get_close_matches
 
@@ -218,7 +218,7 @@ def check_column(name: str, columns: tuple[str, ...], where: str, option: str):
     close = [repr(lower[found]) for found in get_close_matches(name.lower(), lower, 3)]
     more = f", … ({len(columns):,} in all)" if len(columns) > 20 else ""
     raise InputError(
-        f"{option}: no such column",
+        f"{option}: no such column".removeprefix(": "),
         where=where,
         found=repr(name),
         expected=f"one of {', '.join(columns[:20])}{more}",

@@ -14,12 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from kerasrnn.data.readers.columns import MISSING, Notation
+from kerasrnn.data.readers.part_files import first_text
 from kerasrnn.data.readers.text_files import read_pieces, read_text
 from kerasrnn.errors import InputError
 
+NAMES = ("*.jsonl", "*.ndjson", "*.json")
 LONGEST = 1 << 26  # characters of a line, or of a whole list
 _ROWS, _SIZE = 10_000, 1 << 24  # of a batch, and characters; the first tells columns and types
 _EXACT = 1 << 53  # whole numbers up to here are exact as float64
+_BEGINS = re.compile(r'\s*(\[\s*)?\{\s*["}]')
 _SPACE = re.compile(r"[ \t\r\n]*+")
 
 
@@ -146,6 +149,11 @@ def _lines(path, encoding):
             yield number, "".join(begun)
             number, begun, size = number + 1, [line], len(line)
     yield number, "".join(begun)
+
+
+def holds_objects(path: Path) -> bool:
+    """Whether a file begins with an object, or with a list of such."""
+    return bool(_BEGINS.match(first_text(path)))
 
 
 class _Refused(ValueError):
