@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from kerasrnn.data.readers.columns import MISSING, Notation
 from kerasrnn.data.readers.part_files import first_text
-from kerasrnn.data.readers.text_files import read_pieces, read_text
+from kerasrnn.data.readers.text_files import read_lines, read_pieces, read_text
 from kerasrnn.errors import InputError
 
 NAMES = ("*.jsonl", "*.ndjson", "*.json")
@@ -89,7 +89,7 @@ class JsonLines:
             yield line, value, length
 
     def _of_lines(self):
-        for number, line in _lines(self.path, self.encoding):
+        for number, line in read_lines(self.path, encoding=self.encoding, longest=LONGEST):
             if line.strip(" \t\r\n"):
                 value, end = _decode(line, _SPACE.match(line).end(), self.path, number)
                 if rest := line[end:].strip(" \t\r\n"):
@@ -134,21 +134,6 @@ class JsonLines:
                 fix = "write an object a line, as .jsonl"
                 raise InputError("a JSON list too large", where=self.path, fix=fix)
         return "".join(pieces)
-
-
-def _lines(path, encoding):
-    """The lines of a file with their numbers, none longer than ``LONGEST``."""
-    number, begun, size = 1, [], 0
-    for piece in read_text(path, encoding=encoding):
-        first, *others = piece.split("\n")
-        begun.append(first)
-        size += len(first)
-        if size > LONGEST:
-            raise InputError("a line too long", where=f"{path}:{number}")
-        for line in others:
-            yield number, "".join(begun)
-            number, begun, size = number + 1, [line], len(line)
-    yield number, "".join(begun)
 
 
 def holds_objects(path: Path) -> bool:
