@@ -272,8 +272,20 @@ def test_a_column_that_says_the_part_cuts_a_series(tmp_path):
     assert len(before.values) == 70 and str(after.times[0])[:10] == "2020-03-11"
     with pytest.warns(UserWarning, match="the validation part"):
         assert load_series(path, horizon=2, window=3).sizes()["test"] == 29
-    path = write(tmp_path / "b.csv", daily(words[::-1]))
-    with pytest.warns(UserWarning, match="'said' is not heeded: its test part does not follow"):
+    head, *rows = daily(words)
+    head, rows = ["id", *head], [[id, *row] for id in "ab" for row in rows]
+    path = write(tmp_path / "b.csv", [head, *rows])
+    with pytest.warns(UserWarning, match="the validation part"):
+        assert [len(one.values) for one in read_source(path, roles=Roles(target="x")).test] == [
+            30
+        ] * 2
+    for row in rows[100:]:
+        row[-1] = "test"
+    path = write(tmp_path / "c.csv", [head, *rows])
+    with pytest.warns(UserWarning, match="'said' is not heeded: the test part of b does not"):
+        assert read_source(path, roles=Roles(target="x")).test is None
+    path = write(tmp_path / "d.csv", daily(words[::-1]))
+    with pytest.warns(UserWarning, match="'said' is not heeded: the test part of the series"):
         assert read_source(path).test is None
 
 

@@ -105,9 +105,9 @@ def _cut_by_column(series, column, where):
         parts = _parts_said(one.splits.tolist(), where)
         said |= {*parts}
         end = len(parts) - parts.count("test")
-        if "test" in parts[:end]:
-            text = f"{where}: {column!r} is not heeded: its test part does not follow the others"
-            warnings.warn(text, stacklevel=4)
+        if "test" in parts[:end] or not end:
+            text = f"{where}: {column!r} is not heeded: the test part of {one.id or 'the series'} "
+            warnings.warn(f"{text}does not follow others", stacklevel=4)
             return series, None
         for rows, some in zip((slice(end), slice(end, None)), cut, strict=True):
             times = None if one.times is None else one.times[rows]
