@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasrnn.data.readers.columns import MISSING
+from kerasrnn.data.readers.numbers import MISSING
 from kerasrnn.errors import InputError
 
 MOST_REPEATED = 0.01  # of the rows of a series, whose time another row has, as clocks are put back

@@ -14,7 +14,7 @@ from kerasrnn.data.columns import check_column
 from kerasrnn.data.layouts import columns_of, read_rows, read_series
 from kerasrnn.data.parts import real_steps
 from kerasrnn.data.readers import Arrays, LabelledTexts, Rows, Sequences, TextParts, TimeSeries
-from kerasrnn.data.readers.columns import MISSING
+from kerasrnn.data.readers.numbers import MISSING
 from kerasrnn.data.readers.part_files import name_of, part_of
 from kerasrnn.data.roles import Layout
 from kerasrnn.data.storage import GrowingArray, StoredTexts

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from kerasrnn.data.readers.columns import MISSING, Notation
+from kerasrnn.data.readers.numbers import MISSING, Notation
 from kerasrnn.data.readers.part_files import first_text
 from kerasrnn.data.readers.text_files import read_lines, read_pieces, read_text
 from kerasrnn.errors import InputError

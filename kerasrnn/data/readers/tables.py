@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from kerasrnn.data.columns import check_column
-from kerasrnn.data.readers.columns import as_strings, to_numbers
+from kerasrnn.data.readers.clocks import Clock, clock_of, to_times
 from kerasrnn.data.readers.delimited import Delimited
 from kerasrnn.data.readers.joined_times import JoinedTimes, with_joined_times
 from kerasrnn.data.readers.json_lines import NAMES, JsonLines, holds_objects
+from kerasrnn.data.readers.numbers import as_strings, to_numbers
 from kerasrnn.data.readers.parquet import Parquet
 from kerasrnn.data.readers.part_files import TABLES, is_named
-from kerasrnn.data.readers.times import Clock, clock_of, to_times
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
@@ -89,7 +89,7 @@ class Table:
     def numbers(
         self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0
     ) -> np.ndarray:
-        """A column as float64 (rows,), NaN where a value is missing (``columns.MISSING``).
+        """A column as float64 (rows,), NaN where a value is missing (``numbers.MISSING``).
 
         first_row: the row of the file that is the first of ``rows``. Raises ``InputError`` with
         the line for what is no number, or infinite.
