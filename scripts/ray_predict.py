@@ -19,6 +19,7 @@ use only exports from people you trust.
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import os
@@ -181,6 +182,14 @@ def _to_bytes(batch):
     return sink.getvalue().to_pybytes()
 
 
+def part_of(table, first, rows):
+    """Some rows of a table as one; first: the number of the first of them."""
+    part = copy.copy(table)
+    part.batches = lambda columns=None: iter([rows.select(list(columns or table.columns))])
+    part.line = lambda row: table.line(first + row)
+    return part
+
+
 class Worker:
     """Predicts parts with an export, which it loads once, and writes them."""
 
@@ -221,7 +230,7 @@ class Worker:
         source, batch = self.files[name], None
         if data:
             batch = pa.ipc.open_stream(data).read_next_batch()
-            source = self.open(source).part(int(first), batch)
+            source = part_of(self.open(source), int(first), batch)
         elif predictor.reading.get("layout") == "long":
             batch = next(self.open(source).batches())
         types = {field.name: field.type for field in batch.schema} if batch else {}

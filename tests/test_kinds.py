@@ -184,6 +184,11 @@ def test_prose_is_prose(tmp_path, name):
     assert kind_of(tmp_path / "a.txt") == "text"
 
 
+def test_a_word_a_line_in_a_file_that_is_named_like_a_part_is_prose(tmp_path):
+    (tmp_path / "train.txt").write_text("Ada\nAlan\nGrace\n")
+    assert kind_of(tmp_path / "train.txt") == "text"
+
+
 def test_source_code_is_prose():
     for path in Path(kerasrnn.__file__).parent.rglob("*.[cp][y]*"):
         if path.suffix == ".py":

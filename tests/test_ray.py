@@ -131,7 +131,7 @@ def test_a_part_of_a_table_is_read_as_the_table_is(tmp_path):
     path.write_text("a;b\n" + '"1,5";"x\ny"\n' * 20 + "z;y\n")
     table = open_table(path)
     (rows,) = table.batches()
-    part = open_table(table.part(18, rows.slice(18)))
+    part = open_table(ray_predict.part_of(table, 18, rows.slice(18)))
     assert part.numbers(rows.slice(18, 2), "a", 0).tolist() == [1.5, 1.5]
     with pytest.raises(InputError, match=r"a.csv:42: no number in column 'a': found 'z'"):
         list(read_rows(part, {"layout": "wide", "features": ["a"]}))

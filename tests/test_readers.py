@@ -5,6 +5,7 @@ import pytest
 from factories import CONLLU, TS_HEADER, idx_bytes, write_ts
 
 from kerasrnn import InputError
+from kerasrnn.data.readers import text_files
 from kerasrnn.data.readers.conll import read, read_conll, read_conllu
 from kerasrnn.data.readers.idx import find_idx, read_idx
 from kerasrnn.data.readers.numpy_arrays import read_numpy
@@ -110,10 +111,11 @@ def test_a_truncated_npz_is_refused(tmp_path, keep):
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 3, 7, 1 << 24])
-def test_text_is_the_same_however_it_is_cut(tmp_path, chunk_size):
+def test_text_is_the_same_however_it_is_cut(tmp_path, monkeypatch, chunk_size):
+    monkeypatch.setattr(text_files, "_PIECE", chunk_size)
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffa\r\nbé\r😀\n\nשלום\r\n".encode())
-    assert "".join(read_text(path, chunk_size)) == "a\nbé\n😀\n\nשלום\n"
+    assert "".join(read_text(path)) == "a\nbé\n😀\n\nשלום\n"
 
 
 @pytest.mark.parametrize("chunk_size", [1, 4, 1 << 24])
@@ -125,13 +127,17 @@ def test_text_is_the_same_however_it_is_cut(tmp_path, chunk_size):
         ("é" * 5, "not UTF-8: found byte 0xe9 at offset 0"),
         (b"a\xe2\x82b", "not UTF-8: found byte 0xe2 at offset 1"),
         (b"abcde\0f", "not a text file: found a zero byte at offset 5"),
+        (b"a\r\nb\rc\n\xffd", "a.txt:4: not UTF-8: found byte 0xff at offset 7"),
     ],
 )
-def test_what_is_no_text_is_named_with_its_offset(tmp_path, content, message, chunk_size):
+def test_what_is_no_text_is_named_with_its_offset(
+    tmp_path, monkeypatch, content, message, chunk_size
+):
+    monkeypatch.setattr(text_files, "_PIECE", chunk_size)
     path = tmp_path / "a.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode("latin-1"))
     with pytest.raises(InputError, match=message):
-        list(read_text(path, chunk_size))
+        list(read_text(path))
 
 
 def test_a_missing_text_is_named(tmp_path):

@@ -204,6 +204,41 @@ def test_two_rows_of_one_time_and_two_labels_of_one_id_name_the_line(tmp_path):
         read_source(path, roles=roles)
 
 
+def test_a_row_without_an_id_is_named(tmp_path):
+    rows = [*STEPS[:50], ["", *STEPS[50][1:]], *STEPS[51:]]
+    with pytest.raises(InputError, match="a.csv:51: a row without an id in 'case'"):
+        read_source(write(tmp_path / "a.csv", rows))
+
+
+def test_a_column_that_is_not_asked_for_may_hold_anything(tmp_path):
+    rows = [[*row, f"{i}"] for i, row in enumerate(STEPS)]
+    rows[0][-1], rows[9][-1] = "dose", "12 mg"
+    path, said = write(tmp_path / "a.csv", rows), {"id": "case", "time": "when"}
+    x = read_source(path, roles=Roles(**said, features="x", label="activity")).parts["training"].x
+    assert x.shape == (8, 10, 1)
+    with pytest.raises(InputError, match="a.csv:10: no number in column 'dose': found '12 mg'"):
+        read_source(path, roles=Roles(**said, label="activity"))
+
+
+@pytest.mark.parametrize(("one", "kind"), [("1", "constant"), ("NA", "empty")])
+def test_one_number_and_missing_values_are_no_times(tmp_path, one, kind):
+    rows = [[*row, "NA" if i % 3 else one] for i, row in enumerate(WIDE)]
+    rows[0][-1] = "flag"
+    path = write(tmp_path / "a.csv", rows)
+    assert found(path)[0] == "wide" and left_out(path) == {"flag": kind}
+    rows += [[*row[:-1], "2"] for row in rows[1:] * 400]
+    flag = layout(write(tmp_path / "b.csv", rows)).columns["flag"]
+    assert (flag.kind, flag.distinct) == {"1": ("whole", 2), "NA": ("constant", 1)}[one]
+
+
+def test_labels_that_are_numbers_are_written_alike_where_they_are_whole(tmp_path):
+    labels = ["1.0", "2e0", "1e999", "15e-1"]
+    rows = [[labels[i % 4], *row[1:]] for i, row in enumerate(WIDE[1:])]
+    path = write(tmp_path / "a.csv", [WIDE[0], *rows])
+    y = read_source(path, roles=Roles(label="label", features="t0:t7")).parts["training"].y
+    assert y.tolist()[:4] == ["1", "2", "1e999", "15e-1"]
+
+
 def test_a_series_to_forecast(tmp_path):
     rows = [
         ["Month", "Passengers"],
@@ -216,6 +251,48 @@ def test_a_series_to_forecast(tmp_path):
     assert str(series.series[0].times[1])[:10] == "1960-02-01"
     numbers = write(tmp_path / "b.csv", [[value] for value in values(40)])
     assert found(numbers) == ("series", "series", {"target": ["1"]})
+
+
+def daily(words):
+    """Rows of days with a value and a word."""
+    days = np.datetime64("2020-01-01") + np.arange(len(words))
+    return [
+        ["day", "x", "said"],
+        *map(list, zip(map(str, days), values(len(days)), words, strict=True)),
+    ]
+
+
+def test_a_column_that_says_the_part_cuts_a_series(tmp_path):
+    from kerasrnn import load_series
+
+    words = ["train"] * 60 + ["validation"] * 10 + ["test"] * 30
+    path = write(tmp_path / "a.csv", daily(words))
+    with pytest.warns(UserWarning, match="the validation part is the end of what is before"):
+        (before,), (after,) = (found := read_source(path)).series, found.test
+    assert len(before.values) == 70 and str(after.times[0])[:10] == "2020-03-11"
+    with pytest.warns(UserWarning, match="the validation part"):
+        assert load_series(path, horizon=2, window=3).sizes()["test"] == 29
+    head, *rows = daily(words)
+    head, rows = ["id", *head], [[id, *row] for id in "ab" for row in rows]
+    path = write(tmp_path / "b.csv", [head, *rows])
+    with pytest.warns(UserWarning, match="the validation part"):
+        assert [len(one.values) for one in read_source(path, roles=Roles(target="x")).test] == [
+            30
+        ] * 2
+    for row in rows[100:]:
+        row[-1] = "test"
+    path = write(tmp_path / "c.csv", [head, *rows])
+    with pytest.warns(UserWarning, match="'said' is not heeded: the test part of b does not"):
+        assert read_source(path, roles=Roles(target="x")).test is None
+    path = write(tmp_path / "d.csv", daily(words[::-1]))
+    with pytest.warns(UserWarning, match="'said' is not heeded: the test part of the series"):
+        assert read_source(path).test is None
+
+
+def test_a_group_of_a_series_is_refused(tmp_path):
+    path = write(tmp_path / "a.csv", daily(["a", "b"] * 30))
+    with pytest.raises(InputError, match="a.csv: --group of a series, .*: found 'said'; .* --id"):
+        layout(path, target="x", group="said")
 
 
 def test_rows_of_a_time_that_another_has_are_one_where_they_are_few(tmp_path):
@@ -306,6 +383,32 @@ def test_features_are_lists_or_ranges(tmp_path):
         assert reading.command("a.csv").endswith("--label kind --features b,c,d")
 
 
+def test_the_command_that_is_proposed_reads_a_row_as_a_sequence_whatever_stands_beside(tmp_path):
+    rows = [["date", *(f"{k}{i}" for k in "ab" for i in range(5)), "the label"]]
+    rows += [[f"2020-01-{i + 1:02}", *values(10), f"{i % 3}"] for i in range(30)]
+    for name, some in {"a.csv": rows, "b.csv": [row[1:] for row in rows]}.items():
+        path = write(tmp_path / name, some)
+        with pytest.raises(InputError, match="--label 'the label' --features a0:b4`, where a row"):
+            layout(path, label="the label")
+        reading = layout(path, label="the label", features="a0:b4").reading
+        assert reading == {"layout": "wide", "features": rows[0][1:-1], "label": "the label"}
+    steps = write(tmp_path / "c.csv", STEPS)  # where there are ids, it is theirs
+    assert found(steps, label="activity", features="x,y")[0] == "long"
+
+
+def test_features_stand_once_and_in_order_and_are_not_what_is_predicted(tmp_path):
+    path = write(tmp_path / "a.csv", WIDE)
+    assert (
+        layout(path, label="label", features="t0,t0:t2,label").reading["features"] == WIDE[0][1:4]
+    )
+    with pytest.raises(InputError, match="--features: an empty range: found t3:t1; .* t1:t3"):
+        layout(path, features="t3:t1")
+    with pytest.raises(InputError, match="many things"):
+        layout(path, features="label", label="label")
+    path = write(tmp_path / "b.csv", [["x", "y"], *(values(2) for _ in range(30))])
+    assert layout(path, features="y", target="y").reading["layout"] == "series"
+
+
 def test_texts_without_a_label_are_asked_about(tmp_path):
     path = write(tmp_path / "a.csv", [["line"], *([text] for text in texts(20))])
     with pytest.raises(InputError, match="--text line --label COLUMN`; or .* --task generator"):
@@ -365,6 +468,17 @@ def test_rows_without_a_label_are_left_out(tmp_path):
     with pytest.warns(UserWarning, match="11 without a label or target are left out"):
         data = read_source(write(tmp_path / "a.csv", rows), roles=Roles(label="label"))
     assert len(data.parts["training"].x) == 19
+
+
+def test_among_numbers_a_word_of_no_value_is_no_label(tmp_path):
+    def labels(*labels):
+        rows = [[labels[i % 3], *row[1:]] for i, row in enumerate(WIDE[1:])]
+        path = write(tmp_path / "a.csv", [WIDE[0], *rows])
+        return read_source(path, roles=Roles(label="label")).parts["training"].y.tolist()
+
+    with pytest.warns(UserWarning, match="10 without a label or target are left out"):
+        assert labels("7", "nan", "8") == [7, 8] * 10
+    assert labels("some", "None", "all")[:3] == ["some", "None", "all"]
 
 
 def test_the_end_of_a_row_may_be_missing(tmp_path):

@@ -9,6 +9,7 @@ from factories import CONLLU, columns
 
 from kerasrnn import InputError, Sentences, Vocabulary, load_sentences
 from kerasrnn.data.kinds import format_of, kind_of
+from kerasrnn.data.readers import token_tables
 from kerasrnn.data.readers.sentence_files import read_tokens
 from kerasrnn.data.sentences import WORD_LENGTH, pad_character_ids, pad_token_ids
 from kerasrnn.evaluation import tagging_baseline, tagging_metrics
@@ -196,6 +197,8 @@ def test_tables_with_a_token_a_row_are_sentences(tmp_path, again):
     path.write_text("\n".join(TABLE).replace("``,O", "``,"))
     with pytest.raises(InputError, match="train.csv:4: a token without a label"):
         load_sentences(path)
+    path.write_text("\n".join([TABLE[0], *(f"{i},word,O," for i in (1, 1, 1, 2, 2))]))
+    assert token_tables.find(path).labels == ("POS",)  # the other one is empty
 
 
 def test_lists_of_tokens_and_labels_in_json_lines_are_sentences(tmp_path):

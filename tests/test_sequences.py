@@ -1,10 +1,12 @@
 import gzip
+import io
 
 import numpy as np
 import pytest
 from factories import idx_bytes, write_ts
 
 from kerasrnn import Dataset, InputError, load_dataset
+from kerasrnn.data.inputs import read_inputs
 from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.sequences import load_sequences
 
@@ -203,6 +205,7 @@ def with_value(x, value, index):
             lambda a: {**a, "y": np.arange(40)},
             "too few sequences to cut a test part off: found 40, one of each label",
         ),
+        (lambda a: {**a, "y": np.where(a["y"], 1, 1e30)}, r"are not labels: found 1e\+30"),
         (lambda a: {**a, "lengths": a["y"] + 9}, "found 9 to 12; expected 1 to 5 steps"),
         (lambda a: {**a, "lengths": a["y"]}, "found 0 to 3"),
         (lambda a: {**a, "lengths": a["y"][:9]}, "lengths of the wrong shape"),
@@ -273,6 +276,23 @@ def test_sequences_to_predict(tmp_path, ragged, arrays):
         load_sequences(save(tmp_path / "a.npz", x=np.array(1.0)))
     with pytest.raises(InputError, match="unknown dataset"):
         load_sequences("nowhere")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.ts", "a.arff", "a-idx3-ubyte"])
+def test_sequences_to_predict_come_by_standard_input_too(tmp_path, monkeypatch, arrays, name):
+    path = tmp_path / name
+    if path.suffix == ".npy":
+        np.save(path, arrays["x"])
+    elif path.suffix == ".npz":
+        save(path, **arrays)
+    else:
+        ts = "# a comment\n@classLabel true a b\n@data\n1,2,3:a\n2,3,4:b\n"
+        arff = "% a comment\n@RELATION x\n@attribute t real\n@attribute y {a,b}\n@data\n1,a\n"
+        idx = idx_bytes(np.ones((4, 2, 3), "u1"))
+        path.write_bytes({".ts": ts.encode(), ".arff": arff.encode()}.get(path.suffix, idx))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    (piped,), (read,) = read_inputs("-", {}), read_inputs(str(path), {})
+    assert np.array_equal(piped.inputs, read.inputs) and len(piped.inputs)
 
 
 def few(rng, counts):

@@ -143,6 +143,7 @@ def test_seasons_are_found_where_there_are_some():
     assert time.find_season(noise, hours) is None
     assert time.find_season(noise.cumsum(), None) is None
     assert time.find_season(np.ones(100), None) is None
+    assert time.find_season(np.full(100, np.nan), None) is None
 
 
 def test_calendar_turns_once_a_cycle():
@@ -219,6 +220,13 @@ def test_a_window_to_forecast_from_is_made_as_those_of_training():
 def test_bad_series_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         numbered(**change)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.filterwarnings("ignore:.*predicting 1 row")
+def test_a_series_of_one_row_or_none_is_refused(rows):
+    with pytest.raises(InputError, match=f"series too short .*: found {rows} rows"):
+        Series.from_arrays(np.arange(rows))
 
 
 def test_infinite_values_are_refused():

@@ -527,6 +527,15 @@ def test_json_lines_have_types_and_missing_keys(write):
         table.batches(["more"])
 
 
+def test_json_is_known_by_its_content_where_the_name_says_nothing(write):
+    line = '{"text": "he said \\"yes\\", twice", "n": 1}\n'
+    for text in (line * 2, f"\n [\n{line},{line}]"):
+        for name, data in {"stdin": text.encode(), "a.gz": gzip.compress(text.encode())}.items():
+            assert columns(open_table(write(data, name)))["n"] == ["1", "1"]
+    assert open_table(write("{a},b\n1,2\n", "a.txt")).columns == ("{a}", "b")
+    assert open_table(write('{"a"},b\n1,2\n', "a.csv")).columns == ('{"a"}', "b")
+
+
 def test_a_list_of_json_objects_is_a_table(write):
     path = write('\n[\n{"a": 1,\n"b": "x"},\n\n{"a": 2}\n]\n', "a.json")
     table = open_table(path)

@@ -234,14 +234,16 @@ def _flatten_targets(y, where):
     if not len(y):
         raise InputError("empty data", where=where, found="no labels")
     if y.dtype.kind == "f":
-        if not np.array_equal(y, np.round(y)):
+        with np.errstate(invalid="ignore"):  # of NaN and what is infinite
+            whole = y.astype(int)
+        if (whole != y).any():
             raise InputError(
                 "targets that are not labels",
                 where=where,
-                found=y[y != np.round(y)][0],
+                found=y[whole != y][0],
                 expected="integers or strings",
             )
-        y = y.astype(int)
+        y = whole
     if y.dtype.kind not in "iubU":
         raise InputError("targets of an unknown kind", where=where, found=y.dtype)
     return y

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from kerasrnn.data.readers.numbers import MISSING
 from kerasrnn.errors import InputError
 
 MOST_REPEATED = 0.01  # of the rows of a series, whose time another row has, as clocks are put back
@@ -61,6 +62,7 @@ class Head:
         most = max(200, min(_ROWS, _CELLS // max(1, len(table.columns))))
         self.table, self.head = table, table.head(most)
         self.rows = self.head.num_rows
+        self._codes_of = functools.cache(self._find_codes)
         self.columns = {name: self._column(self.head, name) for name in table.columns}
         self.whole = self.rows < most  # there are no other rows
         if not self.whole:
@@ -76,7 +78,7 @@ class Head:
 
     def constant_within(self, id: str, name: str) -> bool:
         """Whether a column has one value in all rows of an id."""
-        ids, values = self._codes(id), self._ids[name]
+        ids, values = self._codes(id), self._codes_of(name)
         firsts = np.unique(ids, return_index=True)[1]
         return bool((values == values[firsts][ids]).all())
 
@@ -90,18 +92,16 @@ class Head:
         """An integer for each row, from 0, the same where all these columns are the same."""
         codes = np.zeros(self.rows, "int64")
         for name in names:
-            ids = self._ids[name]
+            ids = self._codes_of(name)
             _, codes = np.unique(codes * (ids.max(initial=0) + 1) + ids, return_inverse=True)
         return codes
 
-    @cached_property
-    def _ids(self):
-        return _Lazily(self._codes_of)
-
-    def _codes_of(self, name):
-        if self.columns[name].kind in ("number", "whole"):
-            return np.unique(self.table.numbers(self.head, name), return_inverse=True)[1]
-        return codes_of(self.table.strings(self.head, name))
+    def _find_codes(self, name):
+        numeric = self.columns[name].kind in ("number", "whole")
+        numbers = self._numbers(self.head, name) if numeric else None
+        if numbers is None:
+            return codes_of(self.table.strings(self.head, name))
+        return np.unique(numbers, return_inverse=True)[1]
 
     def _look_further(self):
         """Replace what is said of columns that are constant or empty in the first rows only."""
@@ -115,7 +115,8 @@ class Head:
                     chunks = [*self.head.column(name).chunks, batch.column(name)]
                     both = pyarrow.table({name: pyarrow.chunked_array(chunks)})
                     self.columns[name] = self._column(both, name)
-                    left.remove(name)
+                    if self.columns[name].distinct > 1:
+                        left.remove(name)
             if not left:
                 return
 
@@ -123,13 +124,14 @@ class Head:
         numbers = self._numbers(part, name)
         if numbers is not None and len(np.unique(numbers[np.isfinite(numbers)])) > 1:
             return _number_column(name, numbers)
-        strings = self.table.strings(part, name)
-        counts = Counter(value for value in strings if value is not None and value.strip())
+        none = ("",) if numbers is None else MISSING
+        strings = [value or "" for value in self.table.strings(part, name)]
+        counts = Counter(value for value in strings if value.strip() not in none)
         missing, distinct = part.num_rows - counts.total(), len(counts)
         values = tuple(counts)[:_SHOWN]
-        if distinct < 2:
+        if distinct < 2 or numbers is not None:  # one number, however it is written
             kind = "constant" if distinct else "empty"
-            return Column(name, kind, distinct, missing, values=values)
+            return Column(name, kind, min(distinct, 1), missing, values=values)
         if self._is_time(part, name):
             return Column(name, "time", distinct, missing, values=values)
         words = sum(len(value.split()) * n for value, n in counts.items()) / counts.total()
@@ -147,18 +149,6 @@ class Head:
         except InputError:
             return False
         return True
-
-
-class _Lazily(dict):
-    """A dictionary that makes what it lacks."""
-
-    def __init__(self, make):
-        super().__init__()
-        self.make = make
-
-    def __missing__(self, key):
-        self[key] = self.make(key)
-        return self[key]
 
 
 def codes_of(values: list) -> np.ndarray:
@@ -218,7 +208,7 @@ def _string_kind(counts, words):
     return "id" if coded > _MOST * distinct else "text"
 
 
-def check_column(name: str, columns: tuple[str, ...], where: str, option: str):
+def check_column(name: str, columns: tuple[str, ...], where: str, option: str = ""):
     """Raise ``InputError``, with the nearest neighbours, unless there is a column ``name``."""
     from difflib import get_close_matches
 
@@ -228,7 +218,7 @@ def check_column(name: str, columns: tuple[str, ...], where: str, option: str):
     close = [repr(lower[found]) for found in get_close_matches(name.lower(), lower, 3)]
     more = f", … ({len(columns):,} in all)" if len(columns) > 20 else ""
     raise InputError(
-        f"{option}: no such column",
+        f"{option}: no such column".removeprefix(": "),
         where=where,
         found=repr(name),
         expected=f"one of {', '.join(columns[:20])}{more}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,13 @@ from kerasrnn.data.sources import find_tables
 from kerasrnn.data.texts import SEPARATOR
 
 _ROWS = 1024  # of arrays that are taken at a time
+_HEAD = 1 << 16  # bytes
+_ARRAYS = {  # names of files of sequences, and how these begin
+    ".npz": rb"PK\x03\x04",
+    ".npy": rb"\x93NUMPY",
+    ".arff": rb"(?i)(?:[#%][^\n]*\n|\s)*@relation",
+    ".ts": rb"(?:[#%][^\n]*\n|\s)*@",
+}
 
 
 def read_inputs(
@@ -39,7 +47,7 @@ def read_inputs(
         InputError: no such file, or one of another kind.
     """
     layout, encoding = reading.get("layout"), encoding or reading.get("encoding")
-    with _as_file(source) as path:
+    with _as_file(source, {} if layout else _ARRAYS) as path:
         if layout in labelled_texts.LAYOUTS:
             yield from _read_texts(Path(path), reading, labels, encoding)
         elif layout == sequence_folders.LAYOUT:
@@ -62,12 +70,18 @@ def _open_table(path, encoding):
 
 
 @contextmanager
-def _as_file(source):
-    """The path of a source; what standard input holds is in a temporary file for the while."""
+def _as_file(source, names):
+    """The path of a source; what standard input holds is in a temporary file for the while.
+
+    names: the ends of its name by how it begins.
+    """
     if source != "-":
         yield source
         return
-    with tempfile.NamedTemporaryFile(prefix="kerasrnn-") as file:
+    head = sys.stdin.buffer.read(_HEAD)
+    name = next((name for name, begins in names.items() if re.match(begins, head)), "")
+    with tempfile.NamedTemporaryFile(prefix="kerasrnn-", suffix=name) as file:
+        file.write(head)
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
         yield file.name
@@ -76,9 +90,15 @@ def _as_file(source):
 def _read_arrays(source):
     """The sequences of a file, or of a data set's test part, with y where there is one."""
     x, y, lengths = read_sequences(source)
-    for start in range(0, len(x), _ROWS):
-        rows = slice(start, start + _ROWS)
-        yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))
+    yield from _in_batches(x, lengths, y)
+
+
+def _in_batches(inputs, lengths=None, labels=None, rows=None):
+    """The values of a ``Batch``, some rows at a time."""
+    values = Batch(inputs, lengths, labels, rows=rows)
+    for start in range(0, len(inputs), _ROWS):
+        some = slice(start, start + _ROWS)
+        yield Batch(*(None if value is None else value[some] for value in values))
 
 
 def _read_texts(path, reading, labels, encoding):
@@ -91,10 +111,7 @@ def _read_texts(path, reading, labels, encoding):
     if found and isinstance(found[0], list):
         found = [*map(SEPARATOR.join, found)]
     kept = table({"text": texts} if names is None else {"file": names})
-    for start in range(0, len(texts), _ROWS):
-        rows = slice(start, start + _ROWS)
-        some = None if found is None else found[rows]
-        yield Batch(texts[rows], labels=some, rows=kept.slice(start, _ROWS))
+    yield from _in_batches(texts, labels=found, rows=kept)
 
 
 def _read_tables(path, features, encoding):
@@ -102,11 +119,7 @@ def _read_tables(path, features, encoding):
     from pyarrow import table
 
     (x, y, lengths), names = sequence_folders.read_files(path, features, encoding)
-    kept = table({"file": names})
-    for start in range(0, len(x), _ROWS):
-        rows = slice(start, start + _ROWS)
-        some = [None if array is None else array[rows] for array in (x, lengths, y)]
-        yield Batch(*some, rows=kept.slice(start, _ROWS))
+    yield from _in_batches(x, lengths, y, table({"file": names}))
 
 
 def kept_columns(parts: Iterator[Batch]) -> Iterator[tuple[Batch, dict[str, Sequence]]]:

@@ -85,9 +85,23 @@ class Format(NamedTuple):
 
 
 def _has_columns_of_labels(path):
-    head = first_text(path)
+    """Whether lines are CoNLL columns: a label in each that many lines share."""
     lines = [line.strip() for line in head_of(path)]
-    return bool(lines) and _columns_of_labels(head, lines)
+    lines = [line for line in lines if line[0] != "#" and not line.startswith("-DOCSTART-")]
+    rows = [line.split() for line in lines]
+    if not rows or min(map(len, rows)) < 2:
+        return False
+    if conll.is_conllu(lines):
+        return True
+    constant = len({len(row) for row in rows}) == 1
+    label = conll.columns_of(rows)[1] if constant else -1
+    labels = Counter(row[label] for row in rows)
+    entities = conll.are_entities(set(labels))
+    tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
+    many = tags >= _MOST * len(rows) and _repeat(labels)
+    tabs = all(line.count("\t") for line in lines)
+    sentences = tabs and re.search(r"\S\n[ \t]*\n.*\S", first_text(path))
+    return constant and bool(entities or many or sentences)
 
 
 def _has_columns(path):
@@ -342,24 +356,6 @@ def _columns_of_words(path):
         return 0
     marks = "".join("x" if line.strip() else " " for line in first_text(path).split("\n"))
     return min(widths) if re.search("xx +x", marks) else 0
-
-
-def _columns_of_labels(head, lines):
-    """Whether lines are CoNLL columns: a label in each that many lines share."""
-    lines = [line for line in lines if line[0] != "#" and not line.startswith("-DOCSTART-")]
-    rows = [line.split() for line in lines]
-    if not rows or min(map(len, rows)) < 2:
-        return False
-    if conll.is_conllu(lines):
-        return True
-    constant = len({len(row) for row in rows}) == 1
-    label = conll.columns_of(rows)[1] if constant else -1
-    labels = Counter(row[label] for row in rows)
-    entities = conll.are_entities(set(labels))
-    tags = sum(number for label, number in labels.items() if _TAG.fullmatch(label))
-    many = tags >= _MOST * len(rows) and _repeat(labels)
-    sentences = re.search(r"\S\n[ \t]*\n.*\S", head) and all(line.count("\t") for line in lines)
-    return constant and bool(entities or many or sentences)
 
 
 def _repeat(labels):

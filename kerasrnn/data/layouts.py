@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasrnn.data.columns import MOST_REPEATED, check_column
+from kerasrnn.data.columns import MOST_REPEATED, check_column, codes_of
 from kerasrnn.data.readers import Rows
 from kerasrnn.data.readers.part_files import pad_sequences
 from kerasrnn.data.times import regular
@@ -215,12 +215,20 @@ class _Steps:
         self.values = np.concatenate(self.values)
         self.times = np.concatenate(times) if times else None
         self.ids = ids or [""] * len(self.values)
+        self._check_ids()
         self.rows = pyarrow.Table.from_batches(kept) if rows else None
         self.groups, self.firsts = self._group()
 
+    def _check_ids(self):
+        if "id" not in self.reading:
+            return
+        row = next((row for row, id in enumerate(self.ids) if not (id or "").strip()), None)
+        if row is not None:
+            what, where = f"a row without an id in {self.reading['id']!r}", self.first + row
+            raise InputError(what, where=self.table.line(where))
+
     def _group(self):
-        number = {}
-        codes = np.array([number.setdefault(id, len(number)) for id in self.ids], "int64")
+        codes = codes_of(self.ids)
         order = (
             np.lexsort((self.times, codes))
             if self.times is not None
@@ -298,11 +306,15 @@ class _Steps:
 def read_series(table, reading: dict) -> list[Rows]:
     """The series of a table, each in the order of time; as ``read_rows`` does."""
     found = _Steps(table, reading, table.batches(_columns(table, reading)))
+    splits = None
+    if any(found.others["split"]):
+        splits = np.array([*chain.from_iterable(found.others["split"])], object)
     return [
         Rows(
             found.values[own].astype("float64"),
             None if found.times is None else found.times[own],
-            found.ids[own[0]] or "",
+            found.ids[own[0]],
+            None if splits is None else splits[own],
         )
         for own in found.groups
     ]
@@ -322,9 +334,8 @@ def _labels(table, batch, reading, first):
 
 def _label(text):
     """A label, or None; a whole number without a point: 1 for 1.0000000e+00, as of UCR."""
-    if re.fullmatch(r"[-+]?\d+(\.0*)?([eE][-+]?\d+)?", text) and {*text} & {*".eE"}:
-        return f"{float(text):.0f}"
-    return text or None
+    written = re.fullmatch(r"[-+]?\d+(\.0*)?([eE][-+]?\d+)?", text) and {*text} & {*".eE"}
+    return f"{float(text):.0f}" if written and float(text).is_integer() else text or None
 
 
 def _strings(table, batch, reading, role):

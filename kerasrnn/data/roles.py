@@ -34,9 +34,7 @@ _IDS = {
     *("entity", "person", "user", "patient", "trial", "session", "station", "machine", "store"),
     *("item", "sku", "uid", "uuid", "key"),
 }
-_PARTS = {
-    *("train", "training", "dev", "val", "valid", "validation", "test", "testing"),
-}
+_PARTS = {"train", "training", "dev", "val", "valid", "validation", "test", "testing"}
 _SEVERAL = ("target", "features", "known")  # roles of one or several columns
 _WORDS = {  # what a column holds
     "row": "row numbers",
@@ -168,9 +166,15 @@ def find_readings(table, roles: Roles | None = None, task: str | None = None) ->
     if not head.rows:
         raise InputError("empty data", where=table.path, found="no rows")
     finder = _Finder(head, said, task)
-    readings = [*finder.texts(), *finder.sequences(), *finder.series()]
+    readings = [*finder.texts(), *(finder.sequences() or finder.series())]
     if not readings:
         raise _no_reading(head, said)
+    if said.group:
+        readings = [reading for reading in readings if reading.layout != "series"]
+    if not readings:
+        what = "--group of a series, whose parts follow each other in time"
+        fix = "leave it out, or name what tells several series apart by --id"
+        raise InputError(what, where=table.path, found=repr(said.group), fix=fix)
     if len(readings) == 1:
         used = [column for name, column in head.columns.items() if readings[0].role(name)]
         warn_of_codes(table.path, used)
@@ -186,8 +190,8 @@ class _Finder:
         counted = self._find_counted()
         self.time = said.time or self._find_time() or counted.get("time")
         self.ids = [said.id] if said.id else self._find_ids() or [*counted.values()][:1]
-        taken = {self.time, self.split, said.group, said.id, *self.ids}
-        free = [name for name in self._of("number", "whole") if name not in taken]
+        self.taken = {self.time, self.split, said.group, said.id}
+        free = [n for n in self._of("number", "whole") if n not in {*self.taken, *self.ids}]
         self.numbers = [name for name in free if not self._is_id(name)]
 
     def texts(self) -> list[Layout]:
@@ -213,6 +217,8 @@ class _Finder:
         repeated = [id for id in self.ids if self.head.repeats(id)]
         found = [reading for id in repeated for reading in self._long(id)]
         timed = self.time and self.columns[self.time].kind != "row"
+        if timed and self.said.label and self.said.features:  # steps of a row were named
+            timed = self.said.time or found
         if not timed and not (self.said.id and repeated):
             found += self._wide()
         return found
@@ -220,7 +226,7 @@ class _Finder:
     def series(self) -> list[Layout]:
         """One series, of which the next values are to be predicted."""
         said = self.said
-        if said.text or said.label or said.id or self.task == "classifier" or self.sequences():
+        if said.text or said.label or said.id or self.task == "classifier":
             return []
         if self.time and not said.time and self._times_repeat():
             return []
@@ -236,20 +242,16 @@ class _Finder:
         """The readings by an id: a label or a number for each, or the future of each."""
         said = self.said
         futures = self.task != "classifier" and not said.label
-        taken = {id, self.time, self.split, said.group}
-        constant = [n for n in self.columns if n not in taken and self.head.constant_within(id, n)]
+        free = [name for name in self.columns if name not in {id, *self.taken}]
+        constant = [name for name in free if self.head.constant_within(id, name)]
         varying = [name for name in self.numbers if name not in constant]
         if said.target and not set(said.target) <= {*constant}:
             return [self._series(said.target, id)] if futures else []
         number = self.columns[id].distinct if self.head.whole else self.head.rows
         roles = self._asked(constant, number)
-        features = said.features or varying
         if roles:
-            return [
-                self._layout("long", id=id, time=self.time, features=features, **role)
-                for role in roles
-                if features
-            ]
+            features = said.features or varying
+            return self._labelled("long", roles, features, id=id, time=self.time)
         return [self._series([name], id) for name in varying] if futures and self.time else []
 
     def _wide(self):
@@ -265,11 +267,15 @@ class _Finder:
         few = 1 if said.features else max(_FEWEST_STEPS, _STEPS_A_NUMBER * len(others))
         if len(steps) < few:
             return []
+        return self._labelled("wide", self._asked(rest, self.head.rows), steps, id=said.id)
+
+    def _labelled(self, layout, roles, features, **others):
+        """The readings by what could be predicted, which is no feature."""
         found = []
-        for role in self._asked(rest, self.head.rows):
+        for role in roles:
             out = {role.get("label"), *role.get("target", ())}
-            features = [name for name in steps if name not in out]
-            found.append(self._layout("wide", id=said.id, features=features, **role))
+            if left := [name for name in features if name not in out]:
+                found.append(self._layout(layout, **others, features=left, **role))
         return found
 
     def _series(self, target, id=None):
@@ -286,20 +292,15 @@ class _Finder:
             return [{"label": self.said.label}]
         if self.said.target:
             return [{"target": self.said.target}]
-        names = [
-            n for n in names if n not in (self.time, self.split, self.said.group, self.said.id)
-        ]
+        names = [name for name in names if name not in self.taken]
         labels = [name for name in names if self._may_be_label(name, number)]
         named = [name for name in labels if name.lower() in _LABELS]
         labels = named or [name for name in labels if name not in self.ids]
         numbers = [name for name in names if name in self.numbers]
         if self.task == "regressor":
             return [{"target": [name]} for name in numbers]
-        unsure = [
-            name
-            for name in labels
-            if self.columns[name].kind == "whole" and self.columns[name].distinct > _SURE_CLASSES
-        ]
+        whole = [name for name in labels if self.columns[name].kind == "whole"]
+        unsure = [name for name in whole if self.columns[name].distinct > _SURE_CLASSES]
         targets = [] if self.task else unsure if labels else numbers
         if named or (not self.head.table.header and labels):
             targets = []
@@ -352,11 +353,8 @@ class _Finder:
         return {}
 
     def _is_id(self, name):
-        return (
-            self.head.table.header
-            and self.columns[name].kind != "number"
-            and bool(words_of(name) & _IDS)
-        )
+        could = self.head.table.header and self.columns[name].kind != "number"
+        return could and bool(words_of(name) & _IDS)
 
     def _says_part(self, name):
         """Whether a column says which part a row is of."""
@@ -376,7 +374,7 @@ class _Finder:
 
 
 def _names(value, columns, option, where):
-    """The columns that ``a,b`` or ``t0:t9`` names."""
+    """The columns that ``a,b`` or ``t0:t9`` names, each once."""
     if value in columns:
         return [value]
     names = []
@@ -386,9 +384,12 @@ def _names(value, columns, option, where):
             for end in (first, last):
                 check_column(end, columns, where, option)
             names += columns[columns.index(first) : columns.index(last) + 1]
+            if columns.index(first) > columns.index(last):
+                fix = f"turn it round: {last}:{first}"
+                raise InputError(f"{option}: an empty range", where=where, found=name, fix=fix)
         else:
             names.append(name)
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _question(path, readings):
@@ -434,12 +435,12 @@ def _no_reading(head, said):
     ways = [f"`{command} --target {shlex.quote(n)}`, in the order of rows" for n in numbers[-1:]]
     ways += [f"`{command} --id COLUMN`, where a row is a step of a sequence"] * bool(numbers)
     if len(numbers) > 1:
-        label = shlex.quote(next((n for n in labels + numbers if n.lower() in _LABELS), "COLUMN"))
+        could = (n for n in labels + numbers if n.lower() in _LABELS)
+        label = said.label or next(could, "COLUMN")
         steps = [name for name in numbers if name != label]
-        ways.append(
-            f"`{command} --label {label} --features {shlex.quote(f'{steps[0]}:{steps[-1]}')}`, "
-            "where a row is a sequence"
-        )
+        label, steps = map(shlex.quote, (label, f"{steps[0]}:{steps[-1]}"))
+        way = f"`{command} --label {label} --features {steps}`, where a row is a sequence"
+        ways.append(way)
     return InputError(
         "a table that could mean many things",
         where=path,

@@ -13,13 +13,15 @@ import numpy as np
 from kerasrnn.data.columns import check_column
 from kerasrnn.data.layouts import columns_of, read_rows, read_series
 from kerasrnn.data.parts import real_steps
-from kerasrnn.data.readers import Arrays, LabelledTexts, Sequences, TextParts, TimeSeries
+from kerasrnn.data.readers import Arrays, LabelledTexts, Rows, Sequences, TextParts, TimeSeries
+from kerasrnn.data.readers.numbers import MISSING
 from kerasrnn.data.readers.part_files import name_of, part_of
 from kerasrnn.data.roles import Layout
 from kerasrnn.data.storage import GrowingArray, StoredTexts
 from kerasrnn.errors import InputError
 
 _VALUES = 1 << 22  # of sequences that are padded at a time
+_NUMBERS = ("number", "whole", "constant")  # kinds of labels where words of no value are none
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,8}")
 
 
@@ -45,11 +47,13 @@ def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries
     if layout.kind == "series":
         return _time_series(name, tables, layout.reading)
     reading = layout.reading
+    numbers = "label" in reading and layout.columns[reading["label"]].kind in _NUMBERS
+    none = MISSING if numbers else ()
     parts = {}
     for part, table in tables.items():
         for found in read_rows(table, reading, rows=False):
             for name_, some in _by_part(found, part, table.path):
-                parts.setdefault(name_, _Part(reading)).add(some)
+                parts.setdefault(name_, _Part(reading, none)).add(some)
     if "training" not in parts:
         raise InputError("no rows of the training part", where=tables["training"].path)
     _warn_of_left_out(parts, tables["training"].path)
@@ -76,23 +80,62 @@ def _time_series(name, tables, reading):
             f"{tables['validation'].path}: not read; the end of the series is the validation part",
             stacklevel=3,
         )
-    test = tables.get("test")
+    series = read_series(tables["training"], reading)
+    if "test" in tables:
+        test = read_series(tables["test"], reading)
+    else:
+        series, test = _cut_by_column(series, reading.get("split"), tables["training"].path)
     return TimeSeries(
         name,
-        read_series(tables["training"], reading),
+        series,
         tuple(reading["features"]),
         tuple(reading["target"]),
         tuple(reading.get("known", ())),
-        None if test is None else read_series(test, reading),
+        test,
         reading,
     )
+
+
+def _cut_by_column(series, column, where):
+    """Series, and the rows at their ends that a column says are the test part, or None."""
+    if any(one.splits is None for one in series):
+        return series, None
+    cut, said = ([], []), set()
+    for one in series:
+        parts = _parts_said(one.splits.tolist(), where)
+        said |= {*parts}
+        end = len(parts) - parts.count("test")
+        if "test" in parts[:end] or not end:
+            text = f"{where}: {column!r} is not heeded: the test part of {one.id or 'the series'} "
+            warnings.warn(f"{text}does not follow others", stacklevel=4)
+            return series, None
+        for rows, some in zip((slice(end), slice(end, None)), cut, strict=True):
+            times = None if one.times is None else one.times[rows]
+            some.append(Rows(one.values[rows], times, one.id))
+    if "validation" in said:
+        text = f"{where}: the validation part is the end of what is before the test part"
+        warnings.warn(text, stacklevel=4)
+    return cut if "test" in said else (series, None)
+
+
+def _parts_said(values, where):
+    """The parts that words of a column say. Raises ``InputError`` for one that says none."""
+    said = [part_of(value or "") for value in values]
+    if None in said:
+        raise InputError(
+            "a part that is none",
+            where=where,
+            found=repr(values[said.index(None)]),
+            expected="train, validation or test",
+        )
+    return said
 
 
 class _Part:
     """What is read of one part, batch by batch."""
 
-    def __init__(self, reading):
-        self.reading, self.x, self.size = reading, None, 0
+    def __init__(self, reading, none):
+        self.reading, self.none, self.x, self.size = reading, none, None, 0
         self.labels, self.lengths, self.groups = [], [], []
         self.inputs = StoredTexts()
         self.left_out, self.ends_early = 0, False
@@ -103,7 +146,7 @@ class _Part:
         if isinstance(labels, np.ndarray):
             real = ~np.isnan(labels).any(1)
         else:
-            real = np.array([label is not None for label in labels], bool)
+            real = np.array([label not in (None, *self.none) for label in labels], bool)
         self.left_out += int((~real).sum())
         found = found.where(np.flatnonzero(real)) if not real.all() else found
         self.size += len(found.inputs)
@@ -160,16 +203,8 @@ def _by_part(found, part, where):
     if found.splits is None or part != "training":
         yield part, found
         return
-    said = [part_of(value or "") for value in found.splits]
+    said = _parts_said(found.splits, where)
     for name in dict.fromkeys(said):
-        if name is None:
-            value = found.splits[said.index(None)]
-            raise InputError(
-                "a part that is none",
-                where=where,
-                found=repr(value),
-                expected="train, validation or test",
-            )
         yield name, found.where(np.array([i for i, other in enumerate(said) if other == name]))
 
 

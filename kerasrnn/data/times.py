@@ -184,10 +184,12 @@ def find_season(values: np.ndarray, step: Step | None) -> int | None:
     >>> find_season(np.sin(np.arange(90) * 2 * np.pi / 12), None)
     12
     """
-    values = np.where(np.isnan(values), np.nanmean(values), values)
     length = None if step is None else step.microseconds
     seasons, least = _ANY_SEASON if length is None else _CALENDAR_SEASON
     most = len(values) // seasons
+    if most < 2 or np.isnan(values).all():
+        return None
+    values = np.where(np.isnan(values), np.nanmean(values), values)
     if length is None:
         candidates = _peaks(values, min(most, _LONGEST))
     else:

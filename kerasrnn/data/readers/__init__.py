@@ -70,12 +70,14 @@ class Rows(NamedTuple):
     """The rows of one series in the order of time.
 
     values: float64 (rows, columns), NaN where missing. times: datetime64 (rows,), or numbers,
-    or None where rows have no time. id: which of several series it is.
+    or None where rows have no time. id: which of several series it is. splits: what a column says
+    of the part of each, strings (rows,); None where there is no such column.
     """
 
     values: np.ndarray
     times: np.ndarray | None = None
     id: str = ""
+    splits: np.ndarray | None = None
 
 
 @dataclass

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from kerasrnn.data.readers.columns import MISSING
+from kerasrnn.data.readers.numbers import MISSING
 from kerasrnn.data.readers.part_files import head_of
 
 _VALUE = re.compile(

@@ -26,7 +26,7 @@ from kerasrnn.data.readers.dialects import (
     names_of,
     shape_of,
 )
-from kerasrnn.data.readers.text_files import read_pieces
+from kerasrnn.data.readers.text_files import line_ends, read_pieces
 from kerasrnn.errors import InputError
 
 LONGEST = 1 << 26  # bytes of a row
@@ -52,7 +52,7 @@ class Delimited:
             if self.above is None and self._finds_above(head):
                 head, whole = self._head(size)
             size *= 8
-            if _line_ends(head) < 2 and not whole:
+            if line_ends(head) < 2 and not whole:
                 continue
             self.dialect: Dialect = dialect_of(head, whole, path, header)
             self.shape: Shape = shape_of(self.dialect.separator, self.dialect.quoted)
@@ -80,7 +80,7 @@ class Delimited:
         for data, line in self._data():
             for start, _ in self.shape.rows(data):
                 if row == 0:
-                    return f"{self.path}:{line + _line_ends(data[:start])}"
+                    return f"{self.path}:{line + line_ends(data[:start])}"
                 row -= 1
         return str(self.path)
 
@@ -116,7 +116,7 @@ class Delimited:
             if skip:
                 _, end = next(self.shape.rows(data), (0, len(data)))
                 skip = not data[:end].strip(b"\r\n")
-                data, line = data[end:], line + _line_ends(data[:end])
+                data, line = data[end:], line + line_ends(data[:end])
             yield data, line
 
     def _chunks(self):
@@ -130,7 +130,7 @@ class Delimited:
                 some = True
             held = data[end:]
             if held:
-                first = line + _line_ends(data[:end])
+                first = line + line_ends(data[:end])
         if held and not some:
             yield held, first
 
@@ -156,7 +156,7 @@ class Delimited:
             self._check(rest[end:], line, rest[:end])
             if end:
                 yield rest[:end], line
-                line += _line_ends(rest[:end])
+                line += line_ends(rest[:end])
                 rest = rest[end:]
         rest = b"".join((rest, *pending))
         if not rest:
@@ -195,7 +195,7 @@ class Delimited:
         at, what = fault or (0, "a row too long")
         if not last and what == self.shape.UNCLOSED and len(rest) <= LONGEST:
             return
-        where = f"{self.path}:{line + _line_ends(before) + _line_ends(rest[:at])}"
+        where = f"{self.path}:{line + line_ends(before) + line_ends(rest[:at])}"
         fix = "double a quote inside quotes, and close them" if fault else None
         found = repr(rest[at : at + 40].decode(errors="ignore"))
         raise InputError(what, where=where, found=found, fix=fix)
@@ -234,7 +234,7 @@ class Delimited:
             if found != len(self.columns):
                 raise InputError(
                     "a row with another number of fields",
-                    where=f"{self.path}:{line + _line_ends(data[:start])}",
+                    where=f"{self.path}:{line + line_ends(data[:start])}",
                     found=found,
                     expected=f"{len(self.columns)}, separated by {self.dialect.separators}",
                 )
@@ -251,7 +251,7 @@ class Delimited:
             if start > at:
                 raise InputError(
                     "an empty line in a table of one column",
-                    where=f"{self.path}:{line + _line_ends(data[: max(at, 0)])}",
+                    where=f"{self.path}:{line + line_ends(data[: max(at, 0)])}",
                     fix='write "" for a missing value',
                 )
             at = end
@@ -266,9 +266,3 @@ def _emptied(pieces, number):
         begun += next(pieces)
     yield "\n" * number + begun[match.end() :]
     yield from pieces
-
-
-def _line_ends(data):
-    """The number of line ends, of any kind."""
-    old = data.count(b"\r")
-    return data.count(b"\n") + (old - data.count(b"\r\n") if old else 0)

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasrnn.data.readers.columns import MISSING, UNITS, Notation
+from kerasrnn.data.readers.numbers import MISSING, UNITS, Notation
 from kerasrnn.errors import InputError
 
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}

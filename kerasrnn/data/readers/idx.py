@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.readers.text_files import open_unpacked
 from kerasrnn.errors import InputError, memory_limit
-from kerasrnn.files import check_regular
 
 # Type codes of the IDX format, as published with the MNIST database (LeCun, Cortes, Burges).
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -30,20 +28,10 @@ def read_idx(path: str | os.PathLike, what: str | None = None) -> np.ndarray:
         InputError: no regular file, not IDX, truncated, longer than its header says, larger
             than the memory, or something else than ``what``.
     """
-    check_regular(path)
-    try:
-        with open(path, "rb") as file:
-            gzipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if gzipped else open(path, "rb") as file:
-            dtype, shape = _read_header(file, path)
-            size = math.prod(shape) * dtype.itemsize
-            data = _read_at_most(file, size, path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"damaged gzip file ({error})", where=path, fix="copy or download it again"
-        ) from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}", found=error.strerror) from error
+    with open_unpacked(path) as file:
+        dtype, shape = _read_header(file, path)
+        size = math.prod(shape) * dtype.itemsize
+        data = _read_at_most(file, size, path)
     if len(data) != size:
         raise InputError(
             "truncated IDX file" if len(data) < size else "IDX file with bytes past its end",

@@ -9,8 +9,8 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kerasrnn.data.readers.columns import as_strings
-from kerasrnn.data.readers.times import clock_of, to_times
+from kerasrnn.data.readers.clocks import clock_of, to_times
+from kerasrnn.data.readers.numbers import as_strings
 
 _UNITS = ("year", "month", "day", "hour", "minute", "second")
 _SHORT = {"yr": "year", "mo": "month", "dy": "day", "hr": "hour", "min": "minute", "sec": "second"}

@@ -13,13 +13,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from kerasrnn.data.readers.columns import MISSING, Notation
-from kerasrnn.data.readers.text_files import read_pieces, read_text
+from kerasrnn.data.readers.numbers import MISSING, Notation
+from kerasrnn.data.readers.part_files import first_text
+from kerasrnn.data.readers.text_files import read_lines, read_pieces, read_text
 from kerasrnn.errors import InputError
 
+NAMES = ("*.jsonl", "*.ndjson", "*.json")
 LONGEST = 1 << 26  # characters of a line, or of a whole list
 _ROWS, _SIZE = 10_000, 1 << 24  # of a batch, and characters; the first tells columns and types
 _EXACT = 1 << 53  # whole numbers up to here are exact as float64
+_BEGINS = re.compile(r'\s*(\[\s*)?\{\s*["}]')
 _SPACE = re.compile(r"[ \t\r\n]*+")
 
 
@@ -86,7 +89,7 @@ class JsonLines:
             yield line, value, length
 
     def _of_lines(self):
-        for number, line in _lines(self.path, self.encoding):
+        for number, line in read_lines(self.path, encoding=self.encoding, longest=LONGEST):
             if line.strip(" \t\r\n"):
                 value, end = _decode(line, _SPACE.match(line).end(), self.path, number)
                 if rest := line[end:].strip(" \t\r\n"):
@@ -133,19 +136,9 @@ class JsonLines:
         return "".join(pieces)
 
 
-def _lines(path, encoding):
-    """The lines of a file with their numbers, none longer than ``LONGEST``."""
-    number, begun, size = 1, [], 0
-    for piece in read_text(path, encoding=encoding):
-        first, *others = piece.split("\n")
-        begun.append(first)
-        size += len(first)
-        if size > LONGEST:
-            raise InputError("a line too long", where=f"{path}:{number}")
-        for line in others:
-            yield number, "".join(begun)
-            number, begun, size = number + 1, [line], len(line)
-    yield number, "".join(begun)
+def holds_objects(path: Path) -> bool:
+    """Whether a file begins with an object, or with a list of such."""
+    return bool(_BEGINS.match(first_text(path)))
 
 
 class _Refused(ValueError):

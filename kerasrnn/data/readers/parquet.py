@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from kerasrnn.data.readers.columns import Notation
+from kerasrnn.data.readers.numbers import Notation
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from kerasrnn.data.readers.columns import as_strings, to_numbers
+from kerasrnn.data.columns import check_column
+from kerasrnn.data.readers.clocks import Clock, clock_of, to_times
 from kerasrnn.data.readers.delimited import Delimited
 from kerasrnn.data.readers.joined_times import JoinedTimes, with_joined_times
-from kerasrnn.data.readers.json_lines import JsonLines
+from kerasrnn.data.readers.json_lines import NAMES, JsonLines, holds_objects
+from kerasrnn.data.readers.numbers import as_strings, to_numbers
 from kerasrnn.data.readers.parquet import Parquet
-from kerasrnn.data.readers.times import Clock, clock_of, to_times
+from kerasrnn.data.readers.part_files import TABLES, is_named
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_regular
 
-_JSON = (".jsonl", ".ndjson", ".json")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,]\d{3})+")
-_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 
 
 class Table:
@@ -49,10 +48,6 @@ class Table:
 
     def __fspath__(self):
         return str(self.path)
-
-    def part(self, first: int, rows: pa.RecordBatch) -> Table:
-        """Some of its rows as a table; first: the number of the first of them."""
-        return Table(_Part(self._source, first, rows), self.name)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows in the order of the file, some thousands at once.
@@ -94,7 +89,7 @@ class Table:
     def numbers(
         self, rows: pa.RecordBatch | pa.Table, column: str, first_row: int = 0
     ) -> np.ndarray:
-        """A column as float64 (rows,), NaN where a value is missing (``columns.MISSING``).
+        """A column as float64 (rows,), NaN where a value is missing (``numbers.MISSING``).
 
         first_row: the row of the file that is the first of ``rows``. Raises ``InputError`` with
         the line for what is no number, or infinite.
@@ -140,34 +135,11 @@ class Table:
     def _check(self, column):
         if column in self.nested:
             raise InputError(f"nested values in column {column!r}", where=self.path)
-        if column not in self.columns:
-            close = get_close_matches(str(column), self.columns, 1)
-            raise InputError(
-                "no such column",
-                where=self.path,
-                found=repr(column),
-                expected=", ".join(self.columns[:20]),
-                fix=f"did you mean {close[0]!r}?" if close else None,
-            )
+        check_column(column, self.columns, self.path)
 
     def _refuse(self, what, value, row, expected, fix=None):
         where, found = self.line(row), repr(value[:40])
         raise InputError(what, where=where, found=found, expected=expected, fix=fix)
-
-
-class _Part:
-    """Rows that were read from a source before."""
-
-    def __init__(self, source, first, rows):
-        self._line, self._first, self._rows = source.line, first, rows
-        self.path, self.columns, self.header = source.path, source.columns, source.header
-        self.notation, self.description = source.notation, source.description
-
-    def batches(self, columns):
-        yield self._rows.select(columns)
-
-    def line(self, row):
-        return self._line(self._first + row)
 
 
 def open_table(
@@ -184,18 +156,13 @@ def open_table(
     if isinstance(path, Table):
         return path
     path = Path(path)
-    suffix = _suffix(path)
-    if suffix == ".parquet" or _begins(path) == b"PAR1":
+    if is_named(path, "*.parquet") or _begins(path) == b"PAR1":
         source = Parquet(path)
-    elif suffix in _JSON:
+    elif is_named(path, *NAMES) or (not is_named(path, *TABLES) and holds_objects(path)):
         source = JsonLines(path, encoding)
     else:
         source = Delimited(path, encoding, header)
     return Table(with_joined_times(source), Path(path.name.removesuffix(".gz")).stem)
-
-
-def _suffix(path):
-    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def _begins(path):

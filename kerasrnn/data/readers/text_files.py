@@ -39,7 +39,6 @@ _MARKS = {  # byte order marks, the longer first, and what they say
 
 def read_text(
     path: str | os.PathLike,
-    chunk_size: int = _PIECE,
     where: str | os.PathLike | None = None,
     *,
     encoding: str | None = None,
@@ -53,12 +52,12 @@ def read_text(
         InputError: no regular file, binary, damaged, or of another encoding; the line and the
             byte are named, and an encoding that reads it.
     """
-    return _with_newlines(read_pieces(path, chunk_size, where, encoding=encoding))
+    return _with_newlines(read_pieces(path, _PIECE, where, encoding=encoding))
 
 
 def read_pieces(
     path: str | os.PathLike,
-    chunk_size: int = _PIECE,
+    chunk_size: int,
     where: str | os.PathLike | None = None,
     *,
     encoding: str | None = None,
@@ -70,23 +69,26 @@ def read_pieces(
 
 
 def read_lines(
-    path: str | os.PathLike, *, encoding: str | None = None
+    path: str | os.PathLike, *, encoding: str | None = None, longest: int | None = None
 ) -> Iterator[tuple[int, str]]:
     """The lines of a file with their numbers, from 1.
 
-    Raises what ``read_text`` does, and ``InputError`` where they are too large for the memory,
-    as a small gzipped file may become.
+    longest: the characters of a line at most; by default all lines together are limited by the
+    memory, which a small gzipped file may exceed. Raises what ``read_text`` does, and
+    ``InputError`` beyond that.
     """
+    what, most = ("text", memory_limit() // 4) if longest is None else ("line", longest)
     number, size, begun = 1, 0, []
     for piece in read_text(path, encoding=encoding):
-        size += len(piece)
-        if size > memory_limit() // 4:
-            raise InputError("a text too large for the memory", where=f"{path}:{number}")
         first, *others = piece.split("\n")
         begun.append(first)
+        size += len(piece if longest is None else first)
+        if size > most:
+            raise InputError(f"a {what} too large for the memory", where=f"{path}:{number}")
         for line in others:
             yield number, "".join(begun)
             number, begun = number + 1, [line]
+            size = size if longest is None else len(line)
     yield number, "".join(begun)
 
 
@@ -96,13 +98,14 @@ def read_standard_input() -> str:
 
 
 def line_ends(text: str | bytes) -> int:
-    """The number of line ends in a text, which are of one kind: ``\\n``, ``\\r\\n`` or ``\\r``.
+    """The number of line ends in a text, ``\\n``, ``\\r\\n`` or ``\\r``.
 
-    >>> line_ends("a\\r\\nb\\r\\n"), line_ends(b"a\\rb")
-    (2, 1)
+    >>> line_ends("a\\r\\nb\\r\\n"), line_ends(b"a\\rb\\n")
+    (2, 2)
     """
     new, old = ("\n", "\r") if isinstance(text, str) else (b"\n", b"\r")
-    return text.count(new) or text.count(old)
+    returns = text.count(old)
+    return text.count(new) + (returns - text.count(old + new) if returns else 0)
 
 
 @contextmanager
@@ -118,7 +121,8 @@ def open_unpacked(path: str | os.PathLike, where: str | os.PathLike | None = Non
             packed = file.peek(2)[:2] == b"\x1f\x8b"
             yield gzip.GzipFile(fileobj=file) if packed else file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError("a damaged gzip file", where=where, found=error) from error
+        fix = "copy or download it again"
+        raise InputError("a damaged gzip file", where=where, found=error, fix=fix) from error
     except OSError as error:
         raise InputError(f"cannot read {path}", found=error.strerror) from error
 
@@ -166,7 +170,7 @@ def _decode(file, chunk_size, where, encoding):
     if encoding is None:
         encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     decoder = _decoder(encoding)
-    offset, line, mark = 0, 1, "\ufeff"
+    offset, line, mark, returned = 0, 1, "\ufeff", False
     while True:
         kept = len(decoder.getstate()[0])  # bytes of a character cut by the last piece
         try:
@@ -187,7 +191,8 @@ def _decode(file, chunk_size, where, encoding):
             mark = ""
         if not data:
             return
-        line += line_ends(text)
+        line += line_ends(text) - (returned and text.startswith("\n"))
+        returned = text.endswith("\r")  # perhaps half a line end
         offset += len(data)
         data = file.read(chunk_size)
 

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from kerasrnn.data.columns import words_of
 from kerasrnn.data.readers.conll import are_entities, sentences_of
-from kerasrnn.data.readers.json_lines import JsonLines
+from kerasrnn.data.readers.json_lines import NAMES, JsonLines
 from kerasrnn.data.readers.part_files import TABLES, first_text, is_named
 from kerasrnn.errors import InputError
 
-_JSON = ("*.jsonl", "*.ndjson", "*.json")
 _SENTENCES = {"sentence", "sentences", "sent"}  # words in the names of columns
 _TOKENS = {"word", "words", "token", "tokens", "form"}
 _LABELS = {"tag", "tags", "label", "labels", "ner", "pos", "upos", "xpos", "iob", "bio", "entity"}
@@ -49,7 +48,7 @@ def find(path: str | os.PathLike, encoding: str | None = None) -> Columns | None
         return None
     for codec in (encoding, "latin-1"):  # which reads all, and tells as much
         with suppress(InputError):  # who reads it says what is wrong
-            return (_of_lists if is_named(path, *_JSON) else _of_rows)(path, codec)
+            return (_of_lists if is_named(path, *NAMES) else _of_rows)(path, codec)
     return None
 
 
@@ -112,7 +111,8 @@ def _of_rows(path, encoding):
     if 2 * sum(starts) > len(starts):  # texts, say, each with a word of it
         return None
     names = [name for name in _named(table.columns, _LABELS) if name != tokens[0]]
-    labels = {name: {*table.strings(head, name)} - {None} for name in names}
+    labels = {name: {*table.strings(head, name)} - {None, ""} for name in names}
+    labels = {name: values for name, values in labels.items() if values}
     return Columns(tokens[0], _in_order(labels), sentences[0])
 
 

@@ -82,9 +82,9 @@ def is_ucr(path: str | os.PathLike) -> bool:
     try:
         rows = [line.strip(" \r").split(separator) for line in lines]
         found = [(_label(label, ""), numbers(values, "")) for label, *values in rows]
+        whole = all(float(label).is_integer() and len(values) > 1 for label, values in found)
     except ValueError:
         return False
-    whole = all(float(label).is_integer() and len(values) > 1 for label, values in found)
     return bool(rows) and whole and not _count_up(found)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kerasrnn.data.readers.columns import Notation, is_missing, to_numbers
+from kerasrnn.data.readers.numbers import Notation, is_missing, to_numbers
 
 _CLOCK = (
     r"(?:(?:[T ]|, ?) *(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?"

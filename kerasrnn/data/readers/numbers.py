@@ -1,4 +1,4 @@
-"""Columns of tables as numbers and times; what is neither is found by its row."""
+"""Columns of tables as numbers; what is none is found by its row."""
 
 from __future__ import annotations
 
