@@ -12,6 +12,7 @@ from conftest import invoke, refused
 from factories import all_examples, label_metrics, write_run
 
 from kerasrnn.files import write_text
+from kerasrnn.reports.examples import picture_of
 from kerasrnn.runs import open_run
 
 HOSTILE = [
@@ -171,6 +172,14 @@ def test_several_trainings_in_one_run_have_their_mean_and_all_their_curves(tmp_p
     assert "Accuracy of 0.8750 ± 0.0100 on the test part, over 2 runs." in page
     assert "seed-1, validation" in page and 'data-key="seed-0"' in page
     assert "some.csv --task classifier --seed 3 --seeds 2" in page
+
+
+def test_inputs_are_drawn_as_the_pictures_of_a_run_draw_them():
+    tokens = picture_of({"text": "a b c", "tokens": ["a", "b", "c"], "saliency": [0.4, None, 0]})
+    assert [level for _, level in tokens["tokens"]] == [9, 0, 0]
+    heat = picture_of({"values": [[(-1) ** k / n for n in range(1, 13)] for k in range(20)]})
+    assert heat["kind"] == "heat"  # no image: it has values below 0
+    assert picture_of({"values": [[16.0 * k] * 8 for k in range(8)]})["kind"] == "image"
 
 
 def test_an_unfinished_run_has_a_page_that_says_so(places):
