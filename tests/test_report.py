@@ -157,21 +157,35 @@ def test_several_runs_stand_side_by_side_with_their_differences(tmp_path):
     assert "cell" in differing and "units" not in differing and "units" in same
 
 
+def test_runs_that_look_alike_have_no_best(tmp_path):
+    metrics = label_metrics(["a", "b"])
+    runs = [write_run(tmp_path / n, "classifier", metrics=metrics) for n in ("first", "second")]
+    page = Path(invoke("report", *runs).stdout.strip()).read_text()
+    assert "None is best alone in accuracy: first 0.875, second 0.875." in page
+
+
 def test_several_trainings_in_one_run_have_their_mean_and_all_their_curves(tmp_path):
     whole = tmp_path / "whole"
     rows = [["seed-0", 0, {}], ["seed-1", 1, {}]]
     plan = {"members": rows, "ensemble": False, "options": {}}
     members = [name for name, *_ in rows]
     numbers = {"accuracy": {"mean": 0.875, "deviation": 0.01}}
-    summary = {"summary": {"validation": numbers, "test": numbers}}
+    baseline = {"accuracy": {"mean": 0.25, "deviation": 0.0}}
+    summary = {"summary": {"validation": numbers, "test": numbers, "most frequent label": baseline}}
     write_run(whole, "classifier", epochs=0, metrics=summary, members=members, plan=plan)
     for name in members:
         write_run(whole / name, "classifier", metrics=label_metrics(["a", "b"]))
     invoke("report", whole)
     page = (whole / "report.html").read_text()
     assert "Accuracy of 0.8750 ± 0.0100 on the test part, over 2 runs." in page
+    assert "Better than every baseline." in page
     assert "seed-1, validation" in page and 'data-key="seed-0"' in page
     assert "some.csv --task classifier --seed 3 --seeds 2" in page
+    (whole / "metrics.json").write_text(json.dumps(summary | label_metrics(["a", "b"])))
+    invoke("report", whole)
+    page = (whole / "report.html").read_text()
+    assert "Accuracy of 0.875 on the test part; the best baseline, most frequent label" in page
+    assert "<bdi>ensemble, test</bdi>" in page and "0.8750 ± 0.0100" in page
 
 
 def test_inputs_are_drawn_as_the_pictures_of_a_run_draw_them():

@@ -211,6 +211,13 @@ def test_the_table_of_runs_fits_its_width(three):
         assert lines[1].startswith("runs/a ") and lines[1].endswith("test accuracy 0.2500")
 
 
+def test_the_lowest_validation_loss_is_a_number(three):
+    path = open_run("runs/a").path
+    for losses, lowest in (("1,nan\n2,0.5\n3,0.75", 0.5), ("1,nan", None)):
+        (path / "history.csv").write_text(f"epoch,val_loss\n{losses}\n")
+        assert json.loads(invoke("runs", "--json").stdout)[0]["val_loss"] == lowest
+
+
 def test_members_are_listed_below_their_run_and_trials_after_all(three):
     make("runs/b/seed-0"), make("runs/study/trial-0"), make("runs/other/x")
     os.mknod("runs/study/study.jsonl")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from kerasrnn.runs import measured
+from kerasrnn.history import tabled
 
 _TITLES = {
     "micro_f1": "micro F1",
@@ -24,7 +24,6 @@ _TITLES = {
 }
 _REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
 _MOST_COLUMNS = 12  # labels of a confusion matrix that is printed
-_PARTS = ("validation", "test")
 
 
 def to_json(value) -> str:
@@ -63,12 +62,7 @@ def _finite(value):
 
 def print_metrics(metrics: dict):
     """Print what was measured on each part, and the baselines, as a table."""
-    rows = measured(metrics)
-    if "summary" in metrics:  # of several runs, and perhaps of their average
-        average = {f"ensemble, {part}": rows[part] for part in _PARTS if part in rows}
-        several = metrics["summary"]
-        parts = {part: several[part] for part in _PARTS if part in several}
-        rows = parts | average | {part: row for part, row in several.items() if part not in parts}
+    rows = tabled(metrics)
     first = next(iter(rows.values()), {})
     titles = {
         name: _TITLES.get(name, name)
