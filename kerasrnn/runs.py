@@ -324,6 +324,12 @@ def list_runs(root: str | os.PathLike | None = None) -> list[Run]:
     return sorted(runs, key=lambda run: run.info["created"])
 
 
+def names_of(runs: list[Run]) -> list[str]:
+    """A name of each run: that of its directory, or the path where several are called so."""
+    names = [run.path.resolve().name for run in runs]
+    return names if len({*names}) == len(names) else [str(run) for run in runs]
+
+
 def latest_run(
     root: str | os.PathLike | None = None,
     *,

@@ -26,12 +26,19 @@ def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
 
 
 @pytest.mark.slow
-def test_plot_writes_where_it_says(trained, workplace):
+def test_plot_writes_where_it_says(trained, workplace, monkeypatch):
     paths = ["runs/digits-classifier-1/accuracy.png", "runs/digits-classifier-1/loss.png"]
     assert invoke("plot").stdout.split() == paths
     assert json.loads(invoke("plot", "--json").stdout) == paths
     assert invoke("plot", trained, "-o", "both.svg").stdout == "both.svg\n"
     assert "<svg" in (workplace / "both.svg").read_text()
+    monkeypatch.chdir(trained)
+    assert "\na training    " in invoke("plot", ".", "--terminal").stdout
+    shutil.copytree(trained, trained.parent / "other")
+    names = [f"digits-classifier-1, {part}" for part in ("training", "validation")]
+    text = invoke("plot", ".", "../other", "--terminal").stdout
+    assert all(name in text for name in names)
+    monkeypatch.chdir(workplace)
     result = invoke("plot", trained, trained, "--metric", "loss")
     assert result.stdout == f"{trained}/compare-loss.png\n"
     assert (trained / "compare-loss.png").exists()
@@ -92,10 +99,15 @@ def test_plot_draws_what_the_evaluation_left(trained, writing):
     assert "several pictures for one --output" in refused(
         *words, "confusion", "--figure", "curves", "-o", "a.png"
     )
+    said = refused("plot", writing, "--figure", "confusion")
+    assert said.endswith("draw for 'confusion': found positions, passages")
+    (writing / "metrics.json").unlink()
     assert refused("plot", writing, "--figure", "confusion").endswith(
         f"run 'kerasrnn evaluate {writing}' first, which leaves what its task has"
     )
-    assert "unknown figure: found 'colours'; expected curves or" in refused(*words, "colours")
+    assert "'colours' is not one of 'curves', 'confusion'" in refused(*words, "colours")
+    assert refused(*words, "lengths").endswith("calibration, mistakes, labels")
+    assert "runs: no run with blanks" in refused("plot", "--all", "--figure", "blanks")
     (trained / "metrics.json").write_text("{}")
     assert "metrics.json is damaged" in refused(*words, "confusion")
 

@@ -10,7 +10,8 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -288,19 +289,27 @@ def import_tensorflow():
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
     before = {number: signal.getsignal(number) for number in _CODES}
     raising = [number for number, old in before.items() if old in _RAISING]
     for number in raising:
         signal.signal(number, lambda number, _: os._exit(_CODES[number]))
     try:
-        import tensorflow  # noqa: F401
+        with no_stderr():
+            import tensorflow  # noqa: F401
     finally:
         for number in raising:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def no_stderr() -> Iterator[None]:
+    """Nothing on stderr, not from C either."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)

@@ -6,13 +6,7 @@ from kerasrnn.history import PARTS, headline
 from kerasrnn.reports import facts
 from kerasrnn.reports.network import read_network
 from kerasrnn.reports.sections import Section, curves, environment
-from kerasrnn.runs import Run
-
-
-def names_of(runs: list[Run]) -> list[str]:
-    """A name of each run: that of its directory, or the path where several are called so."""
-    names = [run.path.resolve().name for run in runs]
-    return names if len({*names}) == len(names) else [str(run) for run in runs]
+from kerasrnn.runs import Run, names_of
 
 
 def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:

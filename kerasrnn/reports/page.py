@@ -15,10 +15,10 @@ from kerasrnn import __version__
 from kerasrnn.errors import InputError
 from kerasrnn.history import headline
 from kerasrnn.reports import facts
-from kerasrnn.reports.comparing import compared_sections, names_of, ranked
+from kerasrnn.reports.comparing import compared_sections, ranked
 from kerasrnn.reports.examples import seen
 from kerasrnn.reports.sections import run_sections
-from kerasrnn.runs import Run
+from kerasrnn.runs import Run, names_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError, jinja2.UndefinedError)
