@@ -166,6 +166,18 @@ def test_predict_gives_a_row_for_each_sequence(trained, workplace):
     assert len((workplace / "out.csv").read_text().splitlines()) == 361
 
 
+def test_the_model_is_named_first_or_the_newest_run(trained, workplace, monkeypatch):
+    from kerasrnn.cli.common import split_model
+
+    run, digits = "runs/digits-classifier-1", ["digits"]
+    assert split_model([run, *digits]) == split_model((run, "digits")) == (run, digits)
+    assert split_model(["./runs/typo", *digits]) == ("./runs/typo", digits)
+    (workplace / "runs" / "new.csv").touch()
+    assert split_model(["runs/new.csv"]) == (None, ["runs/new.csv"])
+    monkeypatch.chdir(trained)
+    assert split_model([]) == (None, []) and split_model([".", *digits]) == (".", digits)
+
+
 def test_predictions_take_raw_input_and_any_batch(trained, workplace):
     from sklearn.datasets import load_digits
 
@@ -198,6 +210,12 @@ def test_generate_prints_the_prompt_and_the_text_or_json(writing):
     samples = answer.pop("samples")
     assert answer == {"run": "runs/text-generator-1", "prompt": "abcX", "seed": 3}
     assert len(samples) == 2 and not any("a" in text for text in samples)
+
+
+def test_texts_are_no_table(writing):
+    for name in ("a.csv", "a.jsonl", "a.parquet"):
+        assert f"no table: found {name}" in refused("predict", writing, "abc", "-o", name)
+    assert invoke("predict", writing, "abc", "-o", "a.txt", "-q").output == ""
 
 
 def test_generate_prints_each_piece_as_it_is_made(writing, monkeypatch):
@@ -250,6 +268,7 @@ def test_an_export_is_used_as_its_run_is(trained, workplace):
     assert result.stdout == "saved_models/digits-classifier-1\n"
     assert "model_card.md" in result.stderr
     models = (trained, "saved_models/digits-classifier-1")
+    assert refused("evaluate", models[1]).endswith("an export, which knows no data; name DATA")
     tables = [invoke("predict", model, "digits").stdout.splitlines() for model in models]
     live, exported = ([row.split(",")[:2] for row in table] for table in tables)
     assert live == exported and len(live) == 361

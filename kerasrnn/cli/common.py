@@ -22,6 +22,7 @@ from kerasrnn.errors import InputError, Terminated
 _WIDTH = 100  # columns of a help text at most
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # exit codes, as a shell gives them
 _QUIET = "kerasrnn.quiet"
+_PACKAGE = Path(__file__).parents[1]
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
 
@@ -103,7 +104,7 @@ def _refusal(error):
 
 def _show_warning(message, category, filename, *_):
     """A warning of ours as one line; those of libraries are for their developers."""
-    if "kerasrnn" in Path(filename).parts and not is_quiet():
+    if Path(filename).is_relative_to(_PACKAGE) and not is_quiet():
         click.echo(f"kerasrnn: {message}", err=True)
 
 
@@ -248,7 +249,7 @@ def load_predictor(path: str | None, task: str | None = None):
 
     A run that is not there is refused before TensorFlow is imported.
     """
-    source = path if path is not None and _may_be_export(path) else find_run(path, task)
+    source = path if path is not None and may_be_export(path) else find_run(path, task)
     import_tensorflow()
     from kerasrnn.inference.exports import MODEL
     from kerasrnn.inference.loading import open_source
@@ -267,17 +268,18 @@ def load_predictor(path: str | None, task: str | None = None):
 
 def split_model(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """The path of the model that comes first, None for the newest run, and the other arguments."""
-    first, *rest = arguments or ("",)
-    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
     from kerasrnn.runs import runs_folder
 
-    meant = first.startswith((f"{runs_folder()}/", "saved_models/"))
-    if meant or any(map(os.path.isfile, files)):
+    first, *rest = arguments or ("",)
+    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
+    meant = {runs_folder(), Path("saved_models")} & {*Path(first).parents}
+    if first and ((meant and not os.path.isfile(first)) or any(map(os.path.isfile, files))):
         return first, rest
     return None, list(arguments)
 
 
-def _may_be_export(path):
+def may_be_export(path: str) -> bool:
+    """Whether a path is a directory that is no run."""
     return os.path.isdir(path) and not os.path.exists(os.path.join(path, "run.json"))
 
 

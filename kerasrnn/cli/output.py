@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
@@ -38,18 +35,6 @@ def to_json(value) -> str:
 def print_json(value):
     """Print a value as one line of JSON."""
     click.echo(to_json(value))
-
-
-def csv_lines(batches: Iterable[Mapping[str, Sequence]]) -> Iterator[str]:
-    """Batches of columns as the lines of one CSV table, a header first."""
-    names = None
-    for columns in batches:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if names is None:
-            writer.writerow(names := list(columns))
-        writer.writerows(zip(*columns.values(), strict=True))
-        yield text.getvalue()
 
 
 def _finite(value):

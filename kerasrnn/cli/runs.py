@@ -187,14 +187,15 @@ def rm(paths, yes, as_json):
     Examples:
       kerasrnn runs rm runs/digits-classifier-1
     """
+    paths = {os.path.abspath(path): path for path in paths}.values()
     with ExitStack() as held:
-        places = [held.enter_context(_taken(path)) for path in dict.fromkeys(paths)]
+        places = [held.enter_context(_taken(path)) for path in paths]
         said = ", ".join(paths)
         if not yes:
             if not sys.stdin.isatty():
                 raise InputError("nobody to ask", where=said, fix="say --yes to remove it")
             click.confirm(f"Remove {said}?", abort=True, err=True)
-        for place in dict.fromkeys(places):
+        for place in places:
             remove_directory(place)
     talk(f"removed {said}")
     if as_json:
