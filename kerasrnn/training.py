@@ -142,6 +142,7 @@ def _train(data, settings, output, seed, quiet, callbacks):
         prepared = prepare(data, settings, seed, devices)
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
+            chosen["given"] = settings.given
             info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
             info |= {"parameters": prepared.model.count_params(), "machine": machine()}
             run = shared_run(

@@ -11,8 +11,10 @@ import pytest
 from conftest import invoke, refused
 from factories import all_examples, label_metrics, write_run
 
+from kerasrnn.cli.report import command_of
 from kerasrnn.files import write_text
 from kerasrnn.reports.examples import picture_of
+from kerasrnn.reports.facts import settings_of
 from kerasrnn.runs import open_run
 
 HOSTILE = [
@@ -155,6 +157,25 @@ def test_several_runs_stand_side_by_side_with_their_differences(tmp_path):
     options = page[page.index('<section id="options"') : page.index('<section id="data"')]
     differing, same = options.split("<details>")
     assert "cell" in differing and "units" not in differing and "units" in same
+
+
+def test_given_is_what_was_given(tmp_path):
+    of_data = {"options": {"level": "word", "max_length": 500, "min_frequency": 2}}
+    made = {"data": {"name": "some", "source": "some.csv", **of_data}, "recipe": {}, "seed": 0}
+    run = open_run(write_run(tmp_path / "new", "classifier", given=["cell", "max_length"], **made))
+    command = "kerasrnn train some.csv --task classifier --cell gru --epochs 6 --max-length 500"
+    assert command_of(run) == command  # epochs, for a run may go on with others
+    found = {one.name: one.origin for one in settings_of(run)}
+    assert found["max_length"] == "given" and found["level"] == found["units"] == "found"
+    old = open_run(write_run(tmp_path / "old", "classifier", **made))
+    assert "--units 8,8" in command_of(old) and "--level word" in command_of(old)
+
+
+def test_data_in_memory_has_no_command(tmp_path):
+    made = write_run(tmp_path / "run", "classifier", data={"name": "some", "source": ""})
+    assert command_of(open_run(made)) == ""
+    invoke("report", made)
+    assert "the command that made it" not in (made / "report.html").read_text()
 
 
 def test_runs_that_look_alike_have_no_best(tmp_path):

@@ -21,6 +21,7 @@ def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:
         (name, read_network(run.path / "best.keras")) for name, run in zip(names, runs, strict=True)
     ]
     settings = [{one.name: _plain(one.value) for one in facts.settings_of(run)} for run in runs]
+    made_by = [*zip(names, commands, strict=True)]
     made = [dict(environment(run)) for run in runs]
     sections = [
         Section("metrics", "Metrics", "differences", _metrics(names, runs)),
@@ -29,7 +30,7 @@ def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:
         Section("options", "Options", "differences", [_differing("Option", names, settings)]),
         Section("data", "Data", "differences", [_differing("Data", names, _data(runs))]),
         Section("models", "Models", "models", [pair for pair in networks if pair[1]]),
-        Section("commands", "Commands", "commands", [*zip(names, commands, strict=True)]),
+        Section("commands", "Commands", "commands", [pair for pair in made_by if pair[1]]),
         Section("environment", "Environment", "differences", [_differing("What", names, made)]),
     ]
     return [section for section in sections if section.value]

@@ -26,6 +26,7 @@ _TITLES = {
     "val_loss": "validation loss",
 }
 _LARGEST = 64 << 20  # bytes of an examples.json that is read
+_FOUND = "as the data has it, or the run to start from"
 EXPORTS = Path("saved_models")
 
 
@@ -142,16 +143,19 @@ def settings_of(run: Run) -> list[Setting]:
     defaults = {
         name: value for table in options.tables(run.task, kind) for name, value in table.items()
     }
-    settings = []
+    given, settings = run.info.get("given"), []
+    known = () if given is None else (*given, *options.GOES_ON)
     for name, value in (run.info["options"] | of_data).items():
         usual = defaults.get(name)
+        same = value in (usual, [usual], None) or _equal(value, usual)
         if name in reasons:
             settings.append(Setting(name, value, "found", f"{reasons[name]}"))
         elif name == "seed":
             continue  # the run's own
-        else:
-            same = value in (usual, [usual], None) or _equal(value, usual)
+        elif given is None or same or name in known:
             settings.append(Setting(name, value, "default" if same else "given"))
+        else:
+            settings.append(Setting(name, value, "found", _FOUND))
     seed = run.info["seed"]
     return [*settings, Setting("seed", seed, "given" if seed else "default")]
 
