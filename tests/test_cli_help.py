@@ -62,7 +62,7 @@ def test_the_options_of_train_stand_in_groups_with_the_defaults_of_each_task():
     assert said("--optimizer") == "adam, adamw, rmsprop or sgd  [adam]"
     assert said("--target") == "(regressor) Numbers to predict"
     assert said("--time") == "Times of the rows"
-    assert said("--batch-size") == "Batch  [auto; tagger 32]"
+    assert said("--batch-size") == "Sequences per training step  [auto; tagger 32]"
     assert said("--sequence-length") == "(generator, infiller) Tokens per training sequence  [64]"
 
 
