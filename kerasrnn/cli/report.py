@@ -21,8 +21,8 @@ from kerasrnn.runs import Run
 def report(runs, output, as_json):
     """Write an HTML page of one or several runs.
 
-    RUN is by default the newest. The page is one file that asks nothing of the network: curves to
-    zoom and read, metrics beside baselines, mistakes, the model, options, data, and the command
+    RUN is by default the newest. The page is one file that loads nothing from the internet: curves
+    to zoom and read, metrics beside baselines, mistakes, the model, options, data, and the command
     that made it. Several runs stand side by side, with what differs between them.
 
     \b
