@@ -249,7 +249,7 @@ def load_predictor(path: str | None, task: str | None = None):
 
     A run that is not there is refused before TensorFlow is imported.
     """
-    source = path if path is not None and may_be_export(path) else find_run(path, task)
+    source = path if path is not None and _may_be_export(path) else find_run(path, task)
     import_tensorflow()
     from kerasrnn.inference.exports import MODEL
     from kerasrnn.inference.loading import open_source
@@ -278,8 +278,7 @@ def split_model(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return None, list(arguments)
 
 
-def may_be_export(path: str) -> bool:
-    """Whether a path is a directory that is no run."""
+def _may_be_export(path):
     return os.path.isdir(path) and not os.path.exists(os.path.join(path, "run.json"))
 
 

@@ -11,7 +11,6 @@ from kerasrnn.cli.common import (
     find_run,
     import_tensorflow,
     load_predictor,
-    may_be_export,
     option,
     split_model,
     talk,
@@ -55,7 +54,7 @@ def evaluate(arguments, encoding, output, as_json):
     else:
         if encoding or output:
             raise InputError("--encoding and --output are for DATA", fix="name the data")
-        if path and may_be_export(path):
+        if path and os.path.isfile(os.path.join(path, "signature.json")):
             raise InputError("an export, which knows no data", where=path, fix="name DATA")
         source = find_run(path)
         import_tensorflow()
