@@ -176,7 +176,8 @@ def run_members(
     asked = settings.fit | settings.model
     plan = {"members": [*map(list, members)], "ensemble": ensemble, "options": asked}
     info = {"data": describe(data), "options": asked, "seed": members[0].seed, "members": []}
-    whole = create_run(data.name, task.name, info | {"plan": plan}, task.artifacts(data), output)
+    info |= {"plan": plan, "given": settings.given}
+    whole = create_run(data.name, task.name, info, task.artifacts(data), output)
     return _run_planned(whole, data, settings, members, parallel, ensemble, quiet)
 
 

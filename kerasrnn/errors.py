@@ -92,7 +92,7 @@ def check_memory(what: str, size: int):
             f"{what} larger than the memory",
             found=f"{size / 1e9:,.1f} GB",
             expected=f"at most {limit / 1e9:,.1f} GB",
-            fix="choose fewer units, a smaller vocabulary or a smaller batch",
+            fix="choose fewer units or a smaller vocabulary",
         )
 
 

@@ -25,6 +25,10 @@ FREEZES = ("embedding", "stack", "all-but-head")
 UNKNOWN_CHOICES = ("error", "skip", "unk")
 MOST_LAYERS = 64
 STYLES = ("light", "dark")  # of pictures
+FIGURES = (  # that 'plot' draws: curves, what an evaluation left, and what training saw
+    *("curves", "confusion", "confusion-percent", "f1", "calibration", "positions", "mistakes"),
+    *("sentences", "passages", "blanks", "forecasts", "labels", "lengths"),
+)
 EXPORT_FORMATS = ("saved_model", "onnx", "litert")
 ROLES = (  # of the columns of a table: the option, what it takes, what it is
     ("text", "COLUMN", "Texts to classify"),

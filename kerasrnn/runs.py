@@ -26,7 +26,6 @@ import io
 import math
 import os
 import shutil
-import statistics
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,12 +38,12 @@ from typing import TYPE_CHECKING
 from kerasrnn import options
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_sum, read_json, read_text, write_json, writing_together
+from kerasrnn.history import MEASURED, measured, spread
 
 if TYPE_CHECKING:
     from kerasrnn.text import Vocabulary
 
 FORMAT = 3
-_MEASURED = ("validation", "test", "baseline")  # the parts of metrics.json, in this order
 _INTEGERS = {"epoch"}
 _TOO_LARGE = 1e100  # of a metric: no picture could show it
 _INFO = {"task": str, "created": str, "data": dict, "options": dict, "seed": int}
@@ -59,46 +58,6 @@ _RENAMED = {  # names of options in formats 1 and 2, and what they are called no
     "characters": "use_characters",
 }
 _LIBRARIES = ("kerasrnn", "tensorflow", "keras", "numpy", "scikit-learn")
-
-
-def measured(metrics: dict) -> dict[str, dict]:
-    """The rows of a table of what metrics.json holds: each part, then each baseline by its name.
-
-    >>> measured({"baseline": {"mean": {"loss": 1.0}}, "test": {"loss": 0.5}})
-    {'test': {'loss': 0.5}, 'mean': {'loss': 1.0}}
-    """
-    rows = {}
-    for part in _MEASURED:
-        found = metrics.get(part, {})
-        named = found and all(isinstance(row, dict) for row in found.values())
-        rows |= found if named else {part: found} if found else {}
-    return rows
-
-
-def spread(rows: list[dict[str, dict]]) -> dict[str, dict]:
-    """The mean and the sample standard deviation of each number that several runs measured.
-
-    rows: of each run what ``measured`` gives. A single one has no deviation: None. A number that
-    is not finite in one of them is left out.
-
-    >>> spread([{"test": {"loss": 1.0}}, {"test": {"loss": 2.0}}])
-    {'test': {'loss': {'mean': 1.5, 'deviation': 0.7071067811865476}}}
-    """
-    found = {}
-    for part in rows[0] if rows else ():
-        columns = [row.get(part, {}) for row in rows]
-        found[part] = {
-            name: {
-                "mean": statistics.fmean(column[name] for column in columns),
-                "deviation": statistics.stdev(column[name] for column in columns)
-                if len(columns) > 1
-                else None,
-            }
-            for name, value in columns[0].items()
-            if isinstance(value, float)
-            and all(math.isfinite(column.get(name, math.nan)) for column in columns)
-        }
-    return {part: numbers for part, numbers in found.items() if numbers}
 
 
 @dataclass(frozen=True)
@@ -211,7 +170,7 @@ class Run:
         """The content of metrics.json; empty where the run was not evaluated."""
         path = self.path / "metrics.json"
         metrics = _of_run(read_json, path, dict) if path.exists() else {}
-        parts = [metrics[part] for part in _MEASURED if part in metrics]
+        parts = [metrics[part] for part in MEASURED if part in metrics]
         if not all(isinstance(part, dict) for part in parts):
             raise InputError("unexpected JSON", where=path, expected="a table for each part")
         return metrics
@@ -363,6 +322,12 @@ def list_runs(root: str | os.PathLike | None = None) -> list[Run]:
         except InputError as error:
             warnings.warn(f"{error}; the run is passed over", stacklevel=2)
     return sorted(runs, key=lambda run: run.info["created"])
+
+
+def names_of(runs: list[Run]) -> list[str]:
+    """A name of each run: that of its directory, or the path where several are called so."""
+    names = [run.path.resolve().name for run in runs]
+    return names if len({*names}) == len(names) else [str(run) for run in runs]
 
 
 def latest_run(

@@ -125,6 +125,7 @@ def run_training(
         prepared = prepare(data, settings, seed, devices)
         with obeying_interrupts(devices.together) as interrupts:
             chosen = {"options": settings.fit | settings.model, "recipe": reasons}
+            chosen["given"] = settings.given
             info = {"data": describe(data), **chosen, "seed": seed, **prepared.started}
             info |= {"parameters": prepared.model.count_params(), "machine": machine()}
             run = shared_run(

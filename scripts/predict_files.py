@@ -235,10 +235,14 @@ def open_export(path) -> Exported:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not an export: no signature.json of one") from error
-    first = next(iter(inputs), None)
-    kind = next((name for name in _RECORDS if name in outputs), None)
-    if kind is None or first not in ("x", "text", "prompt"):
-        raise BadInput(f"{path}: a model that takes {first}; expected one of x, text or prompt")
+    task, first = about.get("task"), next(iter(inputs), None)
+    kind = next((row for row in _RECORDS if row[0] == task and row[1] in outputs), None)
+    if kind is None:
+        tasks = ", ".join(dict.fromkeys(task for task, _ in _RECORDS))
+        raise BadInput(f"{path}: an export of the task {task}; expected one of {tasks}")
+    if first not in ("x", "text", "prompt") or "known" in inputs:
+        expected = "x, x and lengths, text or prompt"
+        raise BadInput(f"{path}: an export that takes {', '.join(inputs)}; expected {expected}")
     if not (path / "saved_model.pb").is_file():
         raise BadInput(f"{path}: no saved_model.pb; only an export as a SavedModel can be run")
     import tensorflow as tf
@@ -269,6 +273,19 @@ def _labelled(outputs):
         yield {"label": label.decode(), "probability": round(float(probability), 6)}
 
 
+def _several(outputs):
+    probabilities = outputs["probabilities"].max(-1)
+    for labels, probability in zip(outputs["labels"], probabilities, strict=True):
+        real = [label.decode() for label in labels[labels != b""]]
+        yield {"labels": real, "probability": round(float(probability), 6)}
+
+
+def _predicted(outputs):
+    for numbers in outputs["prediction"]:
+        numbers = numbers.astype(str).astype(float)  # the fewest digits that tell a float32
+        yield {"prediction": numbers.item() if numbers.size == 1 else numbers.tolist()}
+
+
 def _tagged(outputs):
     for tokens, labels in zip(outputs["tokens"], outputs["labels"], strict=True):
         real = tokens != b""
@@ -283,10 +300,13 @@ def _texts(outputs):
         yield {"text": text.decode(errors="replace")}
 
 
-_RECORDS = {  # by the output that no other kind of export has
-    "label": (("label", "probability"), _labelled),
-    "labels": (("tokens", "labels"), _tagged),
-    "text": (("text",), _texts),
+_RECORDS = {  # by the task, and an output that there must be
+    ("classifier", "label"): (("label", "probability"), _labelled),
+    ("classifier", "labels"): (("labels", "probability"), _several),
+    ("regressor", "prediction"): (("prediction",), _predicted),
+    ("tagger", "labels"): (("tokens", "labels"), _tagged),
+    ("infiller", "text"): (("text",), _texts),
+    ("generator", "text"): (("text",), _texts),
 }
 
 
@@ -404,7 +424,8 @@ def main(export, input, output, **options):
     lengths; .npy; or .csv, a sequence a row, step after step. For one that takes texts: a
     text file, one a line, UTF-8; or .csv with a column text.
 
-    OUTPUT has the index of each row, counted from 0, and: label and probability (classifier);
+    OUTPUT has the index of each row, counted from 0, and: label, or labels, and probability
+    (classifier); prediction, a number or a list of them (regressor, but not with known values);
     tokens and labels (tagger); text (infiller, and generator, the prompt left out). It appears
     when it is whole. Shard i of n has the rows whose index leaves i - 1 when divided by n, so
     that all shards together have each row once, whatever the batch size; every shard reads

@@ -14,6 +14,7 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import click
 
+from kerasrnn.cli.common import no_stderr
 from kerasrnn.errors import InputError, reason_of
 
 LOCAL = "local"
@@ -55,7 +56,7 @@ def connected(address: str, cpus: float, gpus: float = 0) -> Iterator[None]:
     own = {"num_cpus": cpus, "object_store_memory": _STORE, "include_dashboard": False}
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with _no_stderr():  # it says how it logs
+        with no_stderr():  # it says how it logs
             ray.init(address=address, **quiet, **(own if address == LOCAL else {}))
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -71,16 +72,3 @@ def connected(address: str, cpus: float, gpus: float = 0) -> Iterator[None]:
         raise InputError(f"Ray: {type(error).__name__}: {reason_of(error)}") from error
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _no_stderr():
-    """Nothing on stderr, not from C either."""
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)

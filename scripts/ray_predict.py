@@ -27,7 +27,6 @@ import shutil
 import statistics
 import tempfile
 import time
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -226,6 +225,8 @@ class Worker:
         """Write one part; returns the number of its rows."""
         import pyarrow as pa
 
+        from kerasrnn.data.writers import write_table
+
         task, predictor = self.load()
         source, batch = self.files[name], None
         if data:
@@ -239,7 +240,7 @@ class Worker:
             fix = "run scripts/predict_files.py"
             raise InputError(f"the texts of a {task.name} are no table", fix=fix)
         path = part_path(self.output, name, number)
-        return write_part(path, map(said.columns, said.batches), types)
+        return write_table(path, map(said.columns, said.batches), types)
 
 
 def _load(export):
@@ -249,29 +250,6 @@ def _load(export):
     source = open_source(export)
     task = task_of(source.task)
     return task, task.predictor.load(source)
-
-
-def write_part(path, batches, types):
-    """Write batches of columns; returns the number of rows.
-
-    types: of the columns of the input, which some rows alone might not tell.
-    """
-    import pyarrow as pa
-
-    from kerasrnn.data.writers import table_writer
-
-    batches = iter(batches)
-    first = next(batches, None)
-    if first is None:
-        raise InputError("no rows to predict", where=path.parent.name)
-    found = {name: types.get(name) or pa.array(values).type for name, values in first.items()}
-    found = {n: pa.string() if pa.types.is_null(kind) else kind for n, kind in found.items()}
-    rows = 0
-    with table_writer(path, found) as write:
-        for batch in chain([first], batches):
-            write(batch)
-            rows += len(next(iter(batch.values())))
-    return rows
 
 
 # --- all of it ----------------------------------------------------------------------------

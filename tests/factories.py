@@ -189,7 +189,7 @@ def all_examples(text="a film of <b>no</b> use"):
             {"input": given, "true": "a", "predicted": "b", "probability": 0.9}
             for given in (
                 {"text": text},
-                {"text": "so so", "tokens": ["so", "so"], "saliency": [0.4, -0.2]},
+                {"text": "so so", "tokens": ["so", "so"], "saliency": [0.4, 0.1]},
                 {"values": image},
                 {"values": [[k % 7, -k % 5] for k in range(60)], "features": ["up", "down"]},
                 {"values": [[k % n for n in range(1, 20)] for k in range(90)]},

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from conftest import invoke, refused
 
+import kerasrnn.runs
+
 
 def run_files(folder):
     return sorted(folder.rglob("*"))
@@ -49,6 +51,9 @@ def run_files(folder):
         (["predict", "runs/digits-classifier-1", "wide.npy"], "that do not fit the model"),
         (["predict", "digits", "--output", "foreign/x/a"], "cannot write"),
         (["predict", "digits", "--output", ""], "an empty path"),
+        (["predict", "./runs/typo", "digits"], "no run at runs/typo"),
+        (["predict", "digits", "-o", "a.jsonl", "--json"], "--json for a .jsonl: found a.jsonl"),
+        (["predict", "digits", "-o", "a.png"], "no picture of these predictions: found a.png"),
         (["predict", "runs/digits-classifier-1"], "Missing argument 'INPUT...'"),
         (["predict"], "Missing argument 'INPUT...'"),
         (["predict", "", "digits"], "unknown dataset: found ''"),
@@ -123,6 +128,14 @@ def test_no_runs_yet(workplace):
     assert "no runs here" in invoke("runs").stderr
     for words in (["evaluate"], ["plot"], ["export"], ["predict", "digits"]):
         assert "no run in runs/" in refused(*words)
+
+
+def test_warnings_are_shown_where_they_are_ours(capsys):
+    from kerasrnn.cli.common import _show_warning
+
+    _show_warning("of a library", UserWarning, "/home/me/kerasrnn/.venv/lib/numpy/a.py")
+    _show_warning("of ours", UserWarning, kerasrnn.runs.__file__)
+    assert capsys.readouterr().err == "kerasrnn: of ours\n"
 
 
 def test_a_plain_keras_model_as_an_export_is_for_python(workplace):

@@ -70,6 +70,9 @@ def test_every_option_of_train_reaches_the_run(workplace, line):
     assert (result.stderr == "") == ("--quiet" in line)
     if "--json" in line:
         assert json.loads(result.stdout) == {"run": str(run), **run.metrics()}
+    asked = {word[2:].replace("-", "_") for word in line.split() if word.startswith("--")}
+    given = {*run.info["given"]}
+    assert asked & {*options} <= given and given - {"units", "bidirectional", "seed"} <= asked
     said = run.info["data"]["options"]
     if "--seed" in line:
         assert run.info["seed"] == 7 and said.get("seed", 7) == 7

@@ -26,12 +26,19 @@ def test_evaluate_prints_or_dumps_the_metrics_of_the_newest_run(trained):
 
 
 @pytest.mark.slow
-def test_plot_writes_where_it_says(trained, workplace):
+def test_plot_writes_where_it_says(trained, workplace, monkeypatch):
     paths = ["runs/digits-classifier-1/accuracy.png", "runs/digits-classifier-1/loss.png"]
     assert invoke("plot").stdout.split() == paths
     assert json.loads(invoke("plot", "--json").stdout) == paths
     assert invoke("plot", trained, "-o", "both.svg").stdout == "both.svg\n"
     assert "<svg" in (workplace / "both.svg").read_text()
+    monkeypatch.chdir(trained)
+    assert "\na training    " in invoke("plot", ".", "--terminal").stdout
+    shutil.copytree(trained, trained.parent / "other")
+    names = [f"digits-classifier-1, {part}" for part in ("training", "validation")]
+    text = invoke("plot", ".", "../other", "--terminal").stdout
+    assert all(name in text for name in names)
+    monkeypatch.chdir(workplace)
     result = invoke("plot", trained, trained, "--metric", "loss")
     assert result.stdout == f"{trained}/compare-loss.png\n"
     assert (trained / "compare-loss.png").exists()
@@ -92,10 +99,15 @@ def test_plot_draws_what_the_evaluation_left(trained, writing):
     assert "several pictures for one --output" in refused(
         *words, "confusion", "--figure", "curves", "-o", "a.png"
     )
+    said = refused("plot", writing, "--figure", "confusion")
+    assert said.endswith("draw for 'confusion': found positions, passages")
+    (writing / "metrics.json").unlink()
     assert refused("plot", writing, "--figure", "confusion").endswith(
         f"run 'kerasrnn evaluate {writing}' first, which leaves what its task has"
     )
-    assert "unknown figure: found 'colours'; expected curves or" in refused(*words, "colours")
+    assert "'colours' is not one of 'curves', 'confusion'" in refused(*words, "colours")
+    assert refused(*words, "lengths").endswith("calibration, mistakes, labels")
+    assert "runs: no run with blanks" in refused("plot", "--all", "--figure", "blanks")
     (trained / "metrics.json").write_text("{}")
     assert "metrics.json is damaged" in refused(*words, "confusion")
 
@@ -154,6 +166,18 @@ def test_predict_gives_a_row_for_each_sequence(trained, workplace):
     assert len((workplace / "out.csv").read_text().splitlines()) == 361
 
 
+def test_the_model_is_named_first_or_the_newest_run(trained, workplace, monkeypatch):
+    from kerasrnn.cli.common import split_model
+
+    run, digits = "runs/digits-classifier-1", ["digits"]
+    assert split_model([run, *digits]) == split_model((run, "digits")) == (run, digits)
+    assert split_model(["./runs/typo", *digits]) == ("./runs/typo", digits)
+    (workplace / "runs" / "new.csv").touch()
+    assert split_model(["runs/new.csv"]) == (None, ["runs/new.csv"])
+    monkeypatch.chdir(trained)
+    assert split_model([]) == (None, []) and split_model([".", *digits]) == (".", digits)
+
+
 def test_predictions_take_raw_input_and_any_batch(trained, workplace):
     from sklearn.datasets import load_digits
 
@@ -186,6 +210,12 @@ def test_generate_prints_the_prompt_and_the_text_or_json(writing):
     samples = answer.pop("samples")
     assert answer == {"run": "runs/text-generator-1", "prompt": "abcX", "seed": 3}
     assert len(samples) == 2 and not any("a" in text for text in samples)
+
+
+def test_texts_are_no_table(writing):
+    for name in ("a.csv", "a.jsonl", "a.parquet"):
+        assert f"no table: found {name}" in refused("predict", writing, "abc", "-o", name)
+    assert invoke("predict", writing, "abc", "-o", "a.txt", "-q").output == ""
 
 
 def test_generate_prints_each_piece_as_it_is_made(writing, monkeypatch):
@@ -238,6 +268,7 @@ def test_an_export_is_used_as_its_run_is(trained, workplace):
     assert result.stdout == "saved_models/digits-classifier-1\n"
     assert "model_card.md" in result.stderr
     models = (trained, "saved_models/digits-classifier-1")
+    assert refused("evaluate", models[1]).endswith("an export, which knows no data; name DATA")
     tables = [invoke("predict", model, "digits").stdout.splitlines() for model in models]
     live, exported = ([row.split(",")[:2] for row in table] for table in tables)
     assert live == exported and len(live) == 361

@@ -17,6 +17,7 @@ from kerasrnn.plotting import (
     metrics_in,
     palette,
     plot_histories,
+    plot_mistakes,
     plot_tokens,
     save,
     save_curves,
@@ -174,10 +175,10 @@ def test_the_colour_blind_tell_the_lines_apart(style, seen):
 
 def test_a_style_leaves_matplotlib_as_it_was(tmp_path):
     before = dict(matplotlib.rcParams)
-    save_curves(tmp_path / "a.svg", {"": HISTORY}, ["loss"], 0.5, "dark")
+    save(tmp_path / "a.svg", lambda ax: plot_history(HISTORY, ax=ax), 1, "dark")
     assert dict(matplotlib.rcParams) == before
     with pytest.raises(InputError, match="unknown style: found 'grey'; expected light or dark"):
-        save_curves(tmp_path / "a.svg", {"": HISTORY}, ["loss"], 0.5, "grey")
+        save(tmp_path / "a.svg", lambda ax: None, 1, "grey")
 
 
 def test_smoothing_is_that_of_tensorboard_with_the_values_behind():
@@ -229,11 +230,28 @@ def test_of_twelve_runs_each_has_its_colour_and_marker_and_one_entry_in_the_lege
     assert ax.get_ylabel() == "validation loss"
 
 
+@pytest.mark.parametrize("smoothing", [-1, 1, 2, math.nan])
+@pytest.mark.parametrize("draw", [plot_history, lambda *a, **b: draw_text({"": a[0]}, **b)])
+def test_smoothing_is_from_0_to_below_1(draw, smoothing):
+    with pytest.raises(InputError, match="smoothing out of range"):
+        draw(HISTORY, smoothing=smoothing)
+
+
+def test_labels_of_mistakes_are_cut_where_they_are_too_long():
+    names = ("Straightforward", "Iris-versicolor", "Iris-virginica_x", "so so")
+    wrong = {"input": {"values": [[0.5], [1.5]]}, "true": "Iris", "probability": 0.5}
+    ax = plot_mistakes([wrong | {"predicted": name} for name in names])
+    said = [text.get_text().split(" 0.50")[0] for text in ax.texts]
+    assert said == ["Straightforwa…", "Iris-versicol…", "Iris-virginic…", "so so"]
+
+
 def test_a_learning_rate_that_spans_decades_has_a_logarithmic_axis():
     assert plot_history(HISTORY, "learning_rate").get_yscale() == "linear"
     ax = plot_history({"learning_rate": [1e-1, 1e-3]}, "learning_rate", smoothing=0.5)
     assert ax.get_yscale() == "log"
     assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[1e-1, 1e-3]]  # exact
+    text = draw_text({"": {"learning_rate": [1e-1, 1e-3]}}, "learning_rate", smoothing=0.5)
+    assert text.endswith("  0.001")
 
 
 def test_the_speed_of_training_without_tokens_is_that_of_sequences():

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT, load_script
 
+from kerasrnn.text import Vocabulary
+
 pytestmark = pytest.mark.slow
 
 SCRIPT = ROOT / "scripts" / "predict_files.py"
@@ -111,6 +113,34 @@ def test_a_tagger_gives_tokens_and_labels(tiny_exports, tmp_path):
     assert [len(row["labels"]) for row in found] == [3, 0, 1]
     run(tiny_exports / "tagger", tmp_path / "in.txt", tmp_path / "out.csv")
     assert '"[""good"", ""day"", "".""]"' in (tmp_path / "out.csv").read_text()
+
+
+def test_a_regressor_gives_numbers(tmp_path):
+    from kerasrnn import Regressor, build_regressor, export
+
+    for targets in (["y"], ["y", "z"]):
+        model = build_regressor((4, 2), targets=len(targets), units=3)
+        path = export(Regressor(model, targets), tmp_path / "-".join(targets), check=False)
+        np.save(tmp_path / "in.npy", x := numbers(3, 4, 2))
+        run(path, tmp_path / "in.npy", tmp_path / "out.jsonl")
+        found = [row["prediction"] for row in records(tmp_path / "out.jsonl")]
+        expected = ask(path, x=x)["prediction"].reshape(np.shape(found))
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_texts_may_have_several_labels(tmp_path):
+    from kerasrnn import Classifier, build_classifier, export
+
+    vocabulary = Vocabulary(["good", "bad", "day"], padded=True)
+    stack = {"num_classes": 3, "vocabulary_size": vocabulary.num_ids, "units": 3}
+    model = build_classifier(activation="sigmoid", **stack)
+    path = export(Classifier(model, ["a", "b", "c"], vocabulary), tmp_path / "moods", check=False)
+    (tmp_path / "in.txt").write_text("good day\nbad\n")
+    run(path, tmp_path / "in.txt", tmp_path / "out.jsonl")
+    expected = ask(path, text=["good day", "bad"])
+    for row, p in zip(records(tmp_path / "out.jsonl"), expected["probabilities"], strict=True):
+        assert row["labels"] == [name for name, one in zip("abc", p, strict=True) if one >= 0.5]
+        assert row["probability"] == pytest.approx(p.max(), abs=2e-6)
 
 
 def test_a_generator_takes_its_options_and_repeats_itself_for_a_seed(tiny_exports, tmp_path):
@@ -244,7 +274,7 @@ def test_a_plain_keras_model_is_refused(tiny_exports, tmp_path):
     (tmp_path / "signature.json").write_text(json.dumps(about))
     (tmp_path / "in.txt").write_text("good\n")
     output = run(tmp_path, tmp_path / "in.txt", tmp_path / "out.csv", code=2)
-    assert "a model that takes x" in output
+    assert "an export of the task model; expected one of classifier, regressor, tagger" in output
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

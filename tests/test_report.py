@@ -11,7 +11,10 @@ import pytest
 from conftest import invoke, refused
 from factories import all_examples, label_metrics, write_run
 
+from kerasrnn.cli.report import command_of
 from kerasrnn.files import write_text
+from kerasrnn.reports.examples import picture_of
+from kerasrnn.reports.facts import settings_of
 from kerasrnn.runs import open_run
 
 HOSTILE = [
@@ -156,21 +159,62 @@ def test_several_runs_stand_side_by_side_with_their_differences(tmp_path):
     assert "cell" in differing and "units" not in differing and "units" in same
 
 
+def test_given_is_what_was_given(tmp_path):
+    of_data = {"options": {"level": "word", "max_length": 500, "min_frequency": 2}}
+    made = {"data": {"name": "some", "source": "some.csv", **of_data}, "recipe": {}, "seed": 0}
+    run = open_run(write_run(tmp_path / "new", "classifier", given=["cell", "max_length"], **made))
+    command = "kerasrnn train some.csv --task classifier --cell gru --epochs 6 --max-length 500"
+    assert command_of(run) == command  # epochs, for a run may go on with others
+    found = {one.name: one.origin for one in settings_of(run)}
+    assert found["max_length"] == "given" and found["level"] == found["units"] == "found"
+    old = open_run(write_run(tmp_path / "old", "classifier", **made))
+    assert "--units 8,8" in command_of(old) and "--level word" in command_of(old)
+
+
+def test_data_in_memory_has_no_command(tmp_path):
+    made = write_run(tmp_path / "run", "classifier", data={"name": "some", "source": ""})
+    assert command_of(open_run(made)) == ""
+    invoke("report", made)
+    assert "the command that made it" not in (made / "report.html").read_text()
+
+
+def test_runs_that_look_alike_have_no_best(tmp_path):
+    metrics = label_metrics(["a", "b"])
+    runs = [write_run(tmp_path / n, "classifier", metrics=metrics) for n in ("first", "second")]
+    page = Path(invoke("report", *runs).stdout.strip()).read_text()
+    assert "None is best alone in accuracy: first 0.875, second 0.875." in page
+
+
 def test_several_trainings_in_one_run_have_their_mean_and_all_their_curves(tmp_path):
     whole = tmp_path / "whole"
     rows = [["seed-0", 0, {}], ["seed-1", 1, {}]]
     plan = {"members": rows, "ensemble": False, "options": {}}
     members = [name for name, *_ in rows]
     numbers = {"accuracy": {"mean": 0.875, "deviation": 0.01}}
-    summary = {"summary": {"validation": numbers, "test": numbers}}
+    baseline = {"accuracy": {"mean": 0.25, "deviation": 0.0}}
+    summary = {"summary": {"validation": numbers, "test": numbers, "most frequent label": baseline}}
     write_run(whole, "classifier", epochs=0, metrics=summary, members=members, plan=plan)
     for name in members:
         write_run(whole / name, "classifier", metrics=label_metrics(["a", "b"]))
     invoke("report", whole)
     page = (whole / "report.html").read_text()
     assert "Accuracy of 0.8750 ± 0.0100 on the test part, over 2 runs." in page
+    assert "Better than every baseline." in page
     assert "seed-1, validation" in page and 'data-key="seed-0"' in page
     assert "some.csv --task classifier --seed 3 --seeds 2" in page
+    (whole / "metrics.json").write_text(json.dumps(summary | label_metrics(["a", "b"])))
+    invoke("report", whole)
+    page = (whole / "report.html").read_text()
+    assert "Accuracy of 0.875 on the test part; the best baseline, most frequent label" in page
+    assert "<bdi>ensemble, test</bdi>" in page and "0.8750 ± 0.0100" in page
+
+
+def test_inputs_are_drawn_as_the_pictures_of_a_run_draw_them():
+    tokens = picture_of({"text": "a b c", "tokens": ["a", "b", "c"], "saliency": [0.4, None, 0]})
+    assert [level for _, level in tokens["tokens"]] == [9, 0, 0]
+    heat = picture_of({"values": [[(-1) ** k / n for n in range(1, 13)] for k in range(20)]})
+    assert heat["kind"] == "heat"  # no image: it has values below 0
+    assert picture_of({"values": [[16.0 * k] * 8 for k in range(8)]})["kind"] == "image"
 
 
 def test_an_unfinished_run_has_a_page_that_says_so(places):

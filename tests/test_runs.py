@@ -7,7 +7,8 @@ from conftest import invoke, refused
 from kerasrnn import InputError, latest_run, list_runs, open_run
 from kerasrnn.cli.runs import table
 from kerasrnn.files import atomic, locked
-from kerasrnn.runs import create_run, history_text, spread
+from kerasrnn.history import spread
+from kerasrnn.runs import create_run, history_text
 
 INFO = {"data": {"name": "d"}, "options": {}, "seed": 0}
 
@@ -211,6 +212,13 @@ def test_the_table_of_runs_fits_its_width(three):
         assert lines[1].startswith("runs/a ") and lines[1].endswith("test accuracy 0.2500")
 
 
+def test_the_lowest_validation_loss_is_a_number(three):
+    path = open_run("runs/a").path
+    for losses, lowest in (("1,nan\n2,0.5\n3,0.75", 0.5), ("1,nan", None)):
+        (path / "history.csv").write_text(f"epoch,val_loss\n{losses}\n")
+        assert json.loads(invoke("runs", "--json").stdout)[0]["val_loss"] == lowest
+
+
 def test_members_are_listed_below_their_run_and_trials_after_all(three):
     make("runs/b/seed-0"), make("runs/study/trial-0"), make("runs/other/x")
     os.mknod("runs/study/study.jsonl")
@@ -224,10 +232,8 @@ def test_runs_are_removed_whole_and_nothing_else_is(three, workplace):
     assert (
         refused("runs", "rm", "runs/a") == "kerasrnn: runs/a: nobody to ask; say --yes to remove it"
     )
-    assert json.loads(invoke("runs", "rm", "runs/a", "runs/b/", "--yes", "--json").stdout) == [
-        "runs/a",
-        "runs/b/",
-    ]
+    said = invoke("runs", "rm", "runs/a", "runs/b", "runs/b/", "--yes", "--json").stdout
+    assert json.loads(said) == ["runs/a", "runs/b/"]
     assert os.listdir("runs") == ["c"] and (workplace / "kept").exists()
     assert "options of the list before rm" in refused("runs", "--finished", "rm", "runs/c", "--yes")
     os.chdir("runs/c")

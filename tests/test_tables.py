@@ -15,7 +15,7 @@ from kerasrnn.data.readers import delimited, json_lines, text_files
 from kerasrnn.data.readers.dialects import lines_above
 from kerasrnn.data.readers.tables import open_table
 from kerasrnn.data.readers.text_files import read_lines
-from kerasrnn.data.writers import FORMATS, table_writer
+from kerasrnn.data.writers import FORMATS, csv_lines, table_writer, write_table
 
 
 @pytest.fixture
@@ -645,6 +645,14 @@ def test_what_is_written_is_read_back(tmp_path, suffix):
     np.testing.assert_array_equal(table.numbers(head, "x"), x)
     np.testing.assert_array_equal(table.times(head, "when"), when)
     assert table.strings(head, "id") == [str(n) for n in range(7)]
+
+
+def test_the_lines_of_a_table_are_those_of_its_file(tmp_path):
+    texts = ["a\rb", 'so "so"', None]
+    parts = (slice(2), slice(2, 3))
+    batches = [{"x": [0.1, np.nan, -0.0][part], "text": texts[part]} for part in parts]
+    assert write_table(tmp_path / "a.csv", batches) == 3
+    assert "".join(csv_lines(batches)).encode() == (tmp_path / "a.csv").read_bytes()
 
 
 def test_a_table_that_fails_is_not_there(tmp_path):

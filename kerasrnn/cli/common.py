@@ -10,7 +10,8 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kerasrnn.errors import InputError, Terminated
 _WIDTH = 100  # columns of a help text at most
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # exit codes, as a shell gives them
 _QUIET = "kerasrnn.quiet"
+_PACKAGE = Path(__file__).parents[1]
 _FILES_OF_MODELS = ("run.json", "signature.json", "saved_model.pb")
 
 
@@ -102,7 +104,7 @@ def _refusal(error):
 
 def _show_warning(message, category, filename, *_):
     """A warning of ours as one line; those of libraries are for their developers."""
-    if "kerasrnn" in Path(filename).parts and not is_quiet():
+    if Path(filename).is_relative_to(_PACKAGE) and not is_quiet():
         click.echo(f"kerasrnn: {message}", err=True)
 
 
@@ -266,12 +268,12 @@ def load_predictor(path: str | None, task: str | None = None):
 
 def split_model(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """The path of the model that comes first, None for the newest run, and the other arguments."""
-    first, *rest = arguments or ("",)
-    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
     from kerasrnn.runs import runs_folder
 
-    meant = first.startswith((f"{runs_folder()}/", "saved_models/"))
-    if meant or any(map(os.path.isfile, files)):
+    first, *rest = arguments or ("",)
+    files = (os.path.join(first, name) for name in _FILES_OF_MODELS)
+    meant = {runs_folder(), Path("saved_models")} & {*Path(first).parents}
+    if first and ((meant and not os.path.isfile(first)) or any(map(os.path.isfile, files))):
         return first, rest
     return None, list(arguments)
 
@@ -288,19 +290,27 @@ def import_tensorflow():
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
     before = {number: signal.getsignal(number) for number in _CODES}
     raising = [number for number, old in before.items() if old in _RAISING]
     for number in raising:
         signal.signal(number, lambda number, _: os._exit(_CODES[number]))
     try:
-        import tensorflow  # noqa: F401
+        with no_stderr():
+            import tensorflow  # noqa: F401
     finally:
         for number in raising:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def no_stderr() -> Iterator[None]:
+    """Nothing on stderr, not from C either."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(nowhere)

@@ -54,6 +54,8 @@ def evaluate(arguments, encoding, output, as_json):
     else:
         if encoding or output:
             raise InputError("--encoding and --output are for DATA", fix="name the data")
+        if path and os.path.isfile(os.path.join(path, "signature.json")):
+            raise InputError("an export, which knows no data", where=path, fix="name DATA")
         source = find_run(path)
         import_tensorflow()
         from kerasrnn.training import evaluate as evaluate_run

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from kerasrnn.runs import measured
+from kerasrnn.history import tabled
 
 _TITLES = {
     "micro_f1": "micro F1",
@@ -24,7 +21,6 @@ _TITLES = {
 }
 _REPORTS = {"labels": "label", "entities": "entity"}  # tables of metrics.json, and their heading
 _MOST_COLUMNS = 12  # labels of a confusion matrix that is printed
-_PARTS = ("validation", "test")
 
 
 def to_json(value) -> str:
@@ -41,18 +37,6 @@ def print_json(value):
     click.echo(to_json(value))
 
 
-def csv_lines(batches: Iterable[Mapping[str, Sequence]]) -> Iterator[str]:
-    """Batches of columns as the lines of one CSV table, a header first."""
-    names = None
-    for columns in batches:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if names is None:
-            writer.writerow(names := list(columns))
-        writer.writerows(zip(*columns.values(), strict=True))
-        yield text.getvalue()
-
-
 def _finite(value):
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
@@ -63,12 +47,7 @@ def _finite(value):
 
 def print_metrics(metrics: dict):
     """Print what was measured on each part, and the baselines, as a table."""
-    rows = measured(metrics)
-    if "summary" in metrics:  # of several runs, and perhaps of their average
-        average = {f"ensemble, {part}": rows[part] for part in _PARTS if part in rows}
-        several = metrics["summary"]
-        parts = {part: several[part] for part in _PARTS if part in several}
-        rows = parts | average | {part: row for part, row in several.items() if part not in parts}
+    rows = tabled(metrics)
     first = next(iter(rows.values()), {})
     titles = {
         name: _TITLES.get(name, name)

@@ -11,12 +11,12 @@ import click
 
 from kerasrnn.cli.common import RUN, find_run, option, talk, verb
 from kerasrnn.cli.output import print_json
-from kerasrnn.errors import InputError, check_choice
+from kerasrnn.errors import InputError
 from kerasrnn.files import check_sum, read_json
-from kerasrnn.options import STYLES, TASKS
-from kerasrnn.runs import list_runs, runs_folder
+from kerasrnn.options import FIGURES, STYLES, TASKS
+from kerasrnn.runs import list_runs, names_of, runs_folder
 
-_CURVES = "curves"
+_CURVES = FIGURES[0]
 _TEXT_WIDTH = 80  # of curves that go into a file or a pipe
 _TEXT_HEIGHT = 15
 
@@ -36,11 +36,11 @@ _TEXT_HEIGHT = 15
 )
 @option(
     "--figure",
+    type=click.Choice(FIGURES),
     multiple=True,
     metavar="NAME",
-    help="curves, or of what 'evaluate' left confusion, confusion-percent, f1, calibration, "
-    "positions, mistakes, sentences, passages, blanks, forecasts, labels or lengths; repeatable  "
-    "[curves]",
+    help=f"{_CURVES}, of the training part labels or lengths, or of what 'evaluate' left "
+    f"{', '.join(FIGURES[1:-3])} or {FIGURES[-3]}; repeatable  [{_CURVES}]",
 )
 @option("--all", "everyone", is_flag=True, help="All runs that have the metrics, together")
 @option("--task", type=click.Choice(TASKS), metavar="TASK", help="The newest, or all, of a task")
@@ -64,7 +64,7 @@ def plot(runs, metric, figure, everyone, task, smooth, style, terminal, output, 
       kerasrnn plot --terminal
       kerasrnn plot --figure confusion
     """
-    from kerasrnn.plotting import save
+    from kerasrnn.plotting import plot_panels, save
 
     if terminal + show + (output is not None or as_json) > 1:
         raise InputError("several places for pictures", expected="--terminal, --show or files")
@@ -83,7 +83,7 @@ def plot(runs, metric, figure, everyone, task, smooth, style, terminal, output, 
         folder = runs_folder() if everyone else named[0].path
         for drawn in [metrics] if show or output else [[one] for one in metrics]:
             file = f"{'compare-' * (len(named) > 1)}{drawn[0]}.png"
-            draw = partial(_curves, histories, drawn, smooth)
+            draw = partial(plot_panels, histories, drawn, smooth)
             pictures[folder / file] = len(drawn), draw
     if show:
         return _show(pictures.values(), style)
@@ -128,9 +128,7 @@ def _histories(named, metrics, everyone):
         raise InputError(
             f"no run with {', '.join(metrics) or 'a finished epoch'}", where=runs_folder()
         )
-    names = [run.path.name if len(found) > 1 else "" for run, _ in found]
-    if len(set(names)) < len(names):
-        names = [str(run) for run, _ in found]
+    names = names_of([run for run, _ in found]) if len(found) > 1 else [""]
     return {name: history for name, (_, history) in zip(names, found, strict=True)}
 
 
@@ -147,17 +145,10 @@ def _common(histories):
     return metrics
 
 
-def _curves(histories, metrics, smoothing, *axes):
-    from kerasrnn.plotting import plot_panels
-
-    plot_panels(histories, metrics, axes, smoothing)
-
-
 def _left(name, named, everyone):
     """A picture of what an evaluation left in each run, as ``{path: (panels, function)}``."""
     from kerasrnn.plotting import FIGURES, find
 
-    check_choice("figure", name, (_CURVES, *FIGURES))
     pictures = {}
     for run in named:
         held = {other: find(row, _content(run, row.file)) for other, row in FIGURES.items()}
@@ -167,8 +158,12 @@ def _left(name, named, everyone):
             raise InputError(
                 f"{run} holds nothing to draw for {name!r}",
                 found=", ".join(other for other in held if held[other] is not None) or None,
-                fix=f"run 'kerasrnn evaluate {run}' first, which leaves what its task has",
+                fix=None
+                if (run.path / "metrics.json").exists()
+                else f"run 'kerasrnn evaluate {run}' first, which leaves what its task has",
             )
+    if not pictures:
+        raise InputError(f"no run with {name}", where=runs_folder())
     return pictures
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from kerasrnn.cli.common import RUN_OR_DATA, load_predictor, option, split_model, talk, verb
-from kerasrnn.cli.output import csv_lines, to_json
+from kerasrnn.cli.output import to_json
 from kerasrnn.errors import InputError
 
 
@@ -64,6 +64,8 @@ def _texts(predictions) -> Iterator[str]:
     """The predictions as plain text, in pieces: by themselves, or as CSV."""
     if predictions.text:
         return map(predictions.text, predictions.batches)
+    from kerasrnn.data.writers import csv_lines
+
     return csv_lines(map(predictions.columns, predictions.batches))
 
 
@@ -74,13 +76,18 @@ def _write(output, predictions, as_json):
     from kerasrnn.files import write_pieces
 
     suffix = output.suffix.lower()
-    if suffix in plotting.FORMATS:
-        if predictions.draw is None:
-            fix = "choose a .csv, .jsonl or .parquet"
-            raise InputError("no picture of these predictions", found=output.name, fix=fix)
+    picture, table = suffix in plotting.FORMATS, suffix in writers.FORMATS
+    if as_json and (picture or table):
+        raise InputError(f"--json for a {suffix}", found=output.name, fix="choose a .json")
+    if picture and predictions.draw is None:
+        fix = "choose a .csv, .jsonl or .parquet" if predictions.columns else "choose a .txt"
+        raise InputError("no picture of these predictions", found=output.name, fix=fix)
+    if table and predictions.columns is None:
+        raise InputError("texts that are no table", found=output.name, fix="choose a .txt")
+    if picture:
         batches = list(predictions.batches)
         plotting.save(output, lambda ax: predictions.draw(batches, ax))
-    elif suffix in writers.FORMATS and predictions.columns and not as_json:
+    elif table:
         writers.write_table(output, map(predictions.columns, predictions.batches))
     else:
         write_pieces(output, _json(predictions) if as_json else _texts(predictions))

@@ -21,8 +21,8 @@ from kerasrnn.runs import Run
 def report(runs, output, as_json):
     """Write an HTML page of one or several runs.
 
-    RUN is by default the newest. The page is one file that asks nothing of the network: curves to
-    zoom and read, metrics beside baselines, mistakes, the model, options, data, and the command
+    RUN is by default the newest. The page is one file that loads nothing from the internet: curves
+    to zoom and read, metrics beside baselines, mistakes, the model, options, data, and the command
     that made it. Several runs stand side by side, with what differs between them.
 
     \b
@@ -49,12 +49,14 @@ def write_report(runs: Sequence[Run], output: Path | None = None, live: bool = F
 
 
 def command_of(run: Run) -> str:
-    """The command that makes such a run, as far as its options tell."""
+    """The command that makes such a run, as far as its options tell; empty of data in memory."""
     from kerasrnn.cli.train import words_of
     from kerasrnn.reports.facts import settings_of
 
     source = run.info["data"].get("source")
     sources = [source] if isinstance(source, str) else source or []
+    if not any(sources):
+        return ""
     given = {one.name: one.value for one in settings_of(run) if one.origin == "given"}
     words = ["kerasrnn", "train", *map(str, sources), "--task", run.task]
     if seed := given.pop("seed", 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -15,11 +16,10 @@ from kerasrnn.cli.common import RUN, Verb, option, talk
 from kerasrnn.cli.output import print_json, show_number
 from kerasrnn.errors import InputError, check_choice
 from kerasrnn.files import locked, remove_directory
+from kerasrnn.history import headline
 from kerasrnn.options import TASKS
 from kerasrnn.runs import Run, list_runs, open_run, runs_folder
 
-_PARTS = ("test", "validation")  # of the last evaluation, the first that there is
-_HEADLINES = ("entity_f1", "accuracy", "perplexity", "mae")  # what stands for a run, likewise
 _WHOLES = ("run.json", "study.jsonl")  # files of directories whose runs belong together
 _COLUMNS = {  # of the table: what of a row they show, and how
     "run": ("run", str),
@@ -110,11 +110,8 @@ def _row(run: Run) -> dict:
 
     Of several runs that were not averaged the value is {"mean", "deviation"}.
     """
-    history, metrics, inner = run.history(), run.metrics(), run.runs
-    if not any(part in metrics for part in _PARTS):
-        metrics = metrics.get("summary", {})
-    part = next((part for part in _PARTS if part in metrics), None)
-    metric = next((name for name in _HEADLINES if name in metrics.get(part, {})), None)
+    history, inner = run.history(), run.runs
+    part, metric, value = headline(run.metrics()) or (None, None, None)
     seconds = [n for one in (run, *inner) for n in one.history().get("seconds", ())]
     return {
         "run": str(run),
@@ -126,10 +123,10 @@ def _row(run: Run) -> dict:
         "parameters": run.info.get("parameters"),
         "epochs": len(history.get("epoch", ())),
         "seconds": sum(seconds) if seconds else None,
-        "val_loss": min(history.get("val_loss", ()), default=None),
+        "val_loss": min(filter(math.isfinite, history.get("val_loss", ())), default=None),
         "part": part,
         "metric": metric,
-        "value": metrics.get(part, {}).get(metric),
+        "value": value,
         "finished": run.finished,
     }
 
@@ -190,14 +187,15 @@ def rm(paths, yes, as_json):
     Examples:
       kerasrnn runs rm runs/digits-classifier-1
     """
+    paths = {os.path.abspath(path): path for path in paths}.values()
     with ExitStack() as held:
-        places = [held.enter_context(_taken(path)) for path in dict.fromkeys(paths)]
+        places = [held.enter_context(_taken(path)) for path in paths]
         said = ", ".join(paths)
         if not yes:
             if not sys.stdin.isatty():
                 raise InputError("nobody to ask", where=said, fix="say --yes to remove it")
             click.confirm(f"Remove {said}?", abort=True, err=True)
-        for place in dict.fromkeys(places):
+        for place in places:
             remove_directory(place)
     talk(f"removed {said}")
     if as_json:

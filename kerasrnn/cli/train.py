@@ -13,9 +13,10 @@ from kerasrnn.cli.common import DATA, import_tensorflow, is_quiet, option, talk,
 from kerasrnn.cli.output import print_json, print_metrics
 from kerasrnn.errors import InputError, check_seed
 
+_INSTANCE = "Also scale each sequence by its own mean and spread"
 _SEED = "Seed of weights, order, dropout and splits  [0]"
 _RESUME = "Go on with a run, by default the newest unfinished one"
-_LIVE = "Keep report.html of the run up to date, to be watched in a browser"
+_LIVE = "Keep report.html up to date, to be watched in a browser"
 _GOES_ON = (*options.GOES_ON, "parallel")
 _MOST_RUNS = 1000  # of one command
 _WIDTH = 62  # of a help text on a line of 100; longer ones leave out the kinds of data
@@ -41,19 +42,19 @@ class _List(click.ParamType):
 # and what they are; for {} the choices are put in.
 _OPTIONS = {
     "Model": (
-        ("--units", _List(int, "64,32"), "Width"),
-        ("--layers", int, "Layers  [one for each of --units]"),
+        ("--units", _List(int, "64,32"), "Layer width"),
+        ("--layers", int, "Number of layers  [one for each of --units]"),
         ("--stacked", bool, "Two layers, the same as --layers 2"),
         ("--cell", options.CELLS, "Recurrent cell: {}"),
         ("--bidirectional/--unidirectional", bool, "Read both ways, or forwards only"),
         ("--go-backwards", bool, "With --unidirectional: read backwards"),
         ("--dropout", float, "Dropout rate of each layer"),
-        ("--stem", options.STEMS, "Convolutions: {}"),
+        ("--stem", options.STEMS, "Convolutions before or beside the layers: {}"),
         ("--stem-filters", int, "Width of the stem"),
-        ("--stem-stride", int, "Steps that it makes one"),
-        ("--pooling", options.POOLINGS, "{} of the steps"),
-        ("--members", int, "Models whose mean is the answer"),
-        ("--instance-scaling/--one-scaling", bool, "Scale each sequence by itself too"),
+        ("--stem-stride", int, "Steps merged by the stem"),
+        ("--pooling", options.POOLINGS, "How the steps become one: {}"),
+        ("--members", int, "Models that are averaged"),
+        ("--instance-scaling/--one-scaling", bool, _INSTANCE),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
         ("--tied", bool, "Share weights of embedding and output"),
@@ -61,11 +62,11 @@ _OPTIONS = {
         ("--functional", bool, "A functional model, not a Sequential"),
     ),
     "Training": (
-        ("--epochs", int, "Passes, by default from the size"),
-        ("--batch-size", int, "Batch"),
+        ("--epochs", int, "Passes over the data, by default from its size"),
+        ("--batch-size", int, "Sequences per training step"),
         ("--optimizer", options.OPTIMIZERS, "{}"),
         ("--learning-rate", float, "Step size"),
-        ("--schedule", options.SCHEDULES, "{}"),
+        ("--schedule", options.SCHEDULES, "Learning rate over time: {}"),
         ("--clip-norm", float, "Largest global norm of the gradients, 0: no limit"),
         ("--patience", int, "Epochs without a better one to stop after, 0: none"),
         ("--max-minutes", float, "Time that the training may take"),
@@ -73,9 +74,9 @@ _OPTIONS = {
         ("--strategy", options.STRATEGIES, "Devices: {}"),
         ("--deterministic", bool, "The same numbers every time on a GPU too, slower"),
         ("--tensorboard", bool, "Curves for TensorBoard, in the run"),
-        ("--class-weight", options.CLASS_WEIGHTS, "{}, of rare labels"),
+        ("--class-weight", options.CLASS_WEIGHTS, "balanced: give rare labels more weight"),
         ("--start-from", "RUN", "Start from the weights of a run"),
-        ("--freeze", options.FREEZES, "Keep its {} as it is"),
+        ("--freeze", options.FREEZES, "Do not train this part of the run of --start-from: {}"),
     ),
     "Repetition": (
         ("--seeds", int, "Train with N seeds, from --seed on; mean ± deviation"),
@@ -84,11 +85,11 @@ _OPTIONS = {
         ("--ensemble", bool, "Average the models to one"),
     ),
     "Data": (
-        ("--task", options.TASKS, "One of those above  [by DATA]"),
+        ("--task", options.TASKS, f"{', '.join(options.TASKS)}  [auto]"),
         ("--test", "PATH", "Test part in another file"),
         ("--encoding", "NAME", "Text encoding  [utf-8]"),
-        ("--validation-split", float, "Validation part"),
-        ("--min-frequency", int, "Rarer is unknown"),
+        ("--validation-split", float, "Validation share"),
+        ("--min-frequency", int, "Read tokens that occur less often as unknown"),
         ("--max-vocabulary", int, "Largest size of the vocabulary"),
     ),
     "Columns (classifier, regressor)": tuple((f"--{name}", *row) for name, *row in options.ROLES),
@@ -97,7 +98,7 @@ _OPTIONS = {
         ("--window", int, "Rows to predict from"),
         ("--season", int, "Rows after which the series repeats  [found]"),
         ("--quantiles", _List(float, "0.1,0.5,0.9"), "Quantiles to predict"),
-        ("--backtest", int, "Origins of a backtest"),
+        ("--backtest", int, "Score forecasts from N points of the test part"),
     ),
     "Text": (
         ("--level", options.LEVELS, "{}"),
@@ -105,7 +106,7 @@ _OPTIONS = {
         ("--multi-label", "TEXT", "What separates the labels of a text"),
         ("--lines", bool, "Lines are independent, such as names"),
         ("--letters-only", bool, "Keep letters only, in lower case"),
-        ("--max-corpus-tokens", int, "Most tokens of the text"),
+        ("--max-corpus-tokens", int, "Read no more tokens of the text"),
         ("--sequence-length", int, "Tokens per training sequence"),
         ("--sampling", options.SAMPLINGS, "{} sequences"),
         ("--mask-rate", float, "Fraction of tokens masked in training"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pyarrow as pa
 
@@ -58,8 +58,14 @@ def table_writer(
         yield write
 
 
-def write_table(path: str | os.PathLike, batches: Iterable[Mapping[str, Sequence]]):
-    """Write batches of columns as a new table; the first one tells their types.
+def write_table(
+    path: str | os.PathLike,
+    batches: Iterable[Mapping[str, Sequence]],
+    types: Mapping[str, pa.DataType] = MappingProxyType({}),
+) -> int:
+    """Write batches of columns as a new table; returns the number of rows.
+
+    types: of some columns; the first batch tells those of the others.
 
     Raises ``InputError`` as ``table_writer`` does, for no batch at all, and for a value that is
     unlike those of the first batch.
@@ -68,16 +74,37 @@ def write_table(path: str | os.PathLike, batches: Iterable[Mapping[str, Sequence
     first = next(batches, None)
     if first is None:
         raise InputError("no rows to write", where=path)
-    types = {name: pa.array(values).type for name, values in first.items()}
+    types = {name: types.get(name) or pa.array(values).type for name, values in first.items()}
     types = {n: pa.string() if pa.types.is_null(kind) else kind for n, kind in types.items()}
+    rows = 0
     with table_writer(path, types) as write:
         try:
             for batch in chain([first], batches):
                 write(batch)
+                rows += len(next(iter(batch.values())))
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise InputError(
                 "a column whose later values are of another kind", where=path, found=str(error)
             ) from error
+    return rows
+
+
+def csv_lines(batches: Iterable[Mapping[str, Sequence]]) -> Iterator[str]:
+    """Batches of columns as the lines of one CSV table, a header first.
+
+    >>> "".join(csv_lines([{"id": [1, 2], "value": [0.5, math.nan]}]))
+    'id,value\\n1,0.5\\n2,\\n'
+    """
+    header = True
+    for columns in batches:
+        lines = []
+        rows = _row_writer(lines.append, ",")
+        if header:
+            rows.writerow(columns)
+        batch = pa.record_batch([*map(pa.array, columns.values())], names=[*columns])
+        rows.writerows(zip(*_plain(batch), strict=True))
+        header = False
+        yield "".join(lines)
 
 
 @contextmanager
@@ -91,12 +118,16 @@ def _parquet(path, schema):
 @contextmanager
 def _delimited(path, schema):
     with open(path, "w", encoding="utf-8", newline="") as file:
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        # That line end makes csv quote both of its characters; the file gets the second alone.
-        lines = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
-        writer = csv.writer(lines, delimiter=separator, lineterminator="\r\n")
-        writer.writerow(schema.names)
-        yield lambda batch: writer.writerows(zip(*_plain(batch), strict=True))
+        rows = _row_writer(file.write, "\t" if path.suffix.lower() == ".tsv" else ",")
+        rows.writerow(schema.names)
+        yield lambda batch: rows.writerows(zip(*_plain(batch), strict=True))
+
+
+def _row_writer(write, separator):
+    """A writer of rows, each of which is given to a function as a line."""
+    # That line end makes csv quote both of its characters; the line gets the second alone.
+    lines = SimpleNamespace(write=lambda line: write(line.removesuffix("\r\n") + "\n"))
+    return csv.writer(lines, delimiter=separator, lineterminator="\r\n")
 
 
 @contextmanager

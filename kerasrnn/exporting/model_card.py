@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from string import Template
 
 from kerasrnn.exporting.formats import format_module
+from kerasrnn.history import measured
 from kerasrnn.inference.signatures import Example
-from kerasrnn.runs import measured
 
 _CALL = Template("""## Calling it
 

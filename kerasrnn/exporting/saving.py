@@ -52,8 +52,9 @@ def export(
     runs them. It is written beside its place and moved there when it has passed the check.
 
     Args:
-        source: a run or its path; a ``Classifier``, ``Tagger``, ``TextGenerator`` or
-            ``Infiller``; or any Keras model that is sequential or functional. It stays as it is.
+        source: a run or its path; a ``Classifier``, ``Regressor``, ``Tagger``,
+            ``TextGenerator`` or ``Infiller``; or any Keras model that is sequential or
+            functional. It stays as it is.
         output: the directory to make; of a run by default ``saved_models/<run name>``.
         format: ``"saved_model"``, ``"onnx"`` (needs the extra ``onnx``) or ``"litert"``. The
             last two hold the model alone: numbers in, numbers out.
@@ -118,8 +119,8 @@ def servable_of(
         raise InputError(
             "nothing that can be exported",
             found=type(source).__name__,
-            expected="a run, the Classifier, Tagger, TextGenerator or Infiller of a Keras model, "
-            "or a Keras model that was built",
+            expected="a run, the Classifier, Regressor, Tagger, TextGenerator or Infiller of a "
+            "Keras model, or a Keras model that was built",
         )
     servable = task_of(source.task).servable(source)
     return replace(servable, reading={**source.reading, **servable.reading})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kerasrnn.plotting.style import ink, new_axes, palette, shades
+from kerasrnn.plotting.style import ink, new_axes, palette, shades, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 _MOST_VALUES = 20  # classes up to which a confusion matrix shows its numbers
 _MOST_BARS = 50
 _FEW = 10  # cases, of which a share says little
-_LONGEST = 22  # characters of a label
 _ROW = 0.2  # inches of a class
 _SCORES = (0, 0.25, 0.5, 0.75, 1)
 
@@ -64,7 +63,7 @@ def plot_confusion(
         bar = ax.figure.colorbar(image, ax=ax, fraction=0.045, pad=0.02, ticks=_SCORES)
         bar.ax.set_yticklabels([f"{score:.0%}" for score in _SCORES])
         bar.outline.set_visible(False)
-    names = [_short(label) for label in labels]
+    names = [short(label) for label in labels]
     turned = max(map(len, names)) > (3 if number <= 12 else 2)
     size = 11 if few else 9
     ax.set_xticks(range(number), names, rotation=90 if turned else 0, fontsize=size)
@@ -108,7 +107,7 @@ def plot_f1(report: Mapping[str, Mapping[str, float]], ax: Axes | None = None) -
         ax.text(1.03, place, f"{row['support']:,}", va="center", fontsize=9)
     ax.text(1.03, len(rows) - 0.4, "cases", fontsize=9)
     _legend_above(ax)
-    ax.set_yticks(places, [_short(label) for label, _ in rows], fontsize=9)
+    ax.set_yticks(places, [short(label) for label, _ in rows], fontsize=9)
     ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) - 0.4), xlabel="F1")
     ax.set_title(title, loc="left")
     ax.tick_params(axis="y", length=0)
@@ -184,7 +183,7 @@ def plot_label_counts(counts: Mapping[str, Mapping[str, int]], ax: Axes | None =
             ax.barh(order, shares, height=0.72, color=colour, alpha=0.4, label=name)
         else:
             ax.plot(shares, order, marker, color=colour, markersize=5, label=name)
-    ax.set_yticks(range(len(order)), [_short(label) for label in order], fontsize=9)
+    ax.set_yticks(range(len(order)), [short(label) for label in order], fontsize=9)
     ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     ax.set(ylim=(-0.6, len(order) - 0.4), xlabel="share of the part")
     ax.set_title("Labels", loc="left")
@@ -236,11 +235,6 @@ def _legend_above(ax):
         columnspacing=1,
         handletextpad=0.4,
     )
-
-
-def _short(label):
-    """A label with no more characters than there is room for."""
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 
 
 def _grow(ax, width, height):

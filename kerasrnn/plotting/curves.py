@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,13 @@ def smoothed(values: Sequence[float], smoothing: float) -> list[float]:
         values: one an epoch.
         smoothing: the weight of the average before, from 0 to below 1.
 
+    Raises:
+        InputError: another smoothing.
+
     >>> smoothed([1.0, 2.0, 2.0], 0.5)
     [1.0, 1.6666666666666667, 1.8571428571428572]
     """
+    check_range("smoothing", smoothing, 0, 1)
     average, weight, found = 0.0, 1.0, []
     for value in values:
         if math.isfinite(value):
@@ -133,7 +138,6 @@ def plot_history(
     """
     from matplotlib.ticker import MaxNLocator
 
-    check_range("smoothing", smoothing, 0, 1)
     lines = lines_of(history, metric)
     smoothing = 0 if metric == "learning_rate" else smoothing  # it has no noise
     ax = ax or new_axes()
@@ -151,7 +155,7 @@ def plot_history(
         name = ", ".join(filter(None, (label, word))) or "_"
         every = max(1, len(epochs) // _MARKS)
         look |= {"markevery": (run % every, every), "label": name}
-        ax.plot(epochs, smoothed(values, smoothing) if smoothing else values, **look)
+        ax.plot(epochs, smoothed(values, smoothing), **look)
         if best is not None and column.startswith("val_"):
             ring = {"facecolors": "none", "edgecolors": colour, "zorder": 3}
             ax.scatter(epochs[best], values[best], s=130, linewidths=2, **ring)
@@ -244,10 +248,7 @@ def plot_histories(
 
 
 def plot_panels(
-    histories: Mapping[str, History],
-    metrics: Sequence[str],
-    axes: Sequence[Axes],
-    smoothing: float = 0.0,
+    histories: Mapping[str, History], metrics: Sequence[str], smoothing: float, *axes: Axes
 ):
     """Draw each metric of several runs on the Axes in the same place."""
     for ax, metric in zip(axes, metrics, strict=True):
@@ -255,16 +256,7 @@ def plot_panels(
 
 
 def save_curves(
-    path: str | os.PathLike,
-    histories: Mapping[str, History],
-    metrics: Sequence[str],
-    smoothing: float = 0.0,
-    style: str = "light",
+    path: str | os.PathLike, histories: Mapping[str, History], metrics: Sequence[str]
 ) -> Path:
     """Draw metrics of ``{name: history}`` side by side and write them to ``path`` as ``save``."""
-    return save(
-        path,
-        lambda *axes: plot_panels(histories, metrics, axes, smoothing),
-        len(metrics),
-        style,
-    )
+    return save(path, partial(plot_panels, histories, metrics, 0.0), len(metrics))

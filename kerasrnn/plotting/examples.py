@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kerasrnn.plotting.style import new_axes, palette, shades
+from kerasrnn.plotting.style import new_axes, palette, shades, short
 from kerasrnn.plotting.tokens import Cell, gap_of, write_cells
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ _COLUMNS = 6  # of small pictures
 _MOST_LINES = 3  # features up to which a sequence is drawn as lines
 _LEAST_SIDE = 6  # of an image
 _TEXTS = 12
+_LABEL = 14  # characters of a label above a small picture
 _TEXT_LETTERS = 190  # of a text
 
 
@@ -128,9 +128,7 @@ def _said(one):
     if "probability" not in one:
         predicted, true = (_numbers(one[name]) for name in ("predicted", "true"))
         return f"{predicted}\ntrue: {true}"
-    predicted, true = (
-        textwrap.shorten(one[name], 14, placeholder="…") for name in ("predicted", "true")
-    )
+    predicted, true = (short(one[name], _LABEL) for name in ("predicted", "true"))
     return f"{predicted} {one['probability']:.2f}\ntrue: {true}"
 
 

@@ -41,6 +41,15 @@ _SIZES = {  # points on 6.4 inches; in a column of 3.4 inches a little more than
 }
 
 
+def short(label: str, longest: int = 22) -> str:
+    """A label with no more characters than there is room for.
+
+    >>> short("Iris-versicolor", 14)
+    'Iris-versicol…'
+    """
+    return label if len(label) <= longest else f"{label[: longest - 1]}…"
+
+
 def styled(style: str = "light") -> AbstractContextManager:
     """A context in which new figures have the fonts and colours of a style.
 

@@ -32,7 +32,7 @@ def draw_text(
         colour: lines of braille dots in the colours of a terminal; else each is of a letter.
 
     Raises:
-        InputError: no history, or one that lacks the metric.
+        InputError: no history, one that lacks the metric, or no such smoothing.
 
     >>> print(draw_text({"": {"loss": [3.0, 2.0, 1.0]}}, width=22, height=3))
     loss
@@ -84,13 +84,14 @@ def draw_text(
 def _curves(run, history, metric, smoothing):
     """The lines of a run: name, points (epoch, value), and words about its best epoch."""
     lines, best = lines_of(history, metric), best_epoch(history)
+    smoothing = 0 if metric == "learning_rate" else smoothing  # it has no noise
     epochs = history.get("epoch") or range(1, len(history[metric]) + 1)
     for column, word in lines.items():
         values = history[column]
         said = ""
         if best is not None and column.startswith("val_"):
             said = f"  best epoch {epochs[best]}: {values[best]:.4g}"
-        drawn = smoothed(values, smoothing) if smoothing else values
+        drawn = smoothed(values, smoothing)
         points = [(x, y) for x, y in zip(epochs, drawn, strict=True) if math.isfinite(y)]
         yield ", ".join(filter(None, (run, word))) or metric, points, said
 

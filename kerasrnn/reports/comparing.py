@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+from kerasrnn.history import PARTS, headline
 from kerasrnn.reports import facts
 from kerasrnn.reports.network import read_network
 from kerasrnn.reports.sections import Section, curves, environment
-from kerasrnn.runs import Run
-
-_PLAIN = ("part", "mean")
-
-
-def names_of(runs: list[Run]) -> list[str]:
-    """A name of each run: that of its directory, or the path where several are called so."""
-    names = [run.path.resolve().name for run in runs]
-    return names if len({*names}) == len(names) else [str(run) for run in runs]
+from kerasrnn.runs import Run, names_of
 
 
 def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:
@@ -28,6 +21,7 @@ def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:
         (name, read_network(run.path / "best.keras")) for name, run in zip(names, runs, strict=True)
     ]
     settings = [{one.name: _plain(one.value) for one in facts.settings_of(run)} for run in runs]
+    made_by = [*zip(names, commands, strict=True)]
     made = [dict(environment(run)) for run in runs]
     sections = [
         Section("metrics", "Metrics", "differences", _metrics(names, runs)),
@@ -36,7 +30,7 @@ def compared_sections(runs: list[Run], commands: list[str]) -> list[Section]:
         Section("options", "Options", "differences", [_differing("Option", names, settings)]),
         Section("data", "Data", "differences", [_differing("Data", names, _data(runs))]),
         Section("models", "Models", "models", [pair for pair in networks if pair[1]]),
-        Section("commands", "Commands", "commands", [*zip(names, commands, strict=True)]),
+        Section("commands", "Commands", "commands", [pair for pair in made_by if pair[1]]),
         Section("environment", "Environment", "differences", [_differing("What", names, made)]),
     ]
     return [section for section in sections if section.value]
@@ -62,25 +56,21 @@ def _differing(title, names, tables):
 def _metrics(names, runs):
     """A table of each part, with the best run of each metric marked."""
     tables = [
-        {row.name: row.values for row in facts.table_of(run.metrics())}
-        | {part: _means(values) for part, values in run.metrics().get("summary", {}).items()}
-        for run in runs
+        {row.name: {name: facts.value_of(row, name) for name in row.values} for row in rows}
+        for rows in (facts.table_of(run.metrics()) for run in runs)
     ]
     found = []
-    for part in ("test", "validation"):
-        values = [table.get(part, {}) for table in tables]
+    for part in PARTS:
+        values = [table.pop(f"ensemble, {part}", None) or table.get(part, {}) for table in tables]
         rows = _ranked(values)
         if rows:
             found.append((f"{part.capitalize()} part", "metric", names, rows, []))
-    baselines = [
-        {row.name: row.values for row in facts.table_of(run.metrics()) if row.kind not in _PLAIN}
-        for run in runs
-    ]
-    heads = [facts.headline(facts.table_of(run.metrics())) for run in runs]
-    metric = next((head[0] for head in heads if head), None)
+    heads = [headline(run.metrics()) for run in runs]
+    metric = next((head[1] for head in heads if head), None)
+    baselines = dict.fromkeys(name for table in tables for name in table if name not in PARTS)
     rows = [
-        (name, [facts.score(table.get(name, {}).get(metric)) for table in baselines], None)
-        for name in dict.fromkeys(name for table in baselines for name in table)
+        (name, [facts.score(table.get(name, {}).get(metric)) for table in tables], None)
+        for name in baselines
     ]
     if rows and metric:
         found.append(
@@ -89,18 +79,18 @@ def _metrics(names, runs):
     return found
 
 
-def _means(values):
-    return {name: numbers["mean"] for name, numbers in values.items()}
-
-
 def _ranked(tables):
     """Rows (metric, values, place of the best) of tables of numbers."""
     names = dict.fromkeys(name for table in tables for name in table)
-    return [(facts.title_of(name), *_best(name, tables)) for name in names]
+    return [(facts.title_of(name), *ranked(name, tables)) for name in names]
 
 
-def _best(name, tables):
-    """A metric of tables as it is shown, and the place of the best, None where two look alike."""
+def ranked(name: str, tables: list[dict]) -> tuple[list[str], int | None]:
+    """A metric of tables as it is shown, and the place of the best, None where two look alike.
+
+    >>> ranked("loss", [{"loss": 0.5}, {"loss": 0.25}])
+    (['0.5000', '0.2500'], 1)
+    """
     values = [table.get(name) for table in tables]
     shown, best = [*map(facts.score, values)], facts.best_of(name, dict(enumerate(values)))
     alone = best is not None and shown.count(shown[best]) == 1
@@ -115,7 +105,7 @@ def _labels(names, runs):
     if sum(map(bool, tables)) < 2:
         return []
     labels = dict.fromkeys(label for table in tables for label in table)
-    rows = [(one, *_best("f1", [{"f1": table.get(one)} for table in tables])) for one in labels]
+    rows = [(one, *ranked("f1", [{"f1": table.get(one)} for table in tables])) for one in labels]
     return [("F1", "label", names, rows, [])]
 
 

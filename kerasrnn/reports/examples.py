@@ -8,10 +8,12 @@ import struct
 import zlib
 from collections.abc import Sequence
 
+import numpy as np
+
+from kerasrnn.plotting.examples import is_image
 from kerasrnn.reports.charts import Chart, Line, finite, line_chart
 
-_LEVELS = 10  # of a probability's colour
-_IMAGE = 6  # values across from which a square of numbers is looked at as an image
+_LEVELS = 10  # of a colour
 _MOST_LINES = 3  # of a sequence that are drawn as such; more are a picture
 FORECAST = (("history", 4, False, 0), ("truth", 0, True, 0), ("forecast", 1, False, 1))  # legend
 _WORDS = {"\n": "↵\n", "\t": "→", " ": "␣", "": "∅"}  # tokens that one would not see
@@ -34,7 +36,7 @@ def picture_of(given: dict) -> dict:
     steps, wide = len(values), max(map(len, values))
     if wide <= _MOST_LINES:
         return {"kind": "lines", "chart": _lines(values, given)}
-    image = min(steps, wide) >= _IMAGE and 0.5 <= steps / wide <= 2 and not given.get("features")
+    image = is_image(np.array(values, float))
     rows = values if image else [*map(list, zip(*values, strict=True))]  # time goes to the right
     kind = "image" if image else "heat"
     said = f"{steps} steps of {wide} values"
@@ -42,10 +44,10 @@ def picture_of(given: dict) -> dict:
 
 
 def _salient(tokens, saliency):
-    """Pairs of a token and its level: the upper half speaks for the answer, the lower against."""
-    most = max([abs(value) for value in saliency if finite(value)], default=0) or 1
-    middle = _LEVELS // 2
-    levels = (middle + round((_LEVELS - 1 - middle) * (value or 0) / most) for value in saliency)
+    """Pairs of a token and its level, the highest that of the most salient one."""
+    values = [abs(value) if finite(value) else 0 for value in saliency]
+    most = max(values, default=0) or 1
+    levels = [round((_LEVELS - 1) * value / most) for value in values]
     gap = "" if all(len(f"{token}") == 1 for token in tokens) else " "
     return [(f"{token}{gap}", level) for token, level in zip(tokens, levels, strict=False)]
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from kerasrnn import options
 from kerasrnn.errors import InputError
 from kerasrnn.files import check_sum, read_json
+from kerasrnn.history import PARTS, headline, tabled
 from kerasrnn.reports.charts import finite
-from kerasrnn.runs import Run, measured
+from kerasrnn.runs import Run
 
-_HEADLINES = ("entity_f1", "accuracy", "perplexity", "mae", "loss")  # the first that a run has
 _LOWER = ("loss", "perplexity", "bits_", "mae", "rmse", "mase", "calibration_error", "pinball")
 _TITLES = {
     "entity_f1": "F1 of entities",
@@ -25,8 +25,8 @@ _TITLES = {
     "r2": "R²",
     "val_loss": "validation loss",
 }
-_PARTS = ("test", "validation")  # that one judges by, the first there is
 _LARGEST = 64 << 20  # bytes of an examples.json that is read
+_FOUND = "as the data has it, or the run to start from"
 EXPORTS = Path("saved_models")
 
 
@@ -77,59 +77,60 @@ def best_of(metric: str, values: dict) -> str | None:
 
 
 def table_of(metrics: dict) -> list[Row]:
-    """The rows of metrics.json: parts, then baselines; of several runs without an average none."""
+    """The rows of metrics.json: parts, then baselines; of several runs with mean and deviation."""
     rows = []
-    for name, values in measured(metrics).items():
+    for name, values in tabled(metrics).items():
         named = f"{values['ngram']}-gram" if "ngram" in values else name
-        kind = "part" if name in ("validation", "test") else "baseline"
-        rows.append(Row(named, kind, {k: v for k, v in values.items() if isinstance(v, float)}))
+        kind = "part" if name.removeprefix("ensemble, ") in PARTS else "baseline"
+        kept = {k: v for k, v in values.items() if isinstance(v, (float, dict))}
+        rows.append(Row(named, kind, kept))
     return rows
 
 
-def headline(rows: list[Row]) -> tuple[str, Row] | None:
-    """The metric that stands for a run, and the row of the part that it is judged by."""
-    parts = {row.name: row for row in rows if row.kind == "part"}
-    part = next((parts[name] for name in _PARTS if name in parts), None)
-    metric = next((name for name in _HEADLINES if part and finite(part.values.get(name))), None)
-    return (metric, part) if metric else None
+def mean_of(value):
+    """A number; of several runs their mean."""
+    return value["mean"] if isinstance(value, dict) else value
 
 
-def verdict(rows: list[Row], summary: dict, members: int) -> str:
+def value_of(row: Row, metric: str) -> float | None:
+    """A metric of a row, of several runs the mean; None where the row lacks it."""
+    return mean_of(row.values.get(metric))
+
+
+def best_baseline(metrics: dict) -> tuple[str, float] | None:
+    """The best baseline by the metric that stands for a run, and its value; None without one."""
+    _, metric, _ = headline(metrics) or (None, "", None)
+    rows = [row for row in table_of(metrics) if row.kind == "baseline"]
+    values = {row.name: value_of(row, metric) for row in rows}
+    best = best_of(metric, values)
+    return (best, values[best]) if best else None
+
+
+def verdict(metrics: dict, members: int = 0) -> str:
     """In a sentence how good a run is, beside the best baseline; empty of one not evaluated.
 
-    >>> rows = [Row("test", "part", {"accuracy": 0.9}), Row("mean", "baseline", {"accuracy": 0.5})]
-    >>> verdict(rows, {}, 0)
+    >>> verdict({"test": {"accuracy": 0.9}, "baseline": {"mean": {"accuracy": 0.5}}})
     'Accuracy of 0.9 on the test part; the best baseline, mean, has 0.5.'
     """
-    if members and (part := next((name for name in _PARTS if name in summary), None)):
-        metric = next((name for name in _HEADLINES if name in summary[part]), None)
-        if metric:
-            found = summary[part][metric]
-            return (
-                f"{_capital(title_of(metric))} of {score(found['mean'])} "
-                f"± {score(found['deviation'])} on the {part} part, over {members} runs."
-            )
-    if not (found := headline(rows)):
+    if not (found := headline(metrics)):
         return ""
-    metric, part = found
-    others = {row.name: row.values.get(metric) for row in rows if row.kind == "baseline"}
-    said = f"{_capital(title_of(metric))} of {number(part.values[metric])} on the {part.name} part"
-    if not (best := best_of(metric, others)):
+    part, metric, value = found
+    if isinstance(value, dict):
+        said = f"{score(value['mean'])} ± {score(value['deviation'])}"
+        return f"{_capital(title_of(metric))} of {said} on the {part} part, over {members} runs."
+    said = f"{_capital(title_of(metric))} of {number(value)} on the {part} part"
+    if not (best := best_baseline(metrics)):
         return f"{said}."
-    name = "baseline" if best == "baseline" else f"best baseline, {best},"
-    return f"{said}; the {name} has {number(others[best])}."
+    name = "baseline" if best[0] == "baseline" else f"best baseline, {best[0]},"
+    return f"{said}; the {name} has {number(best[1])}."
 
 
-def beats(rows: list[Row]) -> bool | None:
+def beats(metrics: dict) -> bool | None:
     """Whether the run is better than every baseline; None where there is nothing to compare."""
-    if not (found := headline(rows)):
+    if not (found := headline(metrics)) or not (best := best_baseline(metrics)):
         return None
-    metric, part = found
-    others = {row.name: row.values.get(metric) for row in rows if row.kind == "baseline"}
-    if not (best := best_of(metric, others)):
-        return None
-    both = {"run": part.values[metric], "baseline": others[best]}
-    return both["run"] != both["baseline"] and best_of(metric, both) == "run"
+    both = {"run": mean_of(found[2]), "baseline": best[1]}
+    return both["run"] != both["baseline"] and best_of(found[1], both) == "run"
 
 
 def settings_of(run: Run) -> list[Setting]:
@@ -142,16 +143,19 @@ def settings_of(run: Run) -> list[Setting]:
     defaults = {
         name: value for table in options.tables(run.task, kind) for name, value in table.items()
     }
-    settings = []
+    given, settings = run.info.get("given"), []
+    known = () if given is None else (*given, *options.GOES_ON)
     for name, value in (run.info["options"] | of_data).items():
         usual = defaults.get(name)
+        same = value in (usual, [usual], None) or _equal(value, usual)
         if name in reasons:
             settings.append(Setting(name, value, "found", f"{reasons[name]}"))
         elif name == "seed":
             continue  # the run's own
-        else:
-            same = value in (usual, [usual], None) or _equal(value, usual)
+        elif given is None or same or name in known:
             settings.append(Setting(name, value, "default" if same else "given"))
+        else:
+            settings.append(Setting(name, value, "found", _FOUND))
     seed = run.info["seed"]
     return [*settings, Setting("seed", seed, "given" if seed else "default")]
 

@@ -13,11 +13,12 @@ import jinja2
 
 from kerasrnn import __version__
 from kerasrnn.errors import InputError
+from kerasrnn.history import headline
 from kerasrnn.reports import facts
-from kerasrnn.reports.comparing import compared_sections, names_of
+from kerasrnn.reports.comparing import compared_sections, ranked
 from kerasrnn.reports.examples import seen
 from kerasrnn.reports.sections import run_sections
-from kerasrnn.runs import Run
+from kerasrnn.runs import Run, names_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError, jinja2.UndefinedError)
@@ -59,9 +60,8 @@ def render(runs: Sequence[Run], command: Callable[[Run], str], live: bool = Fals
 
 
 def _one(run, command, live):
-    rows, members = facts.table_of(run.metrics()), run.runs
-    summary = run.metrics().get("summary", {})
-    better = facts.beats(rows)
+    metrics = run.metrics()
+    better = facts.beats(metrics)
     mark = None
     if better is not None:
         said = "Better than every baseline." if better else "No better than the best baseline."
@@ -69,7 +69,7 @@ def _one(run, command, live):
     return {
         "title": run.path.resolve().name,
         "kicker": f"{run.task}, {facts.when(run.info['created'])}",
-        "verdict": facts.verdict(rows, summary, len(members)),
+        "verdict": facts.verdict(metrics, len(run.runs)),
         "mark": mark,
         "status": status_of(run, live),
         "command": command(run),
@@ -81,18 +81,17 @@ def _one(run, command, live):
 def _several(runs, command):
     names, verdicts = names_of(runs), []
     prints = {run.info["data"].get("fingerprint") for run in runs}
-    tables = {
-        name: facts.headline(facts.table_of(run.metrics()))
-        for name, run in zip(names, runs, strict=True)
-    }
-    shared = {found[0] for found in tables.values() if found}
-    if len(shared) == 1 and len(prints) == 1 and all(tables.values()):
-        metric = shared.pop()
-        values = {name: found[1].values[metric] for name, found in tables.items()}
-        best = facts.best_of(metric, values)
-        others = ", ".join(f"{n} {facts.number(v)}" for n, v in values.items() if n != best)
-        title = facts.title_of(metric)
-        verdicts = [f"{best} is best, with {title} of {facts.number(values[best])}; {others}."]
+    found = [headline(run.metrics()) for run in runs]
+    shared = {one and one[1] for one in found}
+    if len(shared) == 1 and len(prints) == 1 and all(found):
+        (metric,) = shared
+        values = [facts.mean_of(value) for *_, value in found]
+        _, best = ranked(metric, [{metric: value} for value in values])
+        said = dict(zip(names, map(facts.number, values), strict=True))
+        first, title = None if best is None else names[best], facts.title_of(metric)
+        others = ", ".join(f"{name} {value}" for name, value in said.items() if name != first)
+        start = f"{first} is best, with {title} of {said[first]};" if first else None
+        verdicts = [start or f"None is best alone in {title}:", f"{others}."]
     same = len(prints) == 1
     mark = {"kind": "bad", "said": "They were not trained on the same data: compare with care."}
     return {

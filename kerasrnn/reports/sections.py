@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kerasrnn.history import best_epoch
+from kerasrnn.history import PARTS, best_epoch, headline
 from kerasrnn.reports import facts
 from kerasrnn.reports.charts import COLOURS, MARKERS, Line, finite, histogram, line_chart
 from kerasrnn.reports.examples import (
@@ -135,19 +135,16 @@ def metrics_of(metrics: dict, members: Sequence[Run] = ()) -> dict | None:
 
     members: the runs in a run.
     """
-    rows = facts.table_of(metrics)
-    if summary := metrics.get("summary"):
-        means = [facts.Row(part, "mean", values) for part, values in summary.items()]
-        rows = [row._replace(name=f"ensemble, {row.name}") for row in rows] + means
+    rows, value_of = facts.table_of(metrics), facts.value_of
     if not rows:
         return None
     names = [*dict.fromkeys(name for row in rows for name in row.values)]
     part = next((row for row in reversed(rows) if row.kind == "part"), None)
     best = set()
     for name in names:
-        rivals = {row.name: row.values.get(name) for row in rows if row.kind == "baseline"}
+        rivals = {row.name: value_of(row, name) for row in rows if row.kind == "baseline"}
         if part and any(map(finite, rivals.values())):
-            best.add((facts.best_of(name, rivals | {part.name: part.values.get(name)}), name))
+            best.add((facts.best_of(name, rivals | {part.name: value_of(part, name)}), name))
     value = {
         "columns": [(name, facts.title_of(name)) for name in names],
         "rows": rows,
@@ -155,9 +152,9 @@ def metrics_of(metrics: dict, members: Sequence[Run] = ()) -> dict | None:
         "more": [*_members(members), *_more(metrics)],
         "bars": [],
     }
-    if found := facts.headline(facts.table_of(metrics)):
-        metric = found[0]
-        bars = [(row.name, row.kind, row.values.get(metric)) for row in rows]
+    if found := headline(metrics):
+        metric = found[1]
+        bars = [(row.name, row.kind, value_of(row, metric)) for row in rows]
         bars = [bar for bar in bars if finite(bar[2])]
         most = max(max(abs(number) for *_, number in bars), 1e-12)
         most = 1.0 if most <= 1 and not facts.lower_is_better(metric) else most
@@ -172,7 +169,7 @@ def metrics_of(metrics: dict, members: Sequence[Run] = ()) -> dict | None:
 def _members(runs) -> Iterator[tuple]:
     """A table of what each run in a run measured, by part."""
     tables = [{row.name: row.values for row in facts.table_of(run.metrics())} for run in runs]
-    for part in ("test", "validation"):
+    for part in PARTS:
         names = dict.fromkeys(name for table in tables for name in table.get(part, {}))
         rows = [
             (run.path.name, *(table.get(part, {}).get(name) for name in names))
@@ -213,7 +210,7 @@ def _of_labels(metrics) -> Iterator[Section]:
         ]
         most = max(row["count"] for row in bins)
         error = next(
-            (metrics[p].get("calibration_error") for p in ("test", "validation") if p in metrics),
+            (metrics[p].get("calibration_error") for p in PARTS if p in metrics),
             None,
         )
         value = {

@@ -25,11 +25,15 @@ _WIDTHS = ("units", "cell", "embedding_dim")  # that the weights of another task
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one training with defaults filled in: of its data, model and fit."""
+    """The options of one training with defaults filled in: of its data, model and fit.
+
+    given: the names of those that were given, of the data too; None where nobody knows.
+    """
 
     data: dict
     model: dict
     fit: dict
+    given: list[str] | None = None
 
 
 class Choice(NamedTuple):
@@ -123,6 +127,7 @@ class Task:
         Raises ``InputError`` for an option that the task does not have.
         """
         tables = options.tables(self.name, kind)
+        asked = [*given] if data is None else None
         if given.get("start_from") is not None:
             given = self._started(given, *tables[data is not None : 2])
         if data is not None:
@@ -137,7 +142,8 @@ class Task:
                 expected=", ".join(allowed),
             )
         return Settings(
-            *({name: given.get(name, value) for name, value in table.items()} for table in tables)
+            *({name: given.get(name, value) for name, value in table.items()} for table in tables),
+            asked,
         )
 
     def _started(self, given, *tables):
@@ -164,7 +170,7 @@ class Task:
             }
             tables.append(table | {name: choice.value for name, choice in chosen.items()})
             reasons |= {name: choice.reason for name, choice in chosen.items()}
-        return Settings(settings.data, *tables), reasons
+        return Settings(settings.data, *tables, settings.given), reasons
 
     def load(self, *source: str, **options):
         """The data of a source, cut in parts."""
