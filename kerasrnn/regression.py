@@ -70,7 +70,7 @@ def ridge(x: np.ndarray, y: np.ndarray, horizon: int | None = None):
     size = (number - (horizon or 0)) // (2 * _BLOCKS)
     if horizon is not None and size > 0:
         folds = TimeSeriesSplit(_BLOCKS, gap=horizon, test_size=size)
-    chosen = spread(number, MOST_ROWS)
+    chosen = evenly(number, MOST_ROWS)
     x, y = (a[chosen].reshape(len(chosen), -1).astype("float64") for a in (x, y))
     fit = make_pipeline(StandardScaler(), RidgeCV(_ALPHAS, cv=folds)).fit(x, y)
     return lambda x: fit.predict(x.reshape(len(x), -1)).reshape(len(x), *shape)
@@ -82,15 +82,15 @@ def ridge_weights(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     The penalty of each target is chosen by leaving out one row after the other. Columns of x
     (n, columns) count as they are scaled.
     """
-    chosen = spread(len(x), _MOST_WEIGHED)
+    chosen = evenly(len(x), _MOST_WEIGHED)
     fit = RidgeCV(_WIDE, alpha_per_target=True).fit(x[chosen], y[chosen].astype("float64"))
     return fit.coef_.reshape(y.shape[1], -1).T, np.reshape(fit.intercept_, -1)
 
 
-def spread(number: int, most: int) -> np.ndarray:
+def evenly(number: int, most: int) -> np.ndarray:
     """So many indices below ``number`` at most, spread evenly.
 
-    >>> spread(10, 4).tolist()
+    >>> evenly(10, 4).tolist()
     [0, 3, 6, 9]
     """
     return np.linspace(0, number - 1, min(number, most)).round().astype(int)

@@ -103,7 +103,7 @@ class Predictor:
 
 
 class Task:
-    """What sets one task apart; each method is called by one place of the package.
+    """What sets one task apart.
 
     name: of the task. kinds: of its data, as ``data.kinds.kind_of`` names it. summary: a
     sentence for the model card. predictor: its ``Predictor``. keeps_start: whether the model may

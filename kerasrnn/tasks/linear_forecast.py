@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 
 from kerasrnn.data.series import Series
 from kerasrnn.data.times import calendar_columns
-from kerasrnn.regression import spread
+from kerasrnn.regression import evenly
 from kerasrnn.tasks.smoothing import Smoothing, smoothing_kernels
 
 _ALPHAS = 10.0 ** np.arange(-3, 6)  # penalties tried, on standardized columns
@@ -159,7 +159,7 @@ class _Space:
         self.mean, self.variance = rows.mean(0), rows.var(0)
         self.variance = np.where(self.variance <= 1e-12 * self.mean**2, 1, self.variance)
         age = part.origins - part.begins
-        order = np.argsort(age, kind="stable")[spread(len(part), 4 * _MOST_WINDOWS)]
+        order = np.argsort(age, kind="stable")[evenly(len(part), 4 * _MOST_WINDOWS)]
         self.age = age[order]
         inputs, self.raw = part.take(order)
         self.x = self._scaled(inputs["x"], slice(None), self.targets)
@@ -169,7 +169,7 @@ class _Space:
             self.known = (inputs["known"] - self.mean[known]) / np.sqrt(self.variance[known])
         self.y = self._scaled(self.raw, self.targets, slice(None))
         self.kernels = smoothing_kernels(series.window, series.horizon, series.season)
-        chosen = spread(len(order), _MOST_WINDOWS)
+        chosen = evenly(len(order), _MOST_WINDOWS)
         blocks = _blocks(self.age[chosen], series.horizon)
         self.blocks = [(chosen[before], chosen[block]) for before, block in blocks]
         self.rows = [row for _, block in self.blocks for row in block]

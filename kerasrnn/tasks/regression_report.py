@@ -50,7 +50,7 @@ def report_numbers(regressor, data: Dataset, folder: Path) -> Evaluation:
     """How a regressor of sequences did; draws predicted.png."""
     y, found = _predictions(regressor, data.test)
     mean = np.broadcast_to(data.train.y.mean(0), y.shape)
-    seen = data.train.select(regression.spread(len(data.train), regression.MOST_ROWS))
+    seen = data.train.select(regression.evenly(len(data.train), regression.MOST_ROWS))
     ridge = regression.ridge(_values(data, seen), seen.y)
     baselines = {"mean": mean, "ridge": ridge(_values(data, data.test))}
     metrics = _report(regressor, None, y, found, baselines, folder)
@@ -97,7 +97,7 @@ def _forecasts(regressor, windows, found):
             "quantiles": list(regressor.quantiles),
         }
 
-    return examples.kept(map(forecast, regression.spread(len(windows), _FORECASTS)))
+    return examples.kept(map(forecast, regression.evenly(len(windows), _FORECASTS)))
 
 
 def _mistakes(y, found, unit, show):
@@ -168,7 +168,7 @@ def forecast_baselines(data: Series) -> dict[str, np.ndarray]:
     the window's values of all columns, and of those known in advance that came with the data.
     """
     train, test = data.train, data.test
-    chosen = regression.spread(len(train), regression.MOST_ROWS)
+    chosen = regression.evenly(len(train), regression.MOST_ROWS)
     inputs, y = train.take(chosen)
     ridge = regression.ridge(_flat(data, inputs), y, data.horizon)
     found = {
@@ -245,7 +245,7 @@ def _draw(regressor, y, middle, folder):
 
 def _backtest(data, y, found):
     """Metrics at origins spread over the test part: their mean and deviation over the origins."""
-    origins = regression.spread(len(y), data.options["backtest"])
+    origins = regression.evenly(len(y), data.options["backtest"])
     rows = [regression.regression_metrics(y[[one]], found[[one]], data.scale) for one in origins]
     return {"origins": len(origins)} | {
         name: {

@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasrnn.data.checks import step_chunks
 from kerasrnn.data.sequences import Part
-from kerasrnn.regression import spread
+from kerasrnn.regression import evenly
 
 _MOST_MEASURED = 1 << 11  # sequences of which the sizes are compared
 
@@ -51,7 +51,7 @@ def size_ratio(part: Part) -> float:
     >>> round(size_ratio(Part(x, np.zeros(4, int))))
     850
     """
-    sizes = np.array([_sizes(part, row) for row in spread(len(part), _MOST_MEASURED)])
+    sizes = np.array([_sizes(part, row) for row in evenly(len(part), _MOST_MEASURED)])
     sizes = sizes[:, ~np.isnan(sizes).all(0)]
     if not sizes.size:
         return 1.0
