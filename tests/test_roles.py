@@ -117,7 +117,7 @@ def test_a_series_a_row(tmp_path):
     assert found(path) == ("wide", "sequences", {"label": "label"})
     assert layout(path).reading["features"] == [f"t{i}" for i in range(8)]
     x, y, _ = read_source(path).parts["training"]
-    assert x.shape == (30, 8, 1) and y.tolist()[:4] == [0, 1, 2, 0]
+    assert x.shape == (30, 8, 1) and y.tolist()[:4] == [*"0120"]
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -96,6 +96,30 @@ def test_one_feature_a_step_may_come_without_its_axis(tmp_path, arrays):
     assert data.train.x.shape[1:] == (5, 1)
 
 
+def test_the_test_part_of_another_file_has_the_labels_that_it_names(tmp_path, arrays):
+    """And of a file or folder with a test part of its own that is taken."""
+    names, (x, y) = np.array(list("abcd")), (arrays["x"], arrays["y"])
+    path = save(tmp_path / "a.npz", **arrays, labels=names)
+    other = save(tmp_path / "b.npz", x=x[:6], y=3.0 - y[:6], labels=names[::-1])
+    data = load_dataset(path, test=other)
+    assert data.labels == (*"abcd",) and data.test.y.tolist() == y[:6].tolist()
+    both = save(tmp_path / "c.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5])
+    assert load_dataset(path, test=both).test.y.tolist() == y[:5].tolist()
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    for name, size in {"train": 9, "t10k": 7}.items():
+        images = np.zeros((size, 5, 3), "uint8")
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(images[:, 0, 0]))
+    assert load_dataset(path, test=folder).sizes() == {"training": 40, "test": 7}
+    assert len(load_dataset("digits", test=save(other, x=np.ones((5, 8, 8)), y=y[:5])).test) == 5
+    for test, message in {"nowhere.csv": "no such file", __file__: "another kind of data"}.items():
+        with pytest.raises(InputError, match=message):
+            load_dataset("digits", test=test)
+    with pytest.raises(InputError, match="a test part without labels"):
+        load_dataset(path, test=save(other, x=x))
+
+
 TS = "@univariate true\n@equalLength {}\n@classLabel true 2 10 9\n@data\n"
 
 
@@ -118,6 +142,16 @@ def test_the_train_and_test_files_of_a_series(ts_folder):
         assert data.train.x.shape[1:] == (3, 1) and set(data.train.lengths) == {1, 2, 3}
         assert data.test.lengths.tolist() == [4] and not data.one_scale
         assert kind_of(str(source)) == "sequences"
+
+
+def test_a_test_file_may_stand_beside_its_training_file(ts_folder):
+    """And have labels that are no numbers, where those of the training file are."""
+    test = write_ts(ts_folder, "1,2:10\n1,2:x\n", TS.format("false").replace("9", "x"))
+    test = test.rename(ts_folder / "Other_TEST.ts")
+    (ts_folder / "Other_TRAIN.ts").write_text("")
+    with pytest.warns(UserWarning, match=r"count as wrong: 'x' \(1\)"):
+        data = load_dataset(ts_folder / "Steps_TRAIN.ts", test=test)
+    assert data.labels == ("10", "2", "9") and data.test.y.tolist() == [0, 3]
 
 
 def test_a_series_without_its_test_file(ts_folder):

@@ -283,7 +283,7 @@ def _cut_in_parts(arrays, source, where, options):
         part: _part(sequences.x, y[part], sequences.lengths, where, part)
         for part, sequences in arrays.parts.items()
     }
-    _check_alike(parts, where)
+    _align(parts, where)
     if arrays.groups is not None:
         groups = np.unique(arrays.groups, return_inverse=True)[1]
         parts["training"] = replace(parts["training"], groups=groups)
@@ -297,18 +297,24 @@ def _cut_in_parts(arrays, source, where, options):
     return data
 
 
-def _check_alike(parts, where):
-    """Raise ``InputError`` unless all parts have the features, and the steps, of the training."""
+def _align(parts, where):
+    """Give all parts lengths where any has such, or where they differ in time.
+
+    Raises ``InputError`` unless all have the features of the training part.
+    """
     train = parts["training"]
     for name, part in parts.items():
-        same_time = train.lengths is not None or train.x.shape[1] == part.x.shape[1]
-        if train.x.shape[2] != part.x.shape[2] or not same_time:
+        if train.x.shape[2] != part.x.shape[2]:
             raise InputError(
                 f"training and {name} sequences differ in shape",
                 where=where,
                 found=f"{train.x.shape[1:]} and {part.x.shape[1:]}",
-                expected="the same (time, features)",
+                expected="the same number of features",
             )
+    if len({part.x.shape[1] if part.lengths is None else 0 for part in parts.values()}) > 1:
+        for name, part in parts.items():
+            if part.lengths is None:
+                parts[name] = replace(part, lengths=np.full(len(part), part.x.shape[1], "int32"))
 
 
 def _part(x, y, lengths, where, what):

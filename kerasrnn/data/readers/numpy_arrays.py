@@ -110,12 +110,12 @@ def read_inputs(path: Path) -> Sequences:
             "no sequences in the file", where=path, found=_names(arrays), expected="an array x"
         )
     y, labels = found.get(("y", part)), found.get(("labels", "training"))
+    if y is not None and y.dtype.kind == "f" and ("targets", "training") not in found:
+        y = y if _is_number(y) else y.astype(int)
     if y is not None and labels is not None and y.dtype.kind in "iu" and y.size:
         if y.min() < 0 or y.max() >= labels.size:
             raise InputError("a label outside the classes", where=path, found=y.max())
         y = labels.ravel()[y]
-    elif y is not None and y.dtype.kind == "f" and ("targets", "training") not in found:
-        y = y if _is_number(y) else y.astype(int)
     return Sequences(found["x", part], y, found.get(("lengths", part)))
 
 

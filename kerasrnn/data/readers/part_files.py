@@ -21,7 +21,6 @@ PARTS = {  # as the names of files and folders call them
 }
 TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 _WORDS = {part: re.compile(rf"(?<![a-z])({words})(?![a-z])") for part, words in PARTS.items()}
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,8}")
 _ABOUT = re.compile(r"(read[_-]?me|licen[cs]e|copying|changelog|citation)(?![a-z])")
 _LONGEST_LINE = 1 << 20  # bytes
 
@@ -99,9 +98,8 @@ def is_named(path: str | os.PathLike, *patterns: str) -> bool:
 def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arrays:
     """The sequences of all files. Raises what ``read`` does, and for files that do not agree.
 
-    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. All parts
-    have lengths where any two differ. Labels that are whole numbers become numbers, so that 10
-    sorts after 9.
+    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. Lengths that
+    all fill their steps are left out.
     """
     parts = {part: read(path) for part, path in files.items()}
     kinds = {part: sequences.y.dtype.kind == "f" for part, sequences in parts.items()}
@@ -110,12 +108,9 @@ def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arr
             "labels in one file and numbers to predict in another",
             where=" ".join(str(path) for path in files.values()),
         )
-    sizes = {size for found in parts.values() for size in _lengths(found)}
-    unequal = len(sizes) > 1
-    whole = all(_WHOLE.fullmatch(str(y)) for sequences in parts.values() for y in sequences.y)
     for part, found in parts.items():
-        y, lengths = found.y, np.asarray(_lengths(found), "int32") if unequal else None
-        parts[part] = found._replace(y=y.astype(int) if whole else y, lengths=lengths)
+        if found.lengths is not None and (found.lengths == found.x.shape[1]).all():
+            parts[part] = found._replace(lengths=None)
     targets = ("target",) if kinds["training"] else None
     return Arrays(name_of(files["training"]), parts, targets=targets)
 
@@ -222,12 +217,6 @@ def _is_number(text):
     except ValueError:
         return False
     return True
-
-
-def _lengths(sequences):
-    """The steps of each sequence."""
-    x, _, lengths = sequences
-    return [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
 
 
 def _cut_at_part(name):
