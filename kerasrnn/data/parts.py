@@ -79,7 +79,7 @@ class ThreeParts:
         names, found = getattr(self, "labels", ()), {}
         if names:
             names = (*names, *self.unseen_labels)
-            counts = {name: _label_counts(part.y, len(names)) for name, part in parts.items()}
+            counts = {name: label_counts(part.y, len(names)) for name, part in parts.items()}
             often = np.sort(np.argsort(-counts["train"], kind="stable")[:_MOST_LABELS])
             found["labels"] = {
                 part: {names[label]: int(of[label]) for label in often}
@@ -95,8 +95,8 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
-def _label_counts(y, number):
-    """How often each label occurs, int (number,)."""
+def label_counts(y: np.ndarray, number: int) -> np.ndarray:
+    """How often each of ``number`` labels occurs in the ``y`` of a part, int (number,)."""
     if y.ndim == 1:
         return np.bincount(y, minlength=number)
     return np.pad(y.sum(0, dtype=int), (0, number - y.shape[1]))
