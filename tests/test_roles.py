@@ -333,6 +333,10 @@ def test_groups_stay_in_one_part(tmp_path):
     people = [set(np.unique(part.x)) for part in data.parts().values()]
     assert sum(map(len, people)) == 20 == len(set.union(*people))
     assert data.options == {"validation_split": 0.1, "seed": 0, "group": "person"}
+    for row in rows[5:9]:  # that belong to nobody: each is one by itself
+        row[-1] = ""
+    data = load_dataset(write(tmp_path / "a.csv", rows), roles=roles, validation_split=0)
+    assert sum(data.sizes().values()) == 80 and len(set(data.train.groups.tolist())) > 16
 
 
 def test_parts_lie_beside_each_other_or_are_named(tmp_path):

@@ -103,7 +103,8 @@ class _Part:
         found = found.where(np.flatnonzero(real)) if not real.all() else found
         self.size += len(found.inputs)
         self.labels.append(found.labels)
-        self.groups += found.groups or []
+        first = len(self.groups)  # without a group each is one by itself
+        self.groups += [group or f"\0{i}" for i, group in enumerate(found.groups or (), first)]
         if self.reading["layout"] == "texts":
             self.inputs.extend(found.inputs)
             return
