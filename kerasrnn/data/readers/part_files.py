@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasrnn.data.readers import Arrays, Sequences
-from kerasrnn.data.readers.text_files import open_unpacked
+from kerasrnn.data.readers.text_files import MARKS, open_unpacked
 from kerasrnn.errors import InputError
 
 PARTS = {  # as the names of files and folders call them
@@ -22,7 +23,7 @@ PARTS = {  # as the names of files and folders call them
 TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 _WORDS = {part: re.compile(rf"(?<![a-z])({words})(?![a-z])") for part, words in PARTS.items()}
 _ABOUT = re.compile(r"(read[_-]?me|licen[cs]e|copying|changelog|citation)(?![a-z])")
-_LONGEST_LINE = 1 << 20  # bytes
+_LONGEST_LINE = 1 << 20  # characters
 
 
 def part_of(name: str) -> str | None:
@@ -159,7 +160,8 @@ def head_of(path: str | os.PathLike, size: int = 1 << 16) -> list[str]:
 
 
 def first_text(path: str | os.PathLike) -> str:
-    """The first characters of a file, in any encoding that agrees with ASCII, to see what it is.
+    """The first characters of a file, to see what it is: by its byte order mark, or in any
+    encoding that agrees with ASCII.
 
     Of a file that cannot be read, or is binary, there are none.
     """
@@ -170,9 +172,9 @@ def first_words(path: str | os.PathLike, most: int) -> set[str]:
     """The words with which the lines of a file begin, ``most`` and one at most; read as a head."""
     found = set()
     try:
-        with open_unpacked(path) as file:
-            while len(found) <= most and (line := file.readline(_LONGEST_LINE)):
-                found.update(line.decode("utf-8-sig", "replace").split(maxsplit=1)[:1])
+        with open_unpacked(path) as file, _as_text(file) as lines:
+            while len(found) <= most and (line := lines.readline(_LONGEST_LINE)):
+                found.update(line.split(maxsplit=1)[:1])
     except InputError:
         pass  # who reads it says so
     return found
@@ -203,12 +205,18 @@ def name_of(path: Path) -> str:
 def _head(path, size):
     """The first text of a file, and whether that is all of it."""
     try:
-        with open_unpacked(path) as file:
-            data = file.read(size)
+        with open_unpacked(path) as file, _as_text(file) as lines:
+            text = lines.read(size)
     except InputError:
         return "", True
-    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    return "" if b"\0" in data else text, len(data) < size
+    return "" if "\0" in text else text, len(text) < size
+
+
+def _as_text(file):
+    """A binary file as text by its byte order mark, with every line end as ``\\n``."""
+    begin = file.peek(4)
+    encoding = next((name for mark, name in MARKS.items() if begin.startswith(mark)), "utf-8-sig")
+    return io.TextIOWrapper(file, encoding, errors="replace")
 
 
 def _is_number(text):
