@@ -6,7 +6,8 @@ from factories import idx_bytes, write_ts
 
 from kerasrnn import Dataset, InputError, load_dataset
 from kerasrnn.data.kinds import kind_of
-from kerasrnn.data.sequences import load_sequences
+from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.sequences import dataset_of, load_sequences
 
 
 def save(path, **arrays):
@@ -345,6 +346,16 @@ def test_what_can_be_cut_off_for_validation_is_cut(counts, training, validation)
         assert len(rows) == len(x)
     first, again, other = (data.fingerprint() for data in parts)
     assert first == again and (first != other or min(counts) == 1)
+
+
+def test_a_large_share_for_validation_leaves_something_to_train_on():
+    x = np.random.default_rng(0).normal(size=(5, 4, 1))
+    data = Dataset.from_arrays(x, x[:, 0], targets=("a",), validation_split=0.8)
+    assert data.sizes() == {"training": 1, "validation": 3, "test": 1}
+    x, groups = np.tile(x, (6, 1, 1)), [*"abc"] * 10
+    found = Arrays("a", {"training": Sequences(x, np.arange(30) % 2)}, groups=groups)
+    data = dataset_of(found, "", {"validation_split": 0.6, "seed": 0})
+    assert data.sizes() == {"training": 10, "validation": 10, "test": 10}
 
 
 def test_a_dataset_too_small_for_validation_goes_without():
