@@ -439,6 +439,7 @@ def test_data_is_loaded_in_python_with_the_options_that_a_run_keeps(tmp_path):
     texts = load_texts(write(tmp_path / "a.csv", REVIEWS), roles=Roles(label="sentiment"))
     assert texts.labels == ("nnn", "ppp") and texts.options["label"] == "sentiment"
     path = write(tmp_path / "b.csv", STEPS)
+    assert texts.options["validation_split"] is None and texts.validation is None
     series = load_series(path, roles=Roles(target="x"), horizon=1, window=2)
     assert series.targets == ("x",) and series.source == str(path)
     with pytest.raises(InputError, match="no labelled texts"):

@@ -84,6 +84,17 @@ def test_no_row_of_a_test_file_with_gaps_is_trained_on(later):
     assert seen["test"] == {*later}
 
 
+def test_large_values_of_a_file_differ_as_those_in_memory(tmp_path):
+    from kerasrnn import Roles, load_series
+
+    path = tmp_path / "a.csv"
+    path.write_text("x\n" + "".join(f"{100_000_000 + i}\n" for i in range(60)))
+    assert load_series(path, roles=Roles(target="x"), horizon=3, window=5).scale == [1]
+    path.write_text("x\n" + "".join(f"{i}e300\n" for i in range(60)))
+    with pytest.raises(InputError, match="too large, or not finite: found 1e[+]300"):
+        load_series(path, roles=Roles(target="x"), horizon=3, window=5)
+
+
 def test_a_series_of_the_test_part_alone_is_named():
     training, test = (
         [Rows(np.arange(50.0)[:, None], None, id) for id in ids] for ids in ["ab", "bc"]

@@ -209,10 +209,12 @@ def _check(found, where, options):
             found=", ".join(both) or None,
         )
     for rows in found.series:
-        if np.isinf(rows.values).any():
-            row, column = np.argwhere(np.isinf(rows.values))[0]
+        with np.errstate(over="ignore"):
+            infinite = np.isinf(rows.values.astype("float32"))
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
             raise InputError(
-                "a value that is not finite",
+                "a value that is too large, or not finite",
                 where=where,
                 found=f"{rows.values[row, column]} in {found.columns[column]} of row {row + 1}",
             )
