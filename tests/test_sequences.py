@@ -7,7 +7,7 @@ from factories import idx_bytes, write_ts
 from kerasrnn import Dataset, InputError, load_dataset
 from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.readers import Arrays, Sequences
-from kerasrnn.data.sequences import dataset_of, load_sequences
+from kerasrnn.data.sequences import dataset_of, load_sequences, read_sequences
 
 
 def save(path, **arrays):
@@ -153,6 +153,28 @@ def test_a_test_file_may_stand_beside_its_training_file(ts_folder):
     with pytest.warns(UserWarning, match=r"count as wrong: 'x' \(1\)"):
         data = load_dataset(ts_folder / "Steps_TRAIN.ts", test=test)
     assert data.labels == ("10", "2", "9") and data.test.y.tolist() == [0, 3]
+
+
+def test_files_of_sequences_are_read_in_the_encoding_that_is_named(ts_folder, tmp_path):
+    rows = (ts_folder / "Steps_TRAIN.ts").read_text().replace("2 10 9", "é 10 9")
+    path, ucr = ts_folder / "Steps_TRAIN.ts", tmp_path / "Lines_TRAIN.tsv"
+    path.write_text(rows.replace(":2\n", ":é\n"), encoding="cp1252")
+    arff = "@relation r\n@attribute a numeric\n@attribute b numeric\n@attribute c {é,b}\n@data\n"
+    (tmp_path / "a.arff").write_text(arff + "1,2,é\n3,4,b\n" * 5, encoding="cp1252")
+    ucr.write_text("1\t2\t3\n2\t2\t3\n" * 9)
+    folder = tmp_path / "tables"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(5):
+            (folder / name / f"{i}.csv").write_text("é,x\n1,2\n2,3\n", encoding="cp1252")
+    for source, labels in {path: ("10", "9", "é"), tmp_path / "a.arff": ("b", "é")}.items():
+        with pytest.raises(InputError, match="not UTF-8.* --encoding"):
+            load_dataset(source)
+        assert load_dataset(source, encoding="cp1252").labels == labels
+    (ts_folder / "Steps_TEST.ts").unlink()
+    assert set(read_sequences(str(path), "cp1252").y) == {"é", "10", "9"}
+    assert load_dataset(folder, encoding="cp1252").reading["features"] == ["é", "x"]
+    assert load_dataset(ucr, encoding="cp1252").labels == ("1", "2")
 
 
 def test_a_series_without_its_test_file(ts_folder):

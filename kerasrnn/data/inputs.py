@@ -47,7 +47,7 @@ def read_inputs(
         elif layout:
             yield from read_rows(_open_table(path, encoding), dict(reading))
         else:
-            yield from _read_arrays(path)
+            yield from _read_arrays(path, encoding)
 
 
 def _open_table(path, encoding):
@@ -73,9 +73,9 @@ def _as_file(source):
         yield file.name
 
 
-def _read_arrays(source):
+def _read_arrays(source, encoding):
     """The sequences of a file, or of a data set's test part, with y where there is one."""
-    x, y, lengths = read_sequences(source)
+    x, y, lengths = read_sequences(source, encoding)
     for start in range(0, len(x), _ROWS):
         rows = slice(start, start + _ROWS)
         yield Batch(*(None if array is None else array[rows] for array in (x, lengths, y)))

@@ -239,19 +239,19 @@ def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndar
     return found.x, found.lengths
 
 
-def read_sequences(source: str) -> Sequences:
+def read_sequences(source: str, encoding: str | None = None) -> Sequences:
     """As ``load_sequences``, with y where the source has it: labels, or numbers to predict.
 
     Raises ``InputError``.
     """
     if source in _NAMES or os.path.isdir(source):
-        data = load_dataset(source, validation_split=0)
+        data = load_dataset(source, encoding=encoding, validation_split=0)
         part, names = data.test, np.array(data.labels + data.unseen_labels)
         return Sequences(part.x, names[part.y] if data.labels else part.y, part.lengths)
     check_exists(source, _NAMES)
     found = file_format(source)
     read = found.read_inputs if found and found.read_inputs else idx.read_inputs
-    x, y, lengths = read(Path(source))
+    x, y, lengths = read(Path(source), encoding)
     x, lengths = check_sequences(x, lengths, source, "input")
     if y is not None and len(y) != len(x):
         raise InputError(

@@ -98,7 +98,7 @@ def _with_test(found, test, encoding):
         other = _named(_read(test, encoding), test)
         part = other.parts.get("test", other.parts["training"])
     else:
-        part = format_of(test).read_inputs(path)
+        part = format_of(test).read_inputs(path, encoding)
     y = part[1]
     if y is None:
         raise InputError("a test part without labels", where=test)
@@ -222,7 +222,7 @@ def _read(source, encoding):
             found=found.kind,
             expected="a table, .npz, .ts, .arff, a UCR or IDX folder, or texts by class",
         )
-    return read(path, encoding) if found.kind == "texts" else read(path)
+    return read(path, encoding)
 
 
 def _read_digits():

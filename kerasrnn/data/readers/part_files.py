@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.readers import Arrays
 from kerasrnn.data.readers.text_files import MARKS, open_unpacked
 from kerasrnn.errors import InputError
 
@@ -96,13 +96,13 @@ def is_named(path: str | os.PathLike, *patterns: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns) and not os.path.isdir(path)
 
 
-def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arrays:
+def read_parts(files: dict[str, Path], read: Callable, encoding: str | None = None) -> Arrays:
     """The sequences of all files. Raises what ``read`` does, and for files that do not agree.
 
-    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. Lengths that
-    all fill their steps are left out.
+    read: from a path and the encoding to ``Sequences`` with labels as strings, or numbers to
+    predict. Lengths that all fill their steps are left out.
     """
-    parts = {part: read(path) for part, path in files.items()}
+    parts = {part: read(path, encoding) for part, path in files.items()}
     kinds = {part: sequences.y.dtype.kind == "f" for part, sequences in parts.items()}
     if len(set(kinds.values())) > 1:
         raise InputError(
