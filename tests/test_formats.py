@@ -26,7 +26,7 @@ from kerasrnn.data.kinds import kind_of
 from kerasrnn.data.readers import arff, labelled_texts, numpy_arrays, sequence_folders, ts, ucr
 from kerasrnn.data.readers.conll import read_conllu
 from kerasrnn.data.readers.part_files import files_of_folder, files_of_parts, name_of, part_of
-from kerasrnn.data.sequences import Dataset, read_sequences
+from kerasrnn.data.sequences import Dataset, dataset_of, read_sequences
 from kerasrnn.data.sources import read_source
 from kerasrnn.layers import FillMissing
 from kerasrnn.runs import create_run
@@ -94,8 +94,9 @@ def test_a_ucr_file_with_windows_line_ends_and_missing_values(tmp_path):
     assert y.tolist() == ["1", "-1", "10"] and lengths.tolist() == [3, 3, 2]
     found = ucr.read_dataset(path)
     assert found.name == "Steps" and list(found.parts) == ["training", "test"]
-    assert found.parts["training"].y.tolist() == [1, -1, 10]  # as numbers, so that 10 is last
-    assert found.parts["test"].lengths.tolist() == [3, 3, 3]
+    data = dataset_of(found, "", {"validation_split": None, "seed": 0})
+    assert data.labels == ("-1", "1", "10") and data.train.y.tolist() == [1, 0, 2]
+    assert data.test.lengths.tolist() == [3, 3, 3]
     assert ucr.is_ucr(path) and ucr.read_folder(tmp_path).name == "Steps"
     assert not ucr.is_ucr(write(tmp_path, notes_txt=UCR))
 
@@ -128,14 +129,14 @@ def test_a_defective_ucr_file_is_named_with_its_line(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("name", "shapes", "labels"),
-    [("CBF", [(30, 128, 1), (900, 128, 1)], [1, 2, 3]), ("Coffee", [(28, 286, 1)] * 2, [0, 1])],
+    [("CBF", [(30, 128, 1), (900, 128, 1)], "123"), ("Coffee", [(28, 286, 1)] * 2, "01")],
 )
 def test_the_published_ucr_files(timeseries_folder, name, shapes, labels):
     folder = timeseries_folder / name
     assert all(map(ucr.is_ucr, folder.iterdir()))
     found = ucr.read_folder(folder)
     assert [part.x.shape for part in found.parts.values()] == shapes
-    assert sorted(set(found.parts["training"].y)) == labels
+    assert sorted(set(found.parts["training"].y)) == [*labels]
 
 
 PLAIN = """% a comment

@@ -98,6 +98,23 @@ def test_what_is_no_prose_is_told_by_its_content_and_is_text_when_asked_for(
     assert not content or len(load_corpus(path).train)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.txt", "".join(f"{a}\t{b}\n" for b, a in [("label", "text"), *ROWS * 5]), "table"),
+        ("a.txt", "".join(f"{label} {text}\n" for label, text in ROWS * 5), "texts"),
+        ("a.txt", "".join(f"{label} {text}\n" for label, text in sorted(ROWS * 4000)), "texts"),
+        ("a.csv", TOKENS, "sentences"),
+    ],
+)
+def test_files_of_other_systems_are_what_they_are(tmp_path, name, content, kind):
+    """Such as Excel's Unicode Text, and the line ends of old Macintoshes."""
+    path = tmp_path / name
+    for line_end, encoding in (("\r", "utf-8"), ("\r\n", "utf-16"), ("\n", "utf-16")):
+        path.write_bytes(content.replace("\n", line_end).encode(encoding))
+        assert format_of(path).kind == kind
+
+
 @pytest.mark.parametrize("content", ["[[1, 2], [3, 4]]", '["one", "two"]', '{"a": 1}'])
 def test_json_that_is_no_table_is_no_prose_either(tmp_path, content):
     (tmp_path / "a.txt").write_text(content)

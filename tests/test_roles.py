@@ -117,7 +117,7 @@ def test_a_series_a_row(tmp_path):
     assert found(path) == ("wide", "sequences", {"label": "label"})
     assert layout(path).reading["features"] == [f"t{i}" for i in range(8)]
     x, y, _ = read_source(path).parts["training"]
-    assert x.shape == (30, 8, 1) and y.tolist()[:4] == [0, 1, 2, 0]
+    assert x.shape == (30, 8, 1) and y.tolist()[:4] == [*"0120"]
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -436,6 +436,10 @@ def test_groups_stay_in_one_part(tmp_path):
     people = [set(np.unique(part.x)) for part in data.parts().values()]
     assert sum(map(len, people)) == 20 == len(set.union(*people))
     assert data.options == {"validation_split": 0.1, "seed": 0, "group": "person"}
+    for row in rows[5:9]:  # that belong to nobody: each is one by itself
+        row[-1] = ""
+    data = load_dataset(write(tmp_path / "a.csv", rows), roles=roles, validation_split=0)
+    assert sum(data.sizes().values()) == 80 and len(set(data.train.groups.tolist())) > 16
 
 
 def test_parts_lie_beside_each_other_or_are_named(tmp_path):
@@ -549,6 +553,7 @@ def test_data_is_loaded_in_python_with_the_options_that_a_run_keeps(tmp_path):
     texts = load_texts(write(tmp_path / "a.csv", REVIEWS), roles=Roles(label="sentiment"))
     assert texts.labels == ("nnn", "ppp") and texts.options["label"] == "sentiment"
     path = write(tmp_path / "b.csv", STEPS)
+    assert texts.options["validation_split"] is None and texts.validation is None
     series = load_series(path, roles=Roles(target="x"), horizon=1, window=2)
     assert series.targets == ("x",) and series.source == str(path)
     with pytest.raises(InputError, match="no labelled texts"):

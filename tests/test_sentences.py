@@ -311,6 +311,12 @@ def test_two_sentences_leave_none_for_validation(tmp_path):
     assert data.sizes() == {"training": 1, "test": 1}
 
 
+def test_no_sentence_is_validated_on_that_is_tested():
+    pairs = [[(f"w{i}", "A"), ("x", "B")] for i in range(100)]
+    with pytest.raises(InputError, match="too few .* 2 or more, and some that are left to train"):
+        Sentences.from_lists(pairs, validation_split=0.95)
+
+
 def test_sentences_in_memory_are_those_of_a_file(tmp_path):
     pairs = [[(f"w{i}", "A"), ("x", "B")] for i in range(20)]
     path = tmp_path / "a.conll"

@@ -8,7 +8,8 @@ from factories import idx_bytes, write_ts
 from kerasrnn import Dataset, InputError, load_dataset
 from kerasrnn.data.inputs import read_inputs
 from kerasrnn.data.kinds import kind_of
-from kerasrnn.data.sequences import load_sequences
+from kerasrnn.data.readers import Arrays, Sequences
+from kerasrnn.data.sequences import dataset_of, load_sequences, read_sequences
 
 
 def save(path, **arrays):
@@ -98,6 +99,30 @@ def test_one_feature_a_step_may_come_without_its_axis(tmp_path, arrays):
     assert data.train.x.shape[1:] == (5, 1)
 
 
+def test_the_test_part_of_another_file_has_the_labels_that_it_names(tmp_path, arrays):
+    """And of a file or folder with a test part of its own that is taken."""
+    names, (x, y) = np.array(list("abcd")), (arrays["x"], arrays["y"])
+    path = save(tmp_path / "a.npz", **arrays, labels=names)
+    other = save(tmp_path / "b.npz", x=x[:6], y=3.0 - y[:6], labels=names[::-1])
+    data = load_dataset(path, test=other)
+    assert data.labels == (*"abcd",) and data.test.y.tolist() == y[:6].tolist()
+    both = save(tmp_path / "c.npz", x_train=x, y_train=y, x_test=x[:5], y_test=y[:5])
+    assert load_dataset(path, test=both).test.y.tolist() == y[:5].tolist()
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    for name, size in {"train": 9, "t10k": 7}.items():
+        images = np.zeros((size, 5, 3), "uint8")
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx_bytes(images[:, 0, 0]))
+    assert load_dataset(path, test=folder).sizes() == {"training": 40, "test": 7}
+    assert len(load_dataset("digits", test=save(other, x=np.ones((5, 8, 8)), y=y[:5])).test) == 5
+    for test, message in {"nowhere.csv": "no such file", __file__: "another kind of data"}.items():
+        with pytest.raises(InputError, match=message):
+            load_dataset("digits", test=test)
+    with pytest.raises(InputError, match="a test part without labels"):
+        load_dataset(path, test=save(other, x=x))
+
+
 TS = "@univariate true\n@equalLength {}\n@classLabel true 2 10 9\n@data\n"
 
 
@@ -120,6 +145,38 @@ def test_the_train_and_test_files_of_a_series(ts_folder):
         assert data.train.x.shape[1:] == (3, 1) and set(data.train.lengths) == {1, 2, 3}
         assert data.test.lengths.tolist() == [4] and not data.one_scale
         assert kind_of(str(source)) == "sequences"
+
+
+def test_a_test_file_may_stand_beside_its_training_file(ts_folder):
+    """And have labels that are no numbers, where those of the training file are."""
+    test = write_ts(ts_folder, "1,2:10\n1,2:x\n", TS.format("false").replace("9", "x"))
+    test = test.rename(ts_folder / "Other_TEST.ts")
+    (ts_folder / "Other_TRAIN.ts").write_text("")
+    with pytest.warns(UserWarning, match=r"count as wrong: 'x' \(1\)"):
+        data = load_dataset(ts_folder / "Steps_TRAIN.ts", test=test)
+    assert data.labels == ("10", "2", "9") and data.test.y.tolist() == [0, 3]
+
+
+def test_files_of_sequences_are_read_in_the_encoding_that_is_named(ts_folder, tmp_path):
+    rows = (ts_folder / "Steps_TRAIN.ts").read_text().replace("2 10 9", "é 10 9")
+    path, ucr = ts_folder / "Steps_TRAIN.ts", tmp_path / "Lines_TRAIN.tsv"
+    path.write_text(rows.replace(":2\n", ":é\n"), encoding="cp1252")
+    arff = "@relation r\n@attribute a numeric\n@attribute b numeric\n@attribute c {é,b}\n@data\n"
+    (tmp_path / "a.arff").write_text(arff + "1,2,é\n3,4,b\n" * 5, encoding="cp1252")
+    ucr.write_text("1\t2\t3\n2\t2\t3\n" * 9)
+    folder = tmp_path / "tables"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for i in range(5):
+            (folder / name / f"{i}.csv").write_text("é,x\n1,2\n2,3\n", encoding="cp1252")
+    for source, labels in {path: ("10", "9", "é"), tmp_path / "a.arff": ("b", "é")}.items():
+        with pytest.raises(InputError, match="not UTF-8.* --encoding"):
+            load_dataset(source)
+        assert load_dataset(source, encoding="cp1252").labels == labels
+    (ts_folder / "Steps_TEST.ts").unlink()
+    assert set(read_sequences(str(path), "cp1252").y) == {"é", "10", "9"}
+    assert load_dataset(folder, encoding="cp1252").reading["features"] == ["é", "x"]
+    assert load_dataset(ucr, encoding="cp1252").labels == ("1", "2")
 
 
 def test_a_series_without_its_test_file(ts_folder):
@@ -331,6 +388,16 @@ def test_what_can_be_cut_off_for_validation_is_cut(counts, training, validation)
         assert len(rows) == len(x)
     first, again, other = (data.fingerprint() for data in parts)
     assert first == again and (first != other or min(counts) == 1)
+
+
+def test_a_large_share_for_validation_leaves_something_to_train_on():
+    x = np.random.default_rng(0).normal(size=(5, 4, 1))
+    data = Dataset.from_arrays(x, x[:, 0], targets=("a",), validation_split=0.8)
+    assert data.sizes() == {"training": 1, "validation": 3, "test": 1}
+    x, groups = np.tile(x, (6, 1, 1)), [*"abc"] * 10
+    found = Arrays("a", {"training": Sequences(x, np.arange(30) % 2)}, groups=groups)
+    data = dataset_of(found, "", {"validation_split": 0.6, "seed": 0})
+    assert data.sizes() == {"training": 10, "validation": 10, "test": 10}
 
 
 def test_a_dataset_too_small_for_validation_goes_without():

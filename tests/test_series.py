@@ -70,6 +70,40 @@ def test_a_test_part_of_its_own_follows():
     assert len(y) == 8 and y.min() == 50 and inputs["x"].min() == 45
 
 
+@pytest.mark.parametrize("later", [[*range(200, 230), *range(270, 290)], range(270, 320)])
+def test_no_row_of_a_test_file_with_gaps_is_trained_on(later):
+    """Nor does a gap before it take the place of the validation part."""
+    rows = [
+        Rows(np.array(days, float)[:, None], np.datetime64("2020-01-01") + np.array(days))
+        for days in (range(200), later)
+    ]
+    found = TimeSeries("a", rows[:1], ("v",), ("v",), test=rows[1:])
+    data = Series.from_rows(found, "", "a", OPTIONS)
+    seen = {name: set(part.take(slice(None))[1].ravel()) for name, part in data.parts().items()}
+    assert seen["training"] == set(range(5, 180)) and seen["validation"] == set(range(180, 200))
+    assert seen["test"] == {*later}
+
+
+def test_large_values_of_a_file_differ_as_those_in_memory(tmp_path):
+    from kerasrnn import Roles, load_series
+
+    path = tmp_path / "a.csv"
+    path.write_text("x\n" + "".join(f"{100_000_000 + i}\n" for i in range(60)))
+    assert load_series(path, roles=Roles(target="x"), horizon=3, window=5).scale == [1]
+    path.write_text("x\n" + "".join(f"{i}e300\n" for i in range(60)))
+    with pytest.raises(InputError, match="too large, or not finite: found 1e[+]300"):
+        load_series(path, roles=Roles(target="x"), horizon=3, window=5)
+
+
+def test_a_series_of_the_test_part_alone_is_named():
+    training, test = (
+        [Rows(np.arange(50.0)[:, None], None, id) for id in ids] for ids in ["ab", "bc"]
+    )
+    found = TimeSeries("a", training, ("v",), ("v",), test=test)
+    with pytest.warns(UserWarning, match="left out of the test part: c$"):
+        Series.from_rows(found, "", "a", OPTIONS)
+
+
 def test_missing_values_are_carried_forward_and_never_predicted():
     rows = np.stack([np.arange(100.0), np.arange(100.0)], axis=1)
     rows[10:13] = np.nan

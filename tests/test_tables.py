@@ -412,6 +412,22 @@ def test_times_are_read_as_the_column_writes_them(write, cells, expected):
             ["2006-12-16T17:24", "2006-12-16T17:25"],
         ),
         ("time,x,date\n18.00.30,1,2004-03-10\n19.00.00,,2004-03-10\n", "date time", None),
+        (
+            "year,month,day,min,max,x\n2010,1,2,3,5,1\n2010,1,3,2,6,2\n",
+            "year month day",
+            ["2010-01-02", "2010-01-03"],
+        ),
+        (
+            "year,month,day,hour,min,max,x\n2010,1,2,3,3,5,1\n2010,1,2,4,2,6,2\n",
+            "year month day hour",
+            ["2010-01-02T03", "2010-01-02T04"],
+        ),
+        (
+            "year,month,day,hour,min,x\n2010,1,2,3,30,1\n2010,1,2,4,0,2\n",
+            "year month day hour min",
+            ["2010-01-02T03:30", "2010-01-02T04"],
+        ),
+        ("date,time,date time,x\n2010-01-02,10:00,5,1\n2010-01-02,11:00,6,1\n", None, None),
         ("Yr,Mo,Dy,x\n61,1,1,1\n61,1,2,1\n", None, None),  # a year of two digits
         ("year,day,x\n2010,1,1\n2010,2,1\n", None, None),
         ("year,month,x\n2010,1,1\n2010,14,1\n", None, None),

@@ -348,6 +348,26 @@ def test_a_sigmoid_is_no_logit_and_no_softmax():
     assert found.sum() != pytest.approx(1)
 
 
+def test_a_test_file_of_texts_may_have_several_labels_where_training_has_one(tmp_path):
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one.write_text("__label__a so it is\n__label__b it is not\n" * 9)
+    two.write_text("__label__b __label__a so it was\n__label__a it was\n" * 9)
+    for path, test in ((one, two), (two, one)):
+        data = load_texts(path, test=test, validation_split=0)
+        assert data.several and data.labels == ("a", "b") and not data.unseen_labels
+        assert data.test.y[:2].tolist() == ([[1, 1], [1, 0]] if test == two else [[1, 0], [0, 1]])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for part, times in {"train": 9, "test": 2}.items():
+        (folder / f"a_{part}.txt").write_text("__label__a so\n__label__b not\n" * times)
+    assert len(load_texts(one, test=folder).test) == 4
+
+
+def test_labels_that_are_numbers_are_in_their_order():
+    data = Texts.from_lists(["one", "two", "three"] * 9, ["9", "10", "-1"] * 9)
+    assert data.labels == ("-1", "9", "10")
+
+
 def test_texts_in_a_file_are_those_in_memory(tmp_path, monkeypatch):
     from kerasrnn import load_texts
     from kerasrnn.data import storage

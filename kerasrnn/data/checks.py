@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from kerasrnn.data.storage import FileArray, chunks
 from kerasrnn.errors import InputError
 
 _LARGEST = 1e18  # whose square float32 still holds
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,8}")  # a label that is a number
 
 
 def check_sequences(
@@ -143,6 +145,8 @@ def encode_labels(
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, np.ndarray]]:
     """The class names, those of other parts only, and the targets as indices into both.
 
+    Where all names are whole numbers, they are in the order of these: 10 after 9.
+
     Args:
         targets: of each part, ``"training"`` among them: integers or strings (n,).
         names: the class names, where the targets are indices into them.
@@ -160,6 +164,7 @@ def encode_labels(
     if names is not None:
         _check_indices(names, targets.values(), where)
         return names, (), targets
+    targets = _alike(targets)
     classes = np.unique(targets["training"])
     if len(classes) < 2:
         raise InputError(
@@ -204,6 +209,15 @@ def check_numbers(y: np.ndarray, names: tuple[str, ...], where: str, what: str) 
             fix="leave such sequences out",
         )
     return y
+
+
+def _alike(targets):
+    """Labels of all parts as numbers where all are whole ones, and else as strings."""
+    names = [np.unique(y) for y in targets.values() if y.dtype.kind == "U"]
+    if not names:
+        return targets
+    kind = int if all(map(_WHOLE.fullmatch, np.concatenate(names))) else str
+    return {part: y.astype(kind) for part, y in targets.items()}
 
 
 def _check_indices(labels, targets, where):

@@ -55,7 +55,7 @@ def read_inputs(
         elif layout:
             yield from read_rows(_open_table(path, encoding), dict(reading))
         else:
-            yield from _read_arrays(path)
+            yield from _read_arrays(path, encoding)
 
 
 def _open_table(path, encoding):
@@ -87,9 +87,9 @@ def _as_file(source, names):
         yield file.name
 
 
-def _read_arrays(source):
+def _read_arrays(source, encoding):
     """The sequences of a file, or of a data set's test part, with y where there is one."""
-    x, y, lengths = read_sequences(source)
+    x, y, lengths = read_sequences(source, encoding)
     yield from _in_batches(x, lengths, y)
 
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
-import statistics
 import warnings
-from array import array
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from kerasrnn import options
 from kerasrnn.data.kinds import NAMES, format_of, kind_of
-from kerasrnn.data.layouts import Batch, read_rows
-from kerasrnn.data.parts import TEST_SPLIT, validation_share
-from kerasrnn.data.readers import TextParts
+from kerasrnn.data.parts import label_counts
+from kerasrnn.data.readers import LabelledTexts, TextParts, TimeSeries
 from kerasrnn.data.roles import Roles, find_readings
+from kerasrnn.data.sequences import dataset_of
 from kerasrnn.data.series import Series
 from kerasrnn.data.sources import find_tables, read_source
+from kerasrnn.data.storage import chunks
 from kerasrnn.data.table_parts import read_tables
+from kerasrnn.data.texts import Texts
 from kerasrnn.data.times import iso_times
 from kerasrnn.errors import InputError
 
 _KINDS = {"tagger": "sentences", "generator": "text", "infiller": "text"}  # that tasks read
-_ROWS = 1024  # of arrays that are looked at together
 
 
 def inspect_source(
@@ -49,7 +48,8 @@ def inspect_source(
         read in several ways.
 
     Raises:
-        InputError: as ``read_source``, but not for several readings.
+        InputError: as ``read_source``, but not for several readings; and for what cannot be
+            trained on, of a table a warning.
 
     >>> inspect_source("digits")["lengths"]
     {'min': 8, 'median': 8, 'max': 8, 'of': 'steps'}
@@ -86,37 +86,92 @@ def _inspect_tables(source, tables, roles, task):
     commands = [reading.command(source) for reading in readings]
     if len(readings) > 1:
         return facts | {"readings": [str(reading) for reading in readings], "train": commands}
-    tallies = {part: _Tally() for part in tables}
-    for part, tally in tallies.items():
-        for batch in read_rows(tables[part], first.reading, rows=False):
-            tally.add(batch)
-    said = _described(tallies, series=first.kind == "series")
-    if first.kind == "series":
-        said |= _windows(tables, first, source)
-    return (
-        facts
-        | said
-        | {
-            "reading": str(first),
-            "task": options.TASK_OF_KIND[first.kind],
-            "train": commands,
-        }
-    )
+    found = read_tables(tables, first)
+    facts |= _described_series(found) if first.kind == "series" else {}
+    try:  # what columns are is worth knowing all the same
+        facts |= _described(found, source)
+    except InputError as error:
+        warnings.warn(str(error), stacklevel=2)
+    task = options.TASK_OF_KIND[first.kind]
+    return facts | {"reading": str(first), "task": task, "train": commands}
 
 
-def _windows(tables, layout, source):
+def _described(found, source):
+    """What training makes of what a reader found."""
+    if isinstance(found, TimeSeries):
+        return _windows(found, source)
+    if isinstance(found, TextParts):
+        data, facts = _texts(found, source), _described_texts(found)
+    else:
+        data = dataset_of(found, source, options.tables("classifier", "sequences")[0])
+        facts = _described_sequences(data, found)
+    if data.labels:
+        facts["classes"] = _classes(data)
+    else:
+        y = np.concatenate([part.y for part in data.parts().values()])
+        facts["targets"] = {name: float(getattr(y, name)()) for name in ("min", "mean", "max")}
+    rows = sum(data.sizes().values())
+    return {"rows": rows, "sizes": _sizes(data)} | facts
+
+
+def _texts(found, source):
+    """Texts as training cuts them, but without their tokens, which take their time."""
+    parts = {
+        part: LabelledTexts([""] * len(some.texts), some.labels)
+        for part, some in found.parts.items()
+    }
+    known = options.tables("classifier", "texts")[0] | {"level": "char"}
+    return Texts.from_parts(replace(found, parts=parts), "", source, known)
+
+
+def _described_texts(found):
+    texts = {part: some.texts for part, some in found.parts.items()}
+    words = [len(text.split()) for some in texts.values() for text in some]
+    lengths = _range(words, "words")
+    if lengths["median"] <= 1:
+        lengths = _range([len(text) for some in texts.values() for text in some], "characters")
+    keys = {part: [*map(hash, some)] for part, some in texts.items()} if len(texts) > 1 else {}
+    return {"lengths": lengths, "missing": words.count(0)} | _duplicates(keys)
+
+
+def _described_sequences(data, found):
+    """What sequences are; those cut off for validation are looked for as training ones."""
+    lengths, missing, keys = [], 0, {}
+    for name, part in data.parts().items():
+        name = name if name in found.parts else "training"
+        steps = np.full(len(part), part.x.shape[1]) if part.lengths is None else part.lengths
+        lengths.append(steps)
+        for start, x in chunks(part.x):
+            missing += int(np.isnan(x).sum())
+            if len(found.parts) > 1:
+                rows = zip(x.astype("float32", copy=False), steps[start:], strict=False)
+                keys.setdefault(name, []).extend(hash(row[:n].tobytes()) for row, n in rows)
+    lengths = _range(np.concatenate(lengths), "steps")
+    return {"lengths": lengths, "missing": missing} | _duplicates(keys)
+
+
+def _described_series(found):
+    every = [*found.series, *(found.test or ())]
+    lengths = _range([len(one.values) for one in every], "rows")
+    times = [time for one in every if one.times is not None for time in one.times[[0, -1]]]
+    ends = np.array([min(times), max(times)]) if times else np.array([])
+    return {
+        "rows": sum(len(one.values) for one in every),
+        "lengths": lengths,
+        "missing": sum(int(np.isnan(one.values).sum()) for one in every),
+        "series": len(every),
+        "times": [str(time) for time in iso_times(ends)],
+    }
+
+
+def _windows(found, source):
     """What training makes of series: windows, and the parts that they are cut in."""
     known = options.tables("regressor", "series")[0]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*; choose with --horizon")  # as it is a fact
-        try:
-            data = Series.from_rows(read_tables(tables, layout), "", source, known)
-        except InputError as error:
-            warnings.warn(str(error), stacklevel=2)
-            return {}
-    sizes = {"training": 0, "validation": 0, "test": 0} | data.sizes()
+        data = Series.from_rows(found, "", source, known)
     facts = {"window": data.window, "horizon": data.horizon, "season": data.season}
-    return {"windows": facts, "sizes": sizes}
+    return {"windows": facts, "sizes": _sizes(data)}
 
 
 def _inspect_other(source, roles, task, test, encoding):
@@ -126,7 +181,7 @@ def _inspect_other(source, roles, task, test, encoding):
     if look:
         facts = look(source, roles, encoding)
     else:
-        facts = _inspect_arrays(source, roles, test, encoding)
+        facts = _described(read_source(source, roles=roles, test=test, encoding=encoding), source)
     more = _words(task=task, label=roles and roles.label, test=test, encoding=encoding)
     return (
         {"format": _format(source, kind)}
@@ -138,34 +193,16 @@ def _inspect_other(source, roles, task, test, encoding):
     )
 
 
-def _inspect_arrays(source, roles, test, encoding):
-    found = read_source(source, roles=roles, test=test, encoding=encoding)
-    tallies = {}
-    for part, some in found.parts.items():
-        tally = tallies[part] = _Tally()
-        x, y, lengths = (*some, None)[:3]
-        for start in range(0, len(x), _ROWS):
-            rows = slice(start, start + _ROWS)
-            labels = y[rows]
-            if isinstance(found, TextParts) or not found.targets:
-                names = getattr(found, "labels", None)
-                labels = [names[label] if names else str(label) for label in labels]
-            tally.add(Batch(x[rows], None if lengths is None else lengths[rows], labels))
-    return _described(tallies)
-
-
 def _inspect_sentences(source, roles, encoding):
     from kerasrnn.data.sentences import load_sentences
 
     _check_roles(roles, source, "label")
     data = load_sentences(source, label=roles and roles.label, encoding=encoding)
-    counts = Counter(int(y) for part in data.parts().values() for y in part.y)
-    names = data.labels + data.unseen_labels
-    lengths = Counter(int(n) for part in data.parts().values() for n in part.lengths)
+    lengths = np.concatenate([part.lengths for part in data.parts().values()])
     return {
         "sizes": data.sizes(),
         "lengths": _range(lengths, data.tokens.noun),
-        "classes": {names[index]: number for index, number in counts.most_common()},
+        "classes": _classes(data),
     }
 
 
@@ -177,113 +214,29 @@ def _inspect_text(source, roles, encoding):
     return {"sizes": data.sizes(), "characters": len(data.vocabulary)}
 
 
-class _Tally:
-    """Counts of one part, batch by batch."""
-
-    def __init__(self):
-        self.size = self.missing = self.unlabelled = 0
-        self.words, self.lengths, self.classes, self.keys = (
-            Counter(),
-            Counter(),
-            Counter(),
-            array("q"),
-        )
-        self.numbers, self.times, self.texts = [], [], False
-
-    def add(self, batch):
-        inputs, lengths, labels = batch[:3]
-        self.size += len(inputs)
-        self.texts |= bool(len(inputs)) and isinstance(inputs[0], str)
-        if self.texts:
-            self.words.update(len(text.split()) for text in inputs)
-            self.lengths.update(map(len, inputs))
-            self.missing += sum(not text.strip() for text in inputs)
-            self.keys.extend(map(hash, inputs))
-        elif isinstance(inputs, list):  # series
-            self.lengths.update(len(rows.values) for rows in inputs)
-            self.missing += sum(int(np.isnan(rows.values).sum()) for rows in inputs)
-            times = [rows.times for rows in inputs if rows.times is not None]
-            self.times += [time for own in times for time in (own[0], own[-1])]
-        else:
-            x = np.asarray(inputs, "float32")
-            steps = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
-            self.lengths.update(steps)
-            self.missing += int(np.isnan(x).sum())
-            self.keys.extend(hash(row.tobytes()) for row in x)
-        if isinstance(labels, np.ndarray):
-            self.numbers.append(labels)
-        elif labels is not None:
-            self.unlabelled += sum(label is None for label in labels)
-            self.classes.update(label for label in labels if label is not None)
+def _sizes(data):
+    return {"training": 0, "validation": 0, "test": 0} | data.sizes()
 
 
-def _described(tallies, series=False):
-    """What the tallies of the parts say together."""
-    total = sum((tally.lengths for tally in tallies.values()), Counter())
-    words = sum((tally.words for tally in tallies.values()), Counter())
-    of, counted = "rows" if series else "steps", total
-    if words:
-        of, counted = ("words", words) if _median(words) > 1 else ("characters", total)
-    classes = sum((tally.classes for tally in tallies.values()), Counter())
-    numbers = [rows for tally in tallies.values() for rows in tally.numbers]
-    facts = {
-        "rows": sum(tally.size for tally in tallies.values()),
-        "lengths": _range(counted, of),
-        "missing": sum(tally.missing for tally in tallies.values()),
-    }
-    if series:
-        times = [time for tally in tallies.values() for time in tally.times]
-        facts |= {"series": facts["rows"], "rows": sum(n * k for n, k in total.items())}
-        ends = np.array([min(times), max(times)]) if times else np.array([])
-        facts["times"] = [str(time) for time in iso_times(ends)]
-    else:
-        facts["sizes"] = {part: tally.size for part, tally in tallies.items()}
-        if "test" not in tallies:
-            facts["sizes"] = _cut_sizes(facts["sizes"], "texts" if words else "sequences")
-    if classes:
-        facts["classes"] = dict(classes.most_common())
-        facts["unlabelled"] = sum(tally.unlabelled for tally in tallies.values())
-    if numbers:
-        values = np.concatenate(numbers)
-        low, mean, high = (f(values) for f in (np.nanmin, np.nanmean, np.nanmax))
-        facts["targets"] = {"min": float(low), "mean": float(mean), "max": float(high)}
-    if len(tallies) > 1 and not series:
-        facts["duplicates"] = _duplicates(tallies)
-    return facts
+def _classes(data):
+    """How many there are of each label, the most frequent first."""
+    names = data.labels + data.unseen_labels
+    counts = sum(label_counts(part.y, len(names)) for part in data.parts().values())
+    return dict(Counter(dict(zip(names, counts.tolist(), strict=True))).most_common())
 
 
-def _duplicates(tallies):
+def _duplicates(keys):
     """How many of each other part stand in the training part too."""
-    training = np.frombuffer(tallies["training"].keys, "int64")
-    return {
-        part: int(np.isin(np.frombuffer(tally.keys, "int64"), training).sum())
-        for part, tally in tallies.items()
-        if part != "training"
-    }
+    keys = {part: np.array(of) for part, of in keys.items()}
+    training = keys.pop("training", None)
+    found = {part: int(np.isin(of, training).sum()) for part, of in keys.items()}
+    return {"duplicates": found} if found else {}
 
 
-def _cut_sizes(sizes, what):
-    """The sizes of the parts after what is missing is cut off, as ``parts.cut_missing`` does."""
-    left = sizes["training"]
-    test = math.ceil(TEST_SPLIT * left)
-    share = validation_share(left - test, what)
-    validation = sizes.get("validation") or math.ceil(share * (left - test))
-    rest = left - test - (0 if "validation" in sizes else validation)
-    return {"training": rest, "validation": validation, "test": test}
-
-
-def _range(counts, of):
-    return {"min": min(counts), "median": _median(counts), "max": max(counts), "of": of}
-
-
-def _median(counts):
-    """The median of counted values."""
-    total, seen = counts.total(), 0
-    for value in sorted(counts):
-        seen += counts[value]
-        if 2 * seen >= total:
-            return value
-    return statistics.median([])
+def _range(lengths, of):
+    lengths = np.sort(lengths)
+    places = {"min": 0, "median": (len(lengths) - 1) // 2, "max": -1}
+    return {name: int(lengths[place]) for name, place in places.items()} | {"of": of}
 
 
 def _check_roles(roles, source, *names):

@@ -63,14 +63,14 @@ class Format(NamedTuple):
     """A format of data files.
 
     said: its name. pattern: the names of its files, gzipped or not. kind: of its data, or
-    ``"table"``, whose columns say it. read: from a path to ``Arrays`` (sequences), from a path and
-    an encoding to ``TextParts`` (texts), from a path and a column to (tokens, labels) of each
-    sentence, or from a path to pieces of text; None where no file holds all. read_inputs: from a
-    path to ``Sequences`` to predict or score. folder: the names of files that mark a folder
-    of it. read_folder: from such a folder to what ``read`` gives. holds: whether a file so named,
-    or where ``folder`` is None a folder, is of the format by what is in it; None where the name
-    says enough. has_targets: whether a file or folder of it has numbers to predict instead of
-    labels; None where none has.
+    ``"table"``, whose columns say it. read: from a path and an encoding (which binary files do
+    without) to ``Arrays`` (sequences) or ``TextParts`` (texts), from a path and a column to
+    (tokens, labels) of each sentence, or from a path to pieces of text; None where no file holds
+    all. read_inputs: from a path and an encoding to ``Sequences`` to predict or score. folder: the
+    names of files that mark a folder of it. read_folder: from such a folder and an encoding to what
+    ``read`` gives. holds: whether a file so named, or where ``folder`` is None a folder, is of the
+    format by what is in it; None where the name says enough. has_targets: whether a file or folder
+    of it has numbers to predict instead of labels; None where none has.
     """
 
     said: str

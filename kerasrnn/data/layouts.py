@@ -186,9 +186,9 @@ def _padded(found, sequences):
 class _Steps:
     """Some columns of a table with a step a row, and the rows of each id in the order of time.
 
-    first: number of the first row in the table. values: float32 (rows, features). times: or
-    None. ids: a string a row. groups: of each id the indices of its rows. firsts: the first row
-    of each id, among these.
+    first: number of the first row in the table. values: float32 (rows, features), float64 of
+    series. times: or None. ids: a string a row. groups: of each id the indices of its rows.
+    firsts: the first row of each id, among these.
     """
 
     def __init__(self, table, reading, batches, first=0, rows=False):
@@ -197,10 +197,10 @@ class _Steps:
         self.table, self.reading, self.first = table, reading, first
         self.values, times, ids, kept = [], [], [], []
         self.others = {role: [] for role in ("label", "target", "group", "split")}
-        names = reading["features"]
+        names, dtype = reading["features"], "f8" if reading["layout"] == "series" else "f4"
         for batch in batches:
             columns = [table.numbers(batch, name, first) for name in names]
-            self.values.append(np.stack(columns, axis=1).astype("float32"))
+            self.values.append(np.stack(columns, axis=1).astype(dtype, copy=False))
             if "time" in reading:
                 times.append(table.times(batch, reading["time"], first))
             if "id" in reading:
@@ -311,7 +311,7 @@ def read_series(table, reading: dict) -> list[Rows]:
         splits = np.array([*chain.from_iterable(found.others["split"])], object)
     return [
         Rows(
-            found.values[own].astype("float64"),
+            found.values[own],
             None if found.times is None else found.times[own],
             found.ids[own[0]],
             None if splits is None else splits[own],

@@ -24,7 +24,7 @@ def load_texts(
     min_frequency: int | None = None,
     max_length: int | None = None,
     multi_label: str | None = None,
-    validation_split: float = 0.1,
+    validation_split: float | None = None,
     seed: int = 0,
 ) -> Texts:
     """Labelled texts of a table, of lines with the label first, or of files by class.
@@ -36,7 +36,7 @@ def load_texts(
         encoding: of text files, by default UTF-8.
         level, max_vocabulary, min_frequency, max_length: as of ``Texts.from_lists``.
         multi_label: what separates the labels of a text that has several.
-        validation_split, seed: as of ``load_dataset``.
+        validation_split, seed: as of ``Texts.from_lists``.
 
     Raises:
         InputError: no such file, or no labelled texts in it.

@@ -79,7 +79,7 @@ class ThreeParts:
         names, found = getattr(self, "labels", ()), {}
         if names:
             names = (*names, *self.unseen_labels)
-            counts = {name: _label_counts(part.y, len(names)) for name, part in parts.items()}
+            counts = {name: label_counts(part.y, len(names)) for name, part in parts.items()}
             often = np.sort(np.argsort(-counts["train"], kind="stable")[:_MOST_LABELS])
             found["labels"] = {
                 part: {names[label]: int(of[label]) for label in often}
@@ -95,8 +95,8 @@ class ThreeParts:
         return ", ".join(f"{size:,} {name}" for name, size in self.sizes().items() if size)
 
 
-def _label_counts(y, number):
-    """How often each label occurs, int (number,)."""
+def label_counts(y: np.ndarray, number: int) -> np.ndarray:
+    """How often each of ``number`` labels occurs in the ``y`` of a part, int (number,)."""
     if y.ndim == 1:
         return np.bincount(y, minlength=number)
     return np.pad(y.sum(0, dtype=int), (0, number - y.shape[1]))
@@ -205,24 +205,25 @@ def _cut(fraction, seed, y, groups):
     """The indices of what is left and of what is cut off, none where nothing can be."""
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-    indices, nothing = np.arange(len(y)), np.arange(0)
-    if groups is not None:
-        if len(np.unique(groups)) < 2:
-            return indices, nothing
-        cut = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-        return next(cut.split(indices, groups=groups))
-    classes = y if y.ndim == 1 else None
-    if classes is None and len(y) < 2:
-        return indices, nothing
+    indices = np.arange(len(y))
+    units = indices if groups is None else np.unique(groups)
+    labels = y if y.ndim == 1 and groups is None else np.zeros(len(units), int)
+    if len(units) < 2:
+        return indices, indices[:0]
     try:
+        if groups is not None:
+            shuffled = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+            return next(shuffled.split(indices, groups=groups))
+        classes = y if y.ndim == 1 else None
         kept, cut = train_test_split(
             indices, test_size=fraction, stratify=classes, random_state=seed
         )
-    except ValueError:  # a class of one, or more classes than sequences to cut off
-        order = np.random.default_rng(seed).permutation(indices)
-        classes = [order[y[order] == label] for label in np.unique(y)]
+    except ValueError:  # a class of one, more classes than sequences to cut off, or none left
+        order = np.random.default_rng(seed).permutation(np.arange(len(units)))
+        classes = [order[labels[order] == label] for label in np.unique(labels)]
         numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
         cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
+        cut = np.flatnonzero(np.isin(indices if groups is None else groups, units[cut]))
         kept = np.setdiff1d(indices, cut)
     return np.sort(kept), np.sort(cut)
 

@@ -393,10 +393,15 @@ def _cut_missing(parts, options, where):
         elif part == "validation" and part not in parts and fraction and len(left) == 1:
             warn_of_no_validation(where)
         elif part not in parts and fraction:
-            cut = len(left) - max(1, int(total * fraction))
+            cut = max(0, len(left) - max(1, int(total * fraction)))
             parts["training"], parts[part] = left[:cut], left[cut:]
     if not all(parts.values()):
-        raise InputError("too few sentences to cut", where=where, found=total, expected="2 or more")
+        raise InputError(
+            "too few sentences to cut",
+            where=where,
+            found=total,
+            expected="2 or more, and some that are left to train on",
+        )
 
 
 def _encode(parts, level, name, source, where, options):

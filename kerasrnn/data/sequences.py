@@ -239,19 +239,19 @@ def load_sequences(name_or_path: str | os.PathLike) -> tuple[np.ndarray, np.ndar
     return found.x, found.lengths
 
 
-def read_sequences(source: str) -> Sequences:
+def read_sequences(source: str, encoding: str | None = None) -> Sequences:
     """As ``load_sequences``, with y where the source has it: labels, or numbers to predict.
 
     Raises ``InputError``.
     """
     if source in _NAMES or os.path.isdir(source):
-        data = load_dataset(source, validation_split=0)
+        data = load_dataset(source, encoding=encoding, validation_split=0)
         part, names = data.test, np.array(data.labels + data.unseen_labels)
         return Sequences(part.x, names[part.y] if data.labels else part.y, part.lengths)
     check_exists(source, _NAMES)
     found = file_format(source)
     read = found.read_inputs if found and found.read_inputs else idx.read_inputs
-    x, y, lengths = read(Path(source))
+    x, y, lengths = read(Path(source), encoding)
     x, lengths = check_sequences(x, lengths, source, "input")
     if y is not None and len(y) != len(x):
         raise InputError(
@@ -283,7 +283,7 @@ def _cut_in_parts(arrays, source, where, options):
         part: _part(sequences.x, y[part], sequences.lengths, where, part)
         for part, sequences in arrays.parts.items()
     }
-    _check_alike(parts, where)
+    _align(parts, where)
     if arrays.groups is not None:
         groups = np.unique(arrays.groups, return_inverse=True)[1]
         parts["training"] = replace(parts["training"], groups=groups)
@@ -297,18 +297,24 @@ def _cut_in_parts(arrays, source, where, options):
     return data
 
 
-def _check_alike(parts, where):
-    """Raise ``InputError`` unless all parts have the features, and the steps, of the training."""
+def _align(parts, where):
+    """Give all parts lengths where any has such, or where they differ in time.
+
+    Raises ``InputError`` unless all have the features of the training part.
+    """
     train = parts["training"]
     for name, part in parts.items():
-        same_time = train.lengths is not None or train.x.shape[1] == part.x.shape[1]
-        if train.x.shape[2] != part.x.shape[2] or not same_time:
+        if train.x.shape[2] != part.x.shape[2]:
             raise InputError(
                 f"training and {name} sequences differ in shape",
                 where=where,
                 found=f"{train.x.shape[1:]} and {part.x.shape[1:]}",
-                expected="the same (time, features)",
+                expected="the same number of features",
             )
+    if len({part.x.shape[1] if part.lengths is None else 0 for part in parts.values()}) > 1:
+        for name, part in parts.items():
+            if part.lengths is None:
+                parts[name] = replace(part, lengths=np.full(len(part), part.x.shape[1], "int32"))
 
 
 def _part(x, y, lengths, where, what):

@@ -209,10 +209,12 @@ def _check(found, where, options):
             found=", ".join(both) or None,
         )
     for rows in found.series:
-        if np.isinf(rows.values).any():
-            row, column = np.argwhere(np.isinf(rows.values))[0]
+        with np.errstate(over="ignore"):
+            infinite = np.isinf(rows.values.astype("float32"))
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
             raise InputError(
-                "a value that is not finite",
+                "a value that is too large, or not finite",
                 where=where,
                 found=f"{rows.values[row, column]} in {found.columns[column]} of row {row + 1}",
             )
@@ -222,6 +224,12 @@ def _lay_out(found, where):
     """The rows of each series with its test rows, how many those are, and the usual step."""
     tests = {rows.id: rows for rows in found.test or ()}
     rows, cuts = [], []
+    if strange := tests.keys() - {one.id for one in found.series}:
+        warnings.warn(
+            f"{where}: series that the training part lacks are left out of the test part: "
+            + ", ".join(sorted(strange)),
+            stacklevel=4,
+        )
     for one in found.series:
         after = tests.get(one.id)
         if after is not None:
@@ -231,7 +239,12 @@ def _lay_out(found, where):
             both = one
         values, times = time.regular(both.values, both.times, where)
         rows.append(Rows(values, times, one.id))
-        cuts.append(len(after.values) if after is not None else int(TEST_SPLIT * len(values)))
+        if after is None:
+            cuts.append(int(TEST_SPLIT * len(values)))
+        elif times is None:
+            cuts.append(len(after.values))
+        else:  # some rows of it may have been filled in
+            cuts.append(len(values) - int(np.searchsorted(times, after.times[0])))
     longest = max(rows, key=lambda one: len(one.values))
     timed = longest.times is not None and len(longest.values) > 1
     return rows, cuts, time.step_of(longest.times) if timed else None
@@ -264,9 +277,11 @@ def _bounds(rows, cuts, validation_split, horizon):
     bounds = []
     for one, cut in zip(rows, cuts, strict=True):
         test = len(one.values) - cut
+        gap = np.isnan(one.values[:test]).all(1)[::-1].cumprod().sum()  # before a test file
+        end = test - int(gap)
         # of a short series two horizons at least, or there would be little to choose an epoch on
-        held = min(max(int(validation_split * test), 2 * horizon), test // 4)
-        bounds.append((test - (held if validation_split else 0), test))
+        held = min(max(int(validation_split * end), 2 * horizon), end // 4)
+        bounds.append((end - held if validation_split else test, test))
     return bounds
 
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields, replace
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from kerasrnn.data import downloads
+from kerasrnn.data.checks import encode_labels
 from kerasrnn.data.kinds import NAMES, check_exists, format_of, tables_of_parts
-from kerasrnn.data.readers import Arrays, LabelledTexts, Sequences, TextParts, TimeSeries, idx
+from kerasrnn.data.readers import (
+    Arrays,
+    LabelledTexts,
+    Sequences,
+    TextParts,
+    TimeSeries,
+    idx,
+    labelled_texts,
+    sequence_folders,
+)
 from kerasrnn.data.readers.labelled_texts import first_levels
 from kerasrnn.data.readers.part_files import (
     TABLES,
@@ -37,7 +50,8 @@ def read_source(
         roles: what the user says of the columns of a table; of texts outside tables ``label``
             may be the number of levels of labels such as ``DESC:manner`` that count.
         task: the one asked for, where several readings are possible.
-        test: the path of the test part, of the same format, where it is not beside the source.
+        test: the path of the test part, where it is not beside the source: a file or folder of
+            the same kind, of which its own test part is taken where it has one.
         encoding: of text files, by default UTF-8.
 
     Raises:
@@ -48,10 +62,6 @@ def read_source(
     (1797, 8, 8)
     """
     source = os.fspath(source)
-    if source == "digits":
-        return _read_digits()
-    if source == "mnist":
-        return replace(idx.read_folder(downloads.find_mnist()), name="mnist")
     tables = find_tables(source, test, encoding)
     if tables:
         return read_tables(tables, find_layout(tables["training"], roles, task))
@@ -62,11 +72,50 @@ def read_source(
         )
     found = _read(source, encoding)
     if test is not None:
-        other = _read(os.fspath(test), encoding)
-        if type(other) is not type(found):
-            raise InputError("a test part of another kind of data", where=test)
-        found.parts["test"] = other.parts["training"]
+        found = _with_test(found, os.fspath(test), encoding)
     return found if level is None else _cut_labels(found, int(level), source)
+
+
+def _with_test(found, test, encoding):
+    """What was found, with the test part of another file or folder, or else all that it holds."""
+    path, layout = Path(test), found.reading.get("layout")
+    if not path.is_dir():
+        check_exists(test, ())
+    if isinstance(found, TextParts):
+        labels = found.parts["training"].labels
+        known = {*(chain.from_iterable(labels) if isinstance(labels[0], list) else labels)}
+        part, _ = labelled_texts.read_texts(path, layout, known, encoding)
+    elif layout == sequence_folders.LAYOUT:
+        part, _ = sequence_folders.read_files(path, found.reading["features"], encoding)
+    elif format_of(test).kind != "sequences":
+        raise InputError(
+            "a test part of another kind of data",
+            where=test,
+            found=format_of(test).said,
+            expected="sequences outside tables, as the training part has them",
+        )
+    elif path.is_dir():
+        other = _named(_read(test, encoding), test)
+        part = other.parts.get("test", other.parts["training"])
+    else:
+        part = format_of(test).read_inputs(path, encoding)
+    y = part[1]
+    if y is None:
+        raise InputError("a test part without labels", where=test)
+    if isinstance(found, TextParts):
+        return replace(found, parts=labelled_texts.checked(found.parts | {"test": part}))
+    found = _named(found, test) if y.dtype.kind == "U" else found
+    return replace(found, parts=found.parts | {"test": part})
+
+
+def _named(arrays, where):
+    """Arrays whose labels are the names of the classes, where they are indices into these."""
+    if arrays.labels is None:
+        return arrays
+    given = {part: found.y for part, found in arrays.parts.items()}
+    names, _, y = encode_labels(given, arrays.labels, where)
+    parts = {part: s._replace(y=np.array(names)[y[part]]) for part, s in arrays.parts.items()}
+    return replace(arrays, parts=parts, labels=None)
 
 
 def _cut_labels(found, level, source):
@@ -159,7 +208,11 @@ def _tables_of_folder(folder):
 
 
 def _read(source, encoding):
-    """What a file or folder holds that is no table."""
+    """What a name, file or folder holds that is no table."""
+    if source == "digits":
+        return _read_digits()
+    if source == "mnist":
+        return replace(idx.read_folder(downloads.find_mnist()), name="mnist")
     path, found = Path(source), format_of(source)
     read = found.read_folder if path.is_dir() else found.read
     if found.kind not in ("sequences", "texts") or read is None:
@@ -169,7 +222,7 @@ def _read(source, encoding):
             found=found.kind,
             expected="a table, .npz, .ts, .arff, a UCR or IDX folder, or texts by class",
         )
-    return read(path, encoding) if found.kind == "texts" else read(path)
+    return read(path, encoding)
 
 
 def _read_digits():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from difflib import get_close_matches
 from itertools import chain
@@ -22,7 +21,6 @@ from kerasrnn.errors import InputError
 
 _VALUES = 1 << 22  # of sequences that are padded at a time
 _NUMBERS = ("number", "whole", "constant")  # kinds of labels where words of no value are none
-_WHOLE = re.compile("0|-?[1-9][0-9]{0,8}")
 
 
 def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries:
@@ -61,10 +59,7 @@ def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries
     if layout.kind == "texts":
         texts = {part: found.texts() for part, found in parts.items()}
         return TextParts(name, texts, reading, groups)
-    longest = {int(some.max()) for found in parts.values() for some in found.lengths}
-    unequal = len(longest) > 1 or any(found.ends_early for found in parts.values())
-    whole = all(found.has_whole_labels() for found in parts.values())
-    arrays = {part: found.sequences(unequal, whole) for part, found in parts.items()}
+    arrays = {part: found.sequences() for part, found in parts.items()}
     return Arrays(
         name,
         arrays,
@@ -151,7 +146,8 @@ class _Part:
         found = found.where(np.flatnonzero(real)) if not real.all() else found
         self.size += len(found.inputs)
         self.labels.append(found.labels)
-        self.groups += found.groups or []
+        first = len(self.groups)  # without a group each is one by itself
+        self.groups += [group or f"\0{i}" for i, group in enumerate(found.groups or (), first)]
         if self.reading["layout"] == "texts":
             self.inputs.extend(found.inputs)
             return
@@ -166,22 +162,16 @@ class _Part:
             self.x = GrowingArray(x.shape[2:], "float32")
         self.x.append(x[real_steps(lengths, x.shape[1])])
 
-    def has_whole_labels(self):
-        """Whether labels are whole numbers, which sort as such."""
-        labels = chain.from_iterable(self.labels)
-        return "label" in self.reading and all(map(_WHOLE.fullmatch, labels))
-
     def texts(self):
         return LabelledTexts(self.inputs, [*chain.from_iterable(self.labels)])
 
-    def sequences(self, unequal, whole):
-        """unequal, whole: whether sequences of any part end early, labels of all are whole."""
+    def sequences(self):
         if "target" in self.reading:
             y = np.concatenate(self.labels)
         else:
             y = np.array([*chain.from_iterable(self.labels)])
-            y = y.astype(int) if whole else y
         lengths = np.concatenate(self.lengths)
+        unequal = self.ends_early or lengths.min() < lengths.max()
         return Sequences(self._padded(lengths), y, lengths if unequal else None)
 
     def _padded(self, lengths):

@@ -132,7 +132,7 @@ class Texts(ThreeParts):
             max_length: tokens of a text that are read, the first ones; None for 500.
             validation_split: fraction of the training part that is cut off for validation, in
                 [0, 1), the same of each class; 0 for none. By default 0.1, and none of fewer
-                than 1,000.
+                than 10,000.
             seed: fixes that cut.
             start_from: a run whose tokens the vocabulary has too, to train on from it.
             name: used in run names.

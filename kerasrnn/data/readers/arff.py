@@ -36,7 +36,7 @@ class _Header(NamedTuple):
     numeric: bool
 
 
-def read_arff(path: str | os.PathLike) -> Sequences:
+def read_arff(path: str | os.PathLike, encoding: str | None = None) -> Sequences:
     """Read an .arff file of the UCR/UEA archive: sequences, labels or numbers, lengths.
 
     A row of one dimension is the values of its steps, ``?`` where missing, and the label. In
@@ -52,7 +52,7 @@ def read_arff(path: str | os.PathLike) -> Sequences:
     Raises:
         InputError: no such file, or a line that is not as said; it is named.
     """
-    lines = ((number, line.strip()) for number, line in read_lines(path))
+    lines = ((number, line.strip()) for number, line in read_lines(path, encoding=encoding))
     lines = ((number, line) for number, line in lines if line and line[0] != "%")
     header = _read_header(lines, path)
     sequences, labels = [], []
@@ -78,17 +78,17 @@ def read_arff(path: str | os.PathLike) -> Sequences:
     return Sequences(x, y, None if (lengths == header.steps).all() else lengths)
 
 
-def read_dataset(path: Path) -> Arrays:
+def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
     """The sequences of an .arff file, and of the NAME_TEST that belongs to a NAME_TRAIN.
 
     Raises ``InputError``.
     """
-    return read_parts(files_of_parts(path), _read_labelled)
+    return read_parts(files_of_parts(path), _read_labelled, encoding)
 
 
-def read_folder(folder: Path) -> Arrays:
+def read_folder(folder: Path, encoding: str | None = None) -> Arrays:
     """The one dataset of a folder with a file NAME_TRAIN.arff. Raises ``InputError``."""
-    return read_parts(files_of_folder(folder, "*.arff"), _read_labelled)
+    return read_parts(files_of_folder(folder, "*.arff"), _read_labelled, encoding)
 
 
 def has_targets(path: Path) -> bool:
@@ -197,8 +197,8 @@ def _unquoted(text):
     return text[1:-1] if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0] else text
 
 
-def _read_labelled(path):
-    sequences = read_arff(path)
+def _read_labelled(path, encoding):
+    sequences = read_arff(path, encoding)
     if sequences.y is None:
         raise InputError("an .arff file without labels", where=path, found="? in every row")
     return sequences

@@ -79,7 +79,7 @@ def find_idx(folder: str | os.PathLike) -> dict[str, Path]:
     return found
 
 
-def read_folder(folder: Path) -> Arrays:
+def read_folder(folder: Path, encoding: str | None = None) -> Arrays:
     """The images and labels of a folder of IDX files. Raises ``InputError``."""
     files = find_idx(folder)
     if "train_images" not in files or "train_labels" not in files:
@@ -99,7 +99,7 @@ def read_folder(folder: Path) -> Arrays:
     return Arrays(folder.resolve().name, parts, axes=AXES, one_scale=True)
 
 
-def read_inputs(path: Path) -> Sequences:
+def read_inputs(path: Path, encoding: str | None = None) -> Sequences:
     """The images of an IDX file, to predict. Raises ``InputError``."""
     return Sequences(read_idx(path, "images"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, takewhile
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,7 +56,7 @@ class JoinedTimes:
 def with_joined_times(source):
     """The source with such columns joined, where there are some and the first rows are times."""
     parts = _parts(source.columns) if source.header else []
-    if not parts:
+    if not parts or " ".join(parts) in source.columns:
         return source
     joined = JoinedTimes(source, parts)
     with contextlib.suppress(pa.ArrowException):  # of columns that hold something else
@@ -76,7 +76,9 @@ def _unit(name):
 def _parts(columns):
     """The columns of year, month and what follows them, or of date and time; [] where none are."""
     found = {_unit(name): name for name in columns}
-    units = [unit for unit in _UNITS if unit in found]
-    if len(units) > 1 and tuple(units) == _UNITS[: len(units)]:
+    if "max" in found and found.get("minute", "").strip().lower() == "min":
+        del found["minute"]  # the least value
+    units = [*takewhile(found.__contains__, _UNITS)]
+    if len(units) > 1:
         return [found[unit] for unit in units]
     return [found[word] for word in ("date", "time")] if {"date", "time"} <= found.keys() else []

@@ -71,7 +71,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> TextParts:
     """
     if not path.is_dir():
         found = {part: _read_lines(file, encoding) for part, file in files_of_parts(path).items()}
-        return TextParts(name_of(path), _checked(found), {"layout": "lines"})
+        return TextParts(name_of(path), checked(found), {"layout": "lines"})
     folders = part_folders(path)
     layout = _layout(folders["training"])
     if layout is None:
@@ -83,7 +83,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> TextParts:
     if layout == "lines" and len(folders) == 1:
         return read_dataset(_line_file(folders["training"]), encoding)
     found = {part: _read_folder(folder, layout, encoding) for part, folder in folders.items()}
-    return TextParts(path.resolve().name, _checked(found), {"layout": layout})
+    return TextParts(path.resolve().name, checked(found), {"layout": layout})
 
 
 def read_texts(
@@ -115,7 +115,7 @@ def read_texts(
     if layout == "folders":
         return LabelledTexts([_read_file(path, encoding)], None), [path.name]
     lines = [line for _, line in read_lines(path, encoding=encoding) if line.strip()]
-    first = {_cut(line)[0] for line in lines}
+    first = {_cut(line)[0].removeprefix(_PREFIX) for line in lines}
     if layout == "lines" and (_has_labelled_lines(path) or (lines and first <= {*labels})):
         return _read_lines(path, encoding), None
     return LabelledTexts(lines, None), None
@@ -132,6 +132,23 @@ def first_levels(label: str | list[str], level: int) -> str | list[str]:
     return re.match(rf"(?:[^:/.]*[:/.]){{0,{level - 1}}}[^:/.]*", label)[0] or label
 
 
+def checked(parts: dict[str, LabelledTexts]) -> dict[str, LabelledTexts]:
+    """The parts without empty texts, and with lists of labels in all or none of them."""
+    several = any(isinstance(found.labels[0], list) for found in parts.values())
+    for part, found in parts.items():
+        texts, labels = found.texts, found.labels
+        if several and not isinstance(labels[0], list):
+            labels = [[label] for label in labels]
+        kept = [index for index, text in enumerate(texts) if text]
+        if left := len(texts) - len(kept):
+            warnings.warn(f"{left:,} empty texts of the {part} part left out", stacklevel=3)
+            full, texts = texts, StoredTexts()
+            texts.extend(filter(None, full))
+            labels = [labels[i] for i in kept]
+        parts[part] = LabelledTexts(texts, labels)
+    return parts
+
+
 def _read_folder_of_texts(folder, encoding):
     folders = part_folders(folder)
     folder = folders.get("test", folders["training"])
@@ -140,6 +157,9 @@ def _read_folder_of_texts(folder, encoding):
         files = [file for inner in class_folders(folder).values() for file in _text_files(inner)]
         names = [str(file.relative_to(folder)) for file in files]
         return _read_folder(folder, layout, encoding), names
+    if layout == "lines":
+        files = files_of_parts(_line_file(folder))
+        return _read_lines(files.get("test", files["training"]), encoding), None
     if layout is not None:
         return _read_folder(folder, layout, encoding), None
     files = _text_files(folder)
@@ -310,20 +330,3 @@ def _labelled_lines(path, encoding, labels):
             )
         labels.append([name.removeprefix(_PREFIX) for name in given])
         yield text
-
-
-def _checked(parts):
-    """The parts without empty texts, and with lists of labels in all or none of them."""
-    several = any(isinstance(found.labels[0], list) for found in parts.values())
-    for part, found in parts.items():
-        texts, labels = found.texts, found.labels
-        if several and not isinstance(labels[0], list):
-            labels = [[label] for label in labels]
-        kept = [index for index, text in enumerate(texts) if text]
-        if left := len(texts) - len(kept):
-            warnings.warn(f"{left:,} empty texts of the {part} part left out", stacklevel=3)
-            full, texts = texts, StoredTexts()
-            texts.extend(filter(None, full))
-            labels = [labels[i] for i in kept]
-        parts[part] = LabelledTexts(texts, labels)
-    return parts

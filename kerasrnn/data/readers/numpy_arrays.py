@@ -75,7 +75,7 @@ def _check_size(file, path):
         )
 
 
-def read_dataset(path: Path) -> Arrays:
+def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
     """The sequences of an .npz file, or of .npy files side by side. Raises ``InputError``.
 
     Arrays are called ``x`` and ``y``, or ``x_train``, ``y_train``, ``x_val``, ``y_val``,
@@ -89,14 +89,14 @@ def read_dataset(path: Path) -> Arrays:
     return _arrays(read_numpy(path), path, path.stem)
 
 
-def read_folder(folder: Path) -> Arrays:
+def read_folder(folder: Path, encoding: str | None = None) -> Arrays:
     """The arrays of a folder of .npy files such as X_TRAIN.npy. Raises ``InputError``."""
     files = [path for path in sorted(folder.iterdir()) if is_named(path, "*.npy")]
     found = {path.stem: read_numpy(path)["x"] for path in files if _role(path.stem)}
     return _arrays(found, folder, folder.resolve().name)
 
 
-def read_inputs(path: Path) -> Sequences:
+def read_inputs(path: Path, encoding: str | None = None) -> Sequences:
     """The sequences of an .npz or .npy file: those of the test part, or else all.
 
     y are labels as they are, names where there are ``labels``, or numbers that are to be
@@ -110,12 +110,12 @@ def read_inputs(path: Path) -> Sequences:
             "no sequences in the file", where=path, found=_names(arrays), expected="an array x"
         )
     y, labels = found.get(("y", part)), found.get(("labels", "training"))
+    if y is not None and y.dtype.kind == "f" and ("targets", "training") not in found:
+        y = y if _is_number(y) else y.astype(int)
     if y is not None and labels is not None and y.dtype.kind in "iu" and y.size:
         if y.min() < 0 or y.max() >= labels.size:
             raise InputError("a label outside the classes", where=path, found=y.max())
         y = labels.ravel()[y]
-    elif y is not None and y.dtype.kind == "f" and ("targets", "training") not in found:
-        y = y if _is_number(y) else y.astype(int)
     return Sequences(found["x", part], y, found.get(("lengths", part)))
 
 

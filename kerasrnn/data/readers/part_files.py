@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasrnn.data.readers import Arrays, Sequences
-from kerasrnn.data.readers.text_files import open_unpacked
+from kerasrnn.data.readers import Arrays
+from kerasrnn.data.readers.text_files import MARKS, open_unpacked
 from kerasrnn.errors import InputError
 
 PARTS = {  # as the names of files and folders call them
@@ -21,9 +22,8 @@ PARTS = {  # as the names of files and folders call them
 }
 TABLES = ("*.csv", "*.tsv", "*.tab", "*.jsonl", "*.ndjson", "*.json", "*.parquet")
 _WORDS = {part: re.compile(rf"(?<![a-z])({words})(?![a-z])") for part, words in PARTS.items()}
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,8}")
 _ABOUT = re.compile(r"(read[_-]?me|licen[cs]e|copying|changelog|citation)(?![a-z])")
-_LONGEST_LINE = 1 << 20  # bytes
+_LONGEST_LINE = 1 << 20  # characters
 
 
 def part_of(name: str) -> str | None:
@@ -96,26 +96,22 @@ def is_named(path: str | os.PathLike, *patterns: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns) and not os.path.isdir(path)
 
 
-def read_parts(files: dict[str, Path], read: Callable[[Path], Sequences]) -> Arrays:
+def read_parts(files: dict[str, Path], read: Callable, encoding: str | None = None) -> Arrays:
     """The sequences of all files. Raises what ``read`` does, and for files that do not agree.
 
-    read: from a path to ``Sequences`` with labels as strings, or numbers to predict. All parts
-    have lengths where any two differ. Labels that are whole numbers become numbers, so that 10
-    sorts after 9.
+    read: from a path and the encoding to ``Sequences`` with labels as strings, or numbers to
+    predict. Lengths that all fill their steps are left out.
     """
-    parts = {part: read(path) for part, path in files.items()}
+    parts = {part: read(path, encoding) for part, path in files.items()}
     kinds = {part: sequences.y.dtype.kind == "f" for part, sequences in parts.items()}
     if len(set(kinds.values())) > 1:
         raise InputError(
             "labels in one file and numbers to predict in another",
             where=" ".join(str(path) for path in files.values()),
         )
-    sizes = {size for found in parts.values() for size in _lengths(found)}
-    unequal = len(sizes) > 1
-    whole = all(_WHOLE.fullmatch(str(y)) for sequences in parts.values() for y in sequences.y)
     for part, found in parts.items():
-        y, lengths = found.y, np.asarray(_lengths(found), "int32") if unequal else None
-        parts[part] = found._replace(y=y.astype(int) if whole else y, lengths=lengths)
+        if found.lengths is not None and (found.lengths == found.x.shape[1]).all():
+            parts[part] = found._replace(lengths=None)
     targets = ("target",) if kinds["training"] else None
     return Arrays(name_of(files["training"]), parts, targets=targets)
 
@@ -164,7 +160,8 @@ def head_of(path: str | os.PathLike, size: int = 1 << 16) -> list[str]:
 
 
 def first_text(path: str | os.PathLike) -> str:
-    """The first characters of a file, in any encoding that agrees with ASCII, to see what it is.
+    """The first characters of a file, to see what it is: by its byte order mark, or in any
+    encoding that agrees with ASCII.
 
     Of a file that cannot be read, or is binary, there are none.
     """
@@ -175,9 +172,9 @@ def first_words(path: str | os.PathLike, most: int) -> set[str]:
     """The words with which the lines of a file begin, ``most`` and one at most; read as a head."""
     found = set()
     try:
-        with open_unpacked(path) as file:
-            while len(found) <= most and (line := file.readline(_LONGEST_LINE)):
-                found.update(line.decode("utf-8-sig", "replace").split(maxsplit=1)[:1])
+        with open_unpacked(path) as file, _as_text(file) as lines:
+            while len(found) <= most and (line := lines.readline(_LONGEST_LINE)):
+                found.update(line.split(maxsplit=1)[:1])
     except InputError:
         pass  # who reads it says so
     return found
@@ -208,12 +205,18 @@ def name_of(path: Path) -> str:
 def _head(path, size):
     """The first text of a file, and whether that is all of it."""
     try:
-        with open_unpacked(path) as file:
-            data = file.read(size)
+        with open_unpacked(path) as file, _as_text(file) as lines:
+            text = lines.read(size)
     except InputError:
         return "", True
-    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
-    return "" if b"\0" in data else text, len(data) < size
+    return "" if "\0" in text else text, len(text) < size
+
+
+def _as_text(file):
+    """A binary file as text by its byte order mark, with every line end as ``\\n``."""
+    begin = file.peek(4)
+    encoding = next((name for mark, name in MARKS.items() if begin.startswith(mark)), "utf-8-sig")
+    return io.TextIOWrapper(file, encoding, errors="replace")
 
 
 def _is_number(text):
@@ -222,12 +225,6 @@ def _is_number(text):
     except ValueError:
         return False
     return True
-
-
-def _lengths(sequences):
-    """The steps of each sequence."""
-    x, _, lengths = sequences
-    return [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
 
 
 def _cut_at_part(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
     if not first:
         raise InputError("no folders of tables by class", where=path)
     features = _features(first[0], encoding)
-    found = read_parts(folders, lambda folder: _read_classes(folder, features, encoding))
+    found = read_parts(folders, partial(_read_classes, features), encoding)
     found.reading = {"layout": LAYOUT, "features": features}
     return found
 
@@ -60,7 +61,7 @@ def read_files(
         if find(path):
             files = [file for inner in class_folders(path).values() for file in _tables(inner)]
             names = [str(file.relative_to(path)) for file in files]
-            return _read_classes(path, features, encoding), names
+            return _read_classes(features, path, encoding), names
     files = _tables(path) if path.is_dir() else [path]
     if not files:
         raise InputError("no tables in the folder", where=path)
@@ -96,7 +97,7 @@ def _features(path, encoding):
     return features
 
 
-def _read_classes(folder, features, encoding):
+def _read_classes(features, folder, encoding):
     classes = {name: _tables(inner) for name, inner in class_folders(folder).items()}
     files = [file for tables in classes.values() for file in tables]
     if not files:

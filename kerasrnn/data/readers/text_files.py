@@ -29,7 +29,7 @@ _BINARY = {  # how files begin that hold no text, and what they are
     b"\xfd7zXZ": "xz",
     b"7z\xbc\xaf": "7z",
 }
-_MARKS = {  # byte order marks, the longer first, and what they say
+MARKS = {  # byte order marks, the longer first, and what they say
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -168,7 +168,7 @@ def _decode(file, chunk_size, where, encoding):
             "not a text file", where=where, found=kind, fix="save it as CSV or text, or unpack it"
         )
     if encoding is None:
-        encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+        encoding = next((name for mark, name in MARKS.items() if data.startswith(mark)), "utf-8")
     decoder = _decoder(encoding)
     offset, line, mark, returned = 0, 1, "\ufeff", False
     while True:

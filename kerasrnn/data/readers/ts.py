@@ -24,7 +24,7 @@ from kerasrnn.data.readers.text_files import read_lines
 from kerasrnn.errors import InputError
 
 
-def read_ts(path: str | os.PathLike) -> Sequences:
+def read_ts(path: str | os.PathLike, encoding: str | None = None) -> Sequences:
     """Read a .ts file of the UCR/UEA/TSER archives: sequences, labels or numbers, lengths.
 
     After comments (``#`` or ``%``) and a header (``@equalLength true`` …, ``@data``) each line
@@ -40,7 +40,7 @@ def read_ts(path: str | os.PathLike) -> Sequences:
     Raises:
         InputError: no such file, or a line that is not as said; it is named.
     """
-    lines = ((number, line.strip()) for number, line in read_lines(path))
+    lines = ((number, line.strip()) for number, line in read_lines(path, encoding=encoding))
     lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
     header = _read_header(_header_lines(lines, path), path)
     labels, dimensions, steps = header["labels"], header["dimensions"], header["steps"]
@@ -61,17 +61,17 @@ def read_ts(path: str | os.PathLike) -> Sequences:
     return Sequences(x, np.array(given) if given else None, None if header["equal"] else lengths)
 
 
-def read_dataset(path: Path) -> Arrays:
+def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
     """The sequences of a .ts file, and of the NAME_TEST.ts that belongs to a NAME_TRAIN.ts.
 
     Raises ``InputError``.
     """
-    return read_parts(files_of_parts(path), _read_labelled)
+    return read_parts(files_of_parts(path), _read_labelled, encoding)
 
 
-def read_folder(folder: Path) -> Arrays:
+def read_folder(folder: Path, encoding: str | None = None) -> Arrays:
     """The one dataset of a folder with a file NAME_TRAIN.ts. Raises ``InputError``."""
-    return read_parts(files_of_folder(folder, "*.ts"), _read_labelled)
+    return read_parts(files_of_folder(folder, "*.ts"), _read_labelled, encoding)
 
 
 def has_targets(path: Path) -> bool:
@@ -194,8 +194,8 @@ def _sequence(fields, dimensions, steps, where):
     return np.array(channels).T
 
 
-def _read_labelled(path):
-    sequences = read_ts(path)
+def _read_labelled(path, encoding):
+    sequences = read_ts(path, encoding)
     if sequences.y is None:
         raise InputError(
             "a .ts file without labels",

@@ -27,7 +27,7 @@ PATTERNS = ("*.tsv", "*.txt")
 _LARGEST = 1e9  # of a label
 
 
-def read_ucr(path: str | os.PathLike) -> Sequences:
+def read_ucr(path: str | os.PathLike, encoding: str | None = None) -> Sequences:
     """Read a text file of the UCR archive (Dau et al. 2018): sequences, their labels, lengths.
 
     Each line is a label and the values of one sequence, separated by tabs, commas or white
@@ -42,7 +42,7 @@ def read_ucr(path: str | os.PathLike) -> Sequences:
         InputError: no such file, or a line that is not as said; it is named.
     """
     sequences, labels, width, separator = [], [], None, None
-    for number, line in read_lines(path):
+    for number, line in read_lines(path, encoding=encoding):
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -97,17 +97,17 @@ def _count_up(rows):
     )
 
 
-def read_dataset(path: Path) -> Arrays:
+def read_dataset(path: Path, encoding: str | None = None) -> Arrays:
     """The sequences of a file, and of the NAME_TEST that belongs to a NAME_TRAIN.
 
     Raises ``InputError``.
     """
-    return read_parts(files_of_parts(path), read_ucr)
+    return read_parts(files_of_parts(path), read_ucr, encoding)
 
 
-def read_folder(folder: Path) -> Arrays:
+def read_folder(folder: Path, encoding: str | None = None) -> Arrays:
     """The one dataset of a folder with a file NAME_TRAIN.tsv or .txt. Raises ``InputError``."""
-    return read_parts(files_of_folder(folder, *PATTERNS), read_ucr)
+    return read_parts(files_of_folder(folder, *PATTERNS), read_ucr, encoding)
 
 
 def _separator(line):
