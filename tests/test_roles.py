@@ -282,8 +282,9 @@ def test_a_column_that_says_the_part_cuts_a_series(tmp_path):
     for row in rows[100:]:
         row[-1] = "test"
     path = write(tmp_path / "c.csv", [head, *rows])
-    with pytest.warns(UserWarning, match="'said' is not heeded: the test part of b does not"):
-        assert read_source(path, roles=Roles(target="x")).test is None
+    with pytest.warns(UserWarning, match="the validation part"):
+        data = load_series(path, roles=Roles(target="x"), horizon=2, window=3)
+    assert data.sizes()["test"] == 29 + 96  # all of b, after the first window
     path = write(tmp_path / "d.csv", daily(words[::-1]))
     with pytest.warns(UserWarning, match="'said' is not heeded: the test part of the series"):
         assert read_source(path).test is None
@@ -481,7 +482,7 @@ def test_among_numbers_a_word_of_no_value_is_no_label(tmp_path):
         return read_source(path, roles=Roles(label="label")).parts["training"].y.tolist()
 
     with pytest.warns(UserWarning, match="10 without a label or target are left out"):
-        assert labels("7", "nan", "8") == [7, 8] * 10
+        assert labels("7", "nan", "8") == ["7", "8"] * 10
     assert labels("some", "None", "all")[:3] == ["some", "None", "all"]
 
 

@@ -76,9 +76,7 @@ def _rows(facts):
     if targets := facts.get("targets"):
         yield "targets", [", ".join(f"{name} {value:g}" for name, value in targets.items())]
     if "missing" in facts:
-        missing = f"{facts['missing']:,} values" if facts["missing"] else "none"
-        unlabelled = facts.get("unlabelled")
-        yield "missing", [missing + (f", {unlabelled:,} labels" if unlabelled else "")]
+        yield "missing", [f"{facts['missing']:,} values" if facts["missing"] else "none"]
     windows = facts.get("windows")
     if windows:
         window, horizon, season = windows.values()

@@ -129,10 +129,11 @@ class Series(ThreeParts):
         """
         _check(found, where, options)
         rows, cuts, step = _lay_out(found, where)
-        number, cut = max((len(one.values), cut) for one, cut in zip(rows, cuts, strict=True))
-        longest = next(one.values for one in rows if len(one.values) == number)
+        histories = [
+            one.values[: len(one.values) - cut] for one, cut in zip(rows, cuts, strict=True)
+        ]
+        history = max(histories, key=len)
         targets = [found.columns.index(target) for target in found.targets]
-        history = longest[: number - cut]
         season = options["season"] or time.find_season(history[:, targets[0]], step)
         horizon = _horizon(options["horizon"], season, where)
         window = options["window"] or _window(horizon, season, len(history))
@@ -147,7 +148,7 @@ class Series(ThreeParts):
                 raise InputError(
                     f"series too short for a window of its {part} part",
                     where=where,
-                    found=f"{number:,} rows",
+                    found=f"{max(len(one.values) for one in rows):,} rows",
                     expected=f"a window of {window} and a horizon of {horizon} rows in it",
                     fix="choose a smaller --horizon or --window",
                 )

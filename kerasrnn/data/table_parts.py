@@ -100,7 +100,7 @@ def _cut_by_column(series, column, where):
         parts = _parts_said(one.splits.tolist(), where)
         said |= {*parts}
         end = len(parts) - parts.count("test")
-        if "test" in parts[:end] or not end:
+        if "test" in parts[:end]:
             text = f"{where}: {column!r} is not heeded: the test part of {one.id or 'the series'} "
             warnings.warn(f"{text}does not follow others", stacklevel=4)
             return series, None
