@@ -110,8 +110,8 @@ MODEL = {
     "tagger": _STACK
     | {"units": 128, "stem": "none", "embedding_dim": 64, "use_characters": None, "dropout": 0.4},
     "generator": _STACK
-    | {"units": 256, "embedding_dim": 64, "dropout": None, "tied": False, "bidirectional": False},
-    "infiller": _STACK | {"units": 128, "embedding_dim": 64, "dropout": None},
+    | {"units": 256, "embedding_dim": 64, "dropout": None, "tied": None, "bidirectional": False},
+    "infiller": _STACK | {"units": 128, "embedding_dim": 64, "dropout": None, "tied": None},
 }
 FIT = {
     "classifier": _FIT | _BY_RECIPE | {"class_weight": "none"},

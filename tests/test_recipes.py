@@ -146,7 +146,16 @@ def test_a_short_text_is_read_often_in_small_batches(repeats, task, given, expec
     assert "characters" in reasons["epochs"]
 
 
-def test_a_large_vocabulary_costs_epochs_and_learns_slowly():
-    words = " ".join(map(str, range(9000))) + " and so on " * 100_000
-    options, _ = chosen(Corpus.from_text(words, level="word"))
-    assert options["learning_rate"] == 0.005 and 1 < options["epochs"] < 10
+@pytest.mark.parametrize("task", ["generator", "infiller"])
+def test_a_large_vocabulary_costs_epochs_and_ties_its_output_of_longer_texts(task):
+    def found(words, **given):
+        text = " ".join(map(str, range(9000))) + " and so on " * (words // 3)
+        options, _ = chosen(Corpus.from_text(text, level="word", task=task), **given)
+        names = ("tied", "learning_rate", "batch_size")
+        return tuple(options[name] for name in names), options["epochs"]
+
+    assert found(9000)[0] == (False, 0.005, 16)
+    tied, epochs = found(300_000)
+    own, fewer = found(300_000, tied=False)
+    assert (tied, own) == ((True, 0.01, 16), (False, 0.005, 16)) and fewer < epochs
+    assert found(300_000, embedding_dim=0)[0] == own  # nothing to tie to

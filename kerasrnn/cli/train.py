@@ -57,7 +57,7 @@ _OPTIONS = {
         ("--instance-scaling/--one-scaling", bool, _INSTANCE),
         ("--embedding-dim", int, "Width of the embedding, 0: one-hot"),
         ("--use-characters/--no-characters", bool, "Read words by character too  [if words]"),
-        ("--tied", bool, "Share weights of embedding and output"),
+        ("--tied/--untied", bool, "Share weights of embedding and output"),
         ("--precision", options.PRECISIONS, "{}"),
         ("--functional", bool, "A functional model, not a Sequential"),
     ),

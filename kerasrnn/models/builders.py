@@ -204,6 +204,7 @@ def build_infiller(
     dropout: float = 0.2,
     precision: str | None = None,
     embedding_dim: int | None = 64,
+    tied: bool = False,
     activation: str | None = "softmax",
     functional: bool = False,
 ) -> keras.Model:
@@ -217,6 +218,7 @@ def build_infiller(
     Args:
         vocabulary_size: number of tokens, the mask included, at least 2.
         embedding_dim: width of the token embedding; ``None`` or 0 for one-hot vectors.
+        tied: as of ``build_generator``.
         activation: ``"softmax"`` for probabilities, ``None`` for logits.
         functional: a functional model instead of a ``keras.Sequential``; same weights.
         units, cell, bidirectional, go_backwards, dropout, precision: see ``recurrent_stack``.
@@ -237,6 +239,8 @@ def build_infiller(
         precision=precision,
         return_sequences=True,
     )
+    if tied:
+        return _tie(inputs[0], layers[1:], vocabulary_size, embedding_dim, activation)
     layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
     return assemble(inputs, layers, functional)
 
@@ -302,7 +306,12 @@ def build_generator(
 def _tie(ids, stack, vocabulary_size, embedding_dim, activation):
     if not embedding_dim:
         raise InputError("a tied output without an embedding", fix="choose an embedding width")
-    matrix = keras.layers.ReversibleEmbedding(vocabulary_size, embedding_dim, name="embedding")
+    matrix = keras.layers.ReversibleEmbedding(
+        vocabulary_size,
+        embedding_dim,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.2),
+        name="embedding",
+    )
     x = matrix(ids)
     for layer in stack:
         x = layer(x)

@@ -237,8 +237,8 @@ class GeneratorTask(TextTask):
     name = "generator"
     summary = "Generates text from a prompt."
     predictor = TextGenerator
-    most_epochs = 20  # the best one comes before
-    dropouts = (0.5, 0.2)
+    most_epochs = (20, 10)  # the best one comes before
+    dropouts = (0.5, 0.6)
 
     def load(self, *source: str, **options) -> Corpus:
         return load_corpus(*source, **options)

@@ -157,8 +157,8 @@ class InfillerTask(TextTask):
     name = "infiller"
     summary = "Fills the blanks of a text, a `_` for each masked character, or of words `____`."
     predictor = Infiller
-    most_epochs = 100  # each teaches the few tokens that it masks
-    dropouts = (0.3, 0.2)
+    most_epochs = (100, 100)  # each teaches the few tokens that it masks
+    dropouts = (0.3, 0.3)
 
     def load(self, *source: str, **options) -> Corpus:
         return load_corpus(*source, task=self.name, **options)
