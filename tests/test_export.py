@@ -339,7 +339,7 @@ def test_a_model_that_is_no_classifier_gets_no_labels(workplace, case):
 def test_a_vocabulary_of_other_ids_is_named(workplace):
     model = build_classifier(vocabulary_size=WORDS.num_ids, num_classes=3, units=3)
     for vocabulary in (Vocabulary("ab", padded=True), Vocabulary(WORDS.tokens)):
-        with pytest.raises(InputError, match="tokens that do not match the model"):
+        with pytest.raises(InputError, match="vocabulary that does not match the model"):
             export(model, "x", labels=LABELS, vocabulary=vocabulary)
 
 
@@ -416,7 +416,7 @@ def test_a_damaged_or_foreign_export_is_named(copy, how, message):
 
 def test_inputs_that_do_not_fit_are_named(digits, workplace):
     np.save(workplace / "wide.npy", np.zeros((2, 8, 9)))
-    assert "(8, 9)" in refused("predict", digits, "wide.npy")
+    assert "(2, 8, 9)" in refused("predict", digits, "wide.npy")
     loaded = load_export(digits)
     bad = (np.zeros((2, 8)), [["a"]], np.zeros((2, 8, 9)), np.zeros((2, 8, 8), complex), [[1], 2])
     for x in bad:

@@ -144,15 +144,15 @@ def test_time_ends_a_trial_after_its_epoch_and_the_study(data, tmp_path, monkeyp
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_fails_a_trial_and_not_the_study(data, tmp_path, monkeypatch):
-    fit = tuning.fit
+    run_training = tuning.run_training
 
     def fails_first(data, settings, path, *, callbacks, **others):
         if path.name == "trial-0":
             callbacks[0].on_train_begin()
             raise InputError("the loss is nan in epoch 1")
-        return fit(data, settings, path, callbacks=callbacks, **others)
+        return run_training(data, settings, path, callbacks=callbacks, **others)
 
-    monkeypatch.setattr(tuning, "fit", fails_first)
+    monkeypatch.setattr(tuning, "run_training", fails_first)
     found = tune(data, tmp_path / "study", trials=2, epochs=1, **UNITS, **TINY)
     assert [trial.state for trial in found.trials] == ["complete", "failed"]
 
