@@ -23,7 +23,7 @@ from kerasrnn.processes import Process
 from kerasrnn.runs import Run, create_run, open_run
 from kerasrnn.tasks import task_of
 from kerasrnn.tasks.base import Settings
-from kerasrnn.training import describe, evaluate, run_training
+from kerasrnn.training import describe, evaluate_on, run_training
 
 _VOCABULARIES = {"tokens": "vocabulary.json", "characters": "characters.json"}  # of inputs
 _PAUSE = 0.1  # seconds between looks at the processes
@@ -379,7 +379,7 @@ def _average(whole: Run, data, members: Sequence[Member]) -> Run:
     model = build_ensemble(models, renumber=[_renumber(whole, run, artifacts) for run in runs])
     for name in ("last.keras", "best.keras"):
         save_model(model, whole, name)
-    evaluate(whole, data)
+    evaluate_on(whole, data)
     return whole
 
 

@@ -282,7 +282,7 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
 def _evaluate_once(run, data, devices):
     """Have the chief evaluate while the others wait."""
     if devices.worker.chief:
-        evaluate(run, data)
+        evaluate_on(run, data)
     with contextlib.suppress(InputError), devices.guarded():
         devices.any(False)
 
@@ -318,10 +318,13 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     0.9777777777777777
     """
     run = open_run(run)
-    task = task_of(run.task)
-    data = load_data(run) if data is None else same_data(run, data)
+    return evaluate_on(run, load_data(run) if data is None else same_data(run, data))
+
+
+def evaluate_on(run: Run, data) -> dict:
+    """``evaluate`` with data that is known to be the run's."""
     settings = _settings_of(run, data)
-    metrics, examples = task.evaluate(load_model(run), data, settings, run.path)
+    metrics, examples = task_of(run.task).evaluate(load_model(run), data, settings, run.path)
     if run.runs:
         metrics["summary"] = run.summary
     if is_unfinished(run):

@@ -28,7 +28,7 @@ from kerasrnn.processes import Process
 from kerasrnn.ranges import Range, search_space, show_range
 from kerasrnn.runs import Run, make_directory, open_run
 from kerasrnn.tasks import task_of
-from kerasrnn.training import evaluate, run_training
+from kerasrnn.training import evaluate_on, run_training
 
 _SMOOTHED = 3  # epochs whose mean is judged
 _PAUSE = 0.3  # seconds between looks at other processes
@@ -281,7 +281,7 @@ class _Search:
             raise InputError("no trial was finished", where=self.path, fix="give it more time")
         best = open_run(trials[0].run)
         if not best.metrics():
-            evaluate(best, self.data)
+            evaluate_on(best, self.data)
         return Tuning(self.path, trials, best, self.spelled(trials[0].options))
 
     def row(self, trial):

@@ -220,10 +220,9 @@ class _Steps:
         self.groups, self.firsts = self._group()
 
     def _check_ids(self):
-        if "id" not in self.reading:
-            return
-        row = next((row for row, id in enumerate(self.ids) if not (id or "").strip()), None)
-        if row is not None:
+        empty = {id for id in {*self.ids} if not (id or "").strip()}
+        if "id" in self.reading and empty:
+            row = next(row for row, id in enumerate(self.ids) if id in empty)
             what, where = f"a row without an id in {self.reading['id']!r}", self.first + row
             raise InputError(what, where=self.table.line(where))
 

@@ -206,7 +206,8 @@ def _cut(fraction, seed, y, groups):
     from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
     indices = np.arange(len(y))
-    units = indices if groups is None else np.unique(groups)
+    members = indices if groups is None else groups
+    units = np.unique(members)
     labels = y if y.ndim == 1 and groups is None else np.zeros(len(units), int)
     if len(units) < 2:
         return indices, indices[:0]
@@ -223,7 +224,7 @@ def _cut(fraction, seed, y, groups):
         classes = [order[labels[order] == label] for label in np.unique(labels)]
         numbers = [min(max(1, int(len(c) * fraction)), len(c) - 1) for c in classes]
         cut = np.concatenate([c[:number] for c, number in zip(classes, numbers, strict=True)])
-        cut = np.flatnonzero(np.isin(indices if groups is None else groups, units[cut]))
+        cut = np.flatnonzero(np.isin(members, units[cut]))
         kept = np.setdiff1d(indices, cut)
     return np.sort(kept), np.sort(cut)
 

@@ -46,7 +46,7 @@ def read_tables(tables: dict, layout: Layout) -> Arrays | TextParts | TimeSeries
         return _time_series(name, tables, layout.reading)
     reading = layout.reading
     numbers = "label" in reading and layout.columns[reading["label"]].kind in _NUMBERS
-    none = MISSING if numbers else ()
+    none = {None, *MISSING} if numbers else {None}
     parts = {}
     for part, table in tables.items():
         for found in read_rows(table, reading, rows=False):
@@ -141,7 +141,7 @@ class _Part:
         if isinstance(labels, np.ndarray):
             real = ~np.isnan(labels).any(1)
         else:
-            real = np.array([label not in (None, *self.none) for label in labels], bool)
+            real = np.array([label not in self.none for label in labels], bool)
         self.left_out += int((~real).sum())
         found = found.where(np.flatnonzero(real)) if not real.all() else found
         self.size += len(found.inputs)

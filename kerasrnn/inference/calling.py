@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kerasrnn.engine.compat import fast_call
 from kerasrnn.errors import InputError
+from kerasrnn.inference.exports import has_shape, shape_text
 
 _BATCH_ROWS, _LEAST_ROWS = 256, 16
 _BATCH_STEPS = 1 << 15  # of sequences
@@ -106,28 +107,18 @@ def model_inputs(shapes: Mapping[str, tuple], **given) -> list:
     given |= {name: np.asarray(a) for name, a in given.items() if not hasattr(a, "shape")}
     x = given["x"]
     if "lengths" in shapes and x.ndim > 1:
-        given["lengths"] = np.asarray(given.get("lengths", [x.shape[1]] * len(x)), "int32")
-    found = {name: array.shape for name, array in given.items()}
-    wanted = {name: (len(x) if x.ndim else 1, *shape) for name, shape in shapes.items()}
-    if found.keys() != wanted.keys() or not all(map(_fits, found.values(), map(wanted.get, found))):
-        wanted = {name: ("n", *shape) for name, shape in shapes.items()}
+        given["lengths"] = np.asarray(given.get("lengths", np.full(*x.shape[:2])), "int32")
+    wanted = {name: (*x.shape[:1], *shape) for name, shape in shapes.items()}
+    fits = given.keys() == wanted.keys() and all(
+        has_shape(given[name].shape, shape) for name, shape in wanted.items()
+    )
+    if not fits:
         raise InputError(
-            "inputs that do not fit the model", found=_shown(found), expected=_shown(wanted)
+            "inputs that do not fit the model",
+            found=", ".join(f"{name} {shape_text(of.shape)}" for name, of in given.items()),
+            expected=", ".join(f"{name} {shape_text(('n', *of))}" for name, of in shapes.items()),
         )
     return [given[name] for name in shapes]
-
-
-def _fits(shape, wanted):
-    return len(shape) == len(wanted) and all(
-        size in (None, n) for size, n in zip(wanted, shape, strict=True)
-    )
-
-
-def _shown(shapes):
-    sizes = {
-        name: ["any" if n is None else str(n) for n in shape] for name, shape in shapes.items()
-    }
-    return ", ".join(f"{name} ({', '.join(of)})" for name, of in sizes.items())
 
 
 def in_batches(call: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,12 +107,10 @@ def _fitting(name, value, spec):
     """A value as the tensor that an input takes."""
     wanted = tf.as_dtype(spec["dtype"])
     kinds = "USO" if wanted == tf.string else "fiu" if wanted.is_floating else "iub"
-    shape = ", ".join("any" if size is None else str(size) for size in spec["shape"])
     try:
         value = np.asarray(value)
         found = f"{value.dtype} of shape {value.shape}"
-        fits = len(spec["shape"]) == value.ndim and all(map(_is_size, spec["shape"], value.shape))
-        if fits and value.dtype.kind in kinds:
+        if has_shape(value.shape, spec["shape"]) and value.dtype.kind in kinds:
             tensor = tf.constant(value, wanted)
             if wanted.is_integer and not np.array_equal(tensor, value):
                 raise OverflowError("numbers that are too large")
@@ -120,12 +118,26 @@ def _fitting(name, value, spec):
     except (ValueError, TypeError, OverflowError) as error:
         found = reason_of(error)
     raise InputError(
-        f"{name} does not fit the export", found=found, expected=f"{spec['dtype']} ({shape})"
+        f"{name} does not fit the export",
+        found=found,
+        expected=f"{spec['dtype']} {shape_text(spec['shape'])}",
     )
 
 
-def _is_size(expected, size):
-    return expected in (None, size)
+def has_shape(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    """Whether a shape is as expected, where None is any size."""
+    return len(shape) == len(expected) and all(
+        wanted in (None, size) for wanted, size in zip(expected, shape, strict=True)
+    )
+
+
+def shape_text(shape: Sequence) -> str:
+    """A shape in words.
+
+    >>> shape_text((None, 2))
+    '(any, 2)'
+    """
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
 
 def _from_bytes(value):

@@ -229,20 +229,15 @@ def build_infiller(
     >>> build_infiller(100, units=32).output_shape
     (None, None, 100)
     """
-    inputs, layers = read_tokens(vocabulary_size, embedding_dim, mask_zero=False)
-    layers += recurrent_stack(
-        units,
+    return _tokens_to_tokens(
+        *(vocabulary_size, embedding_dim, tied, activation, functional),
+        units=units,
         cell=cell,
         bidirectional=bidirectional,
         go_backwards=go_backwards,
         dropout=dropout,
         precision=precision,
-        return_sequences=True,
     )
-    if tied:
-        return _tie(inputs[0], layers[1:], vocabulary_size, embedding_dim, activation)
-    layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
-    return assemble(inputs, layers, functional)
 
 
 def build_generator(
@@ -288,15 +283,20 @@ def build_generator(
             "a generator cannot read backwards: it would see the token that it is to predict",
             fix="leave the backward direction out; to fill blanks from both sides is another task",
         )
-    inputs, layers = read_tokens(vocabulary_size, embedding_dim, mask_zero=False)
-    layers += recurrent_stack(
-        units,
+    return _tokens_to_tokens(
+        *(vocabulary_size, embedding_dim, tied, activation, functional),
+        units=units,
         cell=cell,
         bidirectional=False,
         dropout=dropout,
         precision=precision,
-        return_sequences=True,
     )
+
+
+def _tokens_to_tokens(vocabulary_size, embedding_dim, tied, activation, functional, **stack):
+    """Token ids → recurrent stack → the tokens of the same vocabulary at each step."""
+    inputs, layers = read_tokens(vocabulary_size, embedding_dim, mask_zero=False)
+    layers += recurrent_stack(return_sequences=True, **stack)
     if tied:
         return _tie(inputs[0], layers[1:], vocabulary_size, embedding_dim, activation)
     layers.append(keras.layers.Dense(vocabulary_size, activation=activation, name="head"))
