@@ -55,7 +55,7 @@ def report_numbers(regressor, data: Dataset, folder: Path) -> Evaluation:
     baselines = {"mean": mean, "ridge": ridge(_values(data, data.test))}
     metrics = _report(regressor, None, y, found, baselines, folder)
     show = examples.shown(data.test.x, data.test.lengths, data.reading.get("features", ()))
-    metrics["test"] |= _loss(regressor, data, y, found)
+    metrics["test"] = _loss(regressor, data, y, found) | metrics["test"]
     wrong = _mistakes(y, _middle(regressor, found), unit_of(data), show)
     return Evaluation(metrics, {"mistakes": wrong})
 
@@ -65,7 +65,7 @@ def report_series(regressor, data: Series, folder: Path) -> Evaluation:
     y, found = _predictions(regressor, data.test)
     baselines = forecast_baselines(data)
     metrics = _report(regressor, data.scale, y, found, baselines, folder)
-    metrics["test"] |= _loss(regressor, data, y, found)
+    metrics["test"] = _loss(regressor, data, y, found) | metrics["test"]
     if data.options.get("backtest"):
         metrics["backtest"] = _backtest(data, y, _middle(regressor, found))
     history, truth = _before_and_after(data.test, -1)
