@@ -42,7 +42,7 @@ _WORDS = {
 }
 TASKS = {
     "digits": ["digits", "--units", "6", "--epochs", "4", "--batch-size", "128"],
-    "sequences": ["sequences.npz", *_STEM, "--epochs", "6", "--batch-size", "8"],
+    "sequences": ["sequences.npz", *_SMALL, "--stem", "none", "--epochs", "6", "--batch-size", "8"],
     "texts": ["texts.csv", "--units", "6", "--embedding-dim", "6", "--epochs", "5"],
     "numbers": ["numbers.csv", "--target", "y", *_MIXED, "--epochs", "8", "--batch-size", "16"],
     "series": ["series.csv", "--horizon", "6", *_SMALL, "--epochs", "8", "--batch-size", "16"],

@@ -190,7 +190,7 @@ def test_predictions_take_raw_input_and_any_batch(trained, workplace):
 
 @pytest.mark.slow
 def test_unequal_lengths_from_file_to_prediction(workplace, ragged):
-    words = ["--epochs", "1", "--units", "4", "--cell", "simple", "--members", "2", "--quiet"]
+    words = ["--epochs", "1", "--units", "4", "--cell", "simple", "--members", "1", "--quiet"]
     invoke("train", ragged, *words, "-o", "mine")
     rows = invoke("predict", "mine", ragged).stdout.splitlines()
     assert len(rows) == 61 and rows[1].split(",")[1] in ("up", "down")

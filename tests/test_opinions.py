@@ -25,6 +25,7 @@ from kerasrnn.training import resume
 TINY = {
     "units": 2,
     "cell": "simple",
+    "bidirectional": False,
     "stem": "none",
     "members": 5,
     "schedule": "constant",
@@ -172,7 +173,7 @@ def test_the_run_its_export_and_its_explanation_agree(trained, tmp_path):
     np.testing.assert_allclose(exported.predict_proba(data.test.x), found, atol=1e-5)
     explanation = explain_label(predictor, data.test.x[0])
     assert explanation.answer["probability"] == pytest.approx(found[0].max(), rel=1e-5)
-    assert {one.name for one in explanation.reading.layers} == {"bidirectional_1"}
+    assert {one.name for one in explanation.reading.layers} == {"simple_1"}
     assert pooled(predictor.model, data, 4) is predictor.model  # pooled once
 
 
@@ -222,8 +223,7 @@ def unequal(tmp_path_factory):
         x[row, label * length // 3 : (label + 1) * length // 3] += 3
     given = x, y, lengths
     data = Dataset.from_arrays(x, y, lengths=lengths, test=given, validation_split=0)
-    options = TINY | {"bidirectional": False}
-    return train(data, tmp_path_factory.mktemp("unequal") / "run", epochs=1, **options), given
+    return train(data, tmp_path_factory.mktemp("unequal") / "run", epochs=1, **TINY), given
 
 
 @pytest.mark.slow

@@ -144,6 +144,7 @@ def test_every_optimizer_learns_and_is_saved_with_the_model(tmp_path, ragged, op
         optimizer=optimizer,
         learning_rate=0.05,
         clip_norm=1.0,
+        stem="none",
         **SMALL,
     )
     assert run.history()["loss"][-1] < run.history()["loss"][0]
