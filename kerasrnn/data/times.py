@@ -117,11 +117,12 @@ def regular(
 def iso_times(times: np.ndarray) -> list:
     """Times as ISO has them, without the parts that are the same in all; numbers as they are.
 
-    >>> iso_times(np.array(["1949-01", "1949-02"], "M8[us]"))
-    ['1949-01', '1949-02']
+    >>> iso_times(np.array(["1949-01", "1949-02"], "M8[us]")), iso_times(np.array([3.0, 4.0]))
+    (['1949-01', '1949-02'], [3, 4])
     """
     if times.dtype.kind != "M":
-        return times.tolist()
+        whole = (times % 1 == 0).all()
+        return [int(time) if whole else time for time in times.tolist()]
     for unit in ("M", "D", "m", "s"):
         shorter = times.astype(f"M8[{unit}]")
         if (shorter == times).all() and (unit != "M" or len(times) > 1):
