@@ -22,7 +22,6 @@ from kerasrnn.training import resume
 TINY = {
     "units": 2,
     "cell": "simple",
-    "bidirectional": False,
     "stem": "none",
     "members": 4,
     "schedule": "constant",
@@ -125,7 +124,7 @@ def test_what_cannot_be_known_is_answered_by_the_mean(trained):
     assert np.abs(found[:, 1] - data.train.y[:, 1].mean()).max() < 0.3 * data.train.y[:, 1].std()
     metrics = run.metrics()
     assert sum(metrics["shares"].values()) == pytest.approx(1)
-    assert 0.35 < metrics["shares"]["mean"] < 0.65  # all of one target, nothing of the other
+    assert 0.4 < metrics["shares"]["mean"] < 0.6  # all of one target, nothing of the other
     assert metrics["targets"]["sum"]["r2"] > 0.9
     assert metrics["test"]["mae"] < 1.05 * metrics["baseline"]["mean"]["mae"]
 
@@ -139,7 +138,7 @@ def test_the_run_its_export_and_its_explanation_agree(trained, tmp_path):
     np.testing.assert_allclose(exported.predict(data.test.x), found, rtol=1e-4)
     explanation = explain_numbers(predictor, data.test.x[0])
     assert explanation.answer["numbers"]["sum"] == pytest.approx(found[0, 0], rel=1e-5)
-    assert {one.name for one in explanation.reading.layers} == {"simple_1"}
+    assert {one.name for one in explanation.reading.layers} == {"bidirectional_1"}
     assert blended(predictor.model, data, (), 5) is predictor.model  # mixed once
 
 

@@ -40,7 +40,7 @@ from kerasrnn.runs import measured
 from kerasrnn.training import run_training
 
 FAST = {"epochs": 1, "units": 3, "cell": "simple", "bidirectional": False, "quiet": True}
-ALONE = FAST | {"stem": "none", "members": 1}
+STEM = FAST | {"stem": "conv", "stem_filters": 4, "members": 1}
 WORDS = ["--epochs", "1", "--units", "3", "--cell", "simple", "--unidirectional", "--quiet"]
 
 
@@ -75,14 +75,14 @@ def seeds(tmp_path_factory):
         rng.normal(y[:, None, None], 1, (40, 6, 2)), y, lengths=lengths, validation_split=0.1
     )
     folder = tmp_path_factory.mktemp("seeds")
-    return train_seeds(data, folder / "all", seeds=3, ensemble=True, **ALONE), data
+    return train_seeds(data, folder / "all", seeds=3, ensemble=True, **STEM), data
 
 
 @pytest.mark.slow
 def test_each_seed_is_a_run_as_train_makes_it(seeds, tmp_path):
     whole, data = seeds
     assert [run.path.name for run in whole.runs] == ["seed-0", "seed-1", "seed-2"]
-    single = train(data, tmp_path / "single", seed=1, **ALONE)
+    single = train(data, tmp_path / "single", seed=1, **STEM)
     assert same(whole.runs[1], single) and not same(whole.runs[0], single)
     assert whole.runs[1].metrics() == single.metrics()
 
@@ -221,7 +221,7 @@ def test_seeds_of_the_command_cut_as_seed_does(workplace):
 @pytest.mark.slow
 def test_processes_give_the_numbers_that_one_gives(seeds, tmp_path):
     whole, data = seeds
-    other = train_seeds(data, tmp_path / "parallel", seeds=3, parallel=2, **ALONE)
+    other = train_seeds(data, tmp_path / "parallel", seeds=3, parallel=2, **STEM)
     assert [run.path.name for run in other.runs] == ["seed-0", "seed-1", "seed-2"]
     for one, two in zip(whole.runs, other.runs, strict=True):  # but for the order of sums
         for pair in zip(weights(one), weights(two), strict=True):
@@ -257,7 +257,7 @@ def test_a_failing_member_is_named_and_what_is_finished_stays(tmp_path, monkeypa
 
     monkeypatch.setattr("kerasrnn.ensembles.run_training", fail_second)
     with pytest.raises(InputError, match="^seed-1: the loss is nan .*; .*all holds 1 of 3 runs$"):
-        train_seeds(noise(), tmp_path / "all", seeds=3, **ALONE)
+        train_seeds(noise(), tmp_path / "all", seeds=3, members=1, **FAST)
     assert [run.path.name for run in open_run(tmp_path / "all").runs] == ["seed-0"]
     with pytest.raises(InputError, match="unknown cell"):
         train_seeds(noise(), tmp_path / "other", seeds=3, **FAST | {"cell": "lstn"})
@@ -311,7 +311,8 @@ def averaged(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_several_trainings_go_on_where_they_were_stopped(averaged, tmp_path):
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_several_trainings_go_on_where_they_were_stopped(averaged, tmp_path, parallel):
     half = open_run(shutil.copytree(averaged, tmp_path / "half"))
     for name in ("metrics.json", "best.keras", "last.keras"):
         (half.path / name).unlink()
@@ -320,7 +321,7 @@ def test_several_trainings_go_on_where_they_were_stopped(averaged, tmp_path):
     shutil.rmtree(half.path / "seed-2")
     half = open_run(half.path)
     assert not half.finished and averaged.finished
-    again = resume(half, parallel=2, quiet=True)
+    again = resume(half, parallel=parallel, quiet=True)
     assert again.finished and [run.path.name for run in again.runs] == [
         "seed-0",
         "seed-1",
