@@ -6,7 +6,7 @@ from factories import RUN_FILES
 
 from kerasrnn import InputError, Sentences, Tagger, export, load_sentences, train
 from kerasrnn.data.batches import SentenceBatches, sentence_inputs
-from kerasrnn.evaluation import label_pairs
+from kerasrnn.evaluation import entity_metrics, label_pairs
 from kerasrnn.layers import LabelPairs
 from kerasrnn.models import build_tagger
 from kerasrnn.tasks import task_of
@@ -255,6 +255,23 @@ def test_a_tagger_of_entities_finds_whole_ones(tmp_path):
         exported.predict_proba(sentences), tagger.predict_proba(sentences), atol=1e-5
     )
     assert run.metrics()["validation"]["entity_f1"] > 0.9
+
+
+@pytest.mark.parametrize("most", [2, 1])
+def test_labels_are_chosen_together_where_they_are_few(tmp_path, monkeypatch, most):
+    monkeypatch.setattr("kerasrnn.tasks.tagger._MOST_TOGETHER", most)
+    rng = np.random.default_rng(0)
+    label = {True: "B-X", False: "O"}
+    rows = [f"w{n} {label[n == 0 and rng.random() < 0.4]}\n" * 3 for n in rng.integers(0, 2, 300)]
+    (tmp_path / "ner.conll").write_text("\n".join(rows))
+    data = load_sentences(tmp_path / "ner.conll")
+    run = train(data, tmp_path / "run", epochs=3, units=4, use_characters=False, quiet=True)
+    tagger, part = Tagger.load(run), data.validation
+    assert isinstance(tagger.model.layers[-1], LabelPairs) is (most == len(data.labels))
+    found = tagger.predict_proba(part.tokens).argmax(-1)  # of the model as it is left
+    expected = entity_metrics(part.y, found, part.lengths, data.labels)["entity_f1"]
+    assert run.metrics()["validation"]["entity_f1"] == expected
+    assert (expected > 0) is (most == 2)  # O is the likeliest of all without a shift
 
 
 def test_labels_of_another_model_are_refused(tagged):

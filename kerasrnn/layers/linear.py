@@ -67,30 +67,32 @@ class LinearTagger(keras.layers.Layer):
         self.bias = self.add_weight((self.labels,), "zeros", name="bias")
 
     def codes(self, tokens, characters):
-        """The bucket of each feature, a list of int32 (batch, time); 0, no bucket, in padding."""
+        """The bucket of each feature, int32 (batch, time, features); 0, no bucket, in padding."""
         tokens = ops.cast(tokens, "int32")
         characters = ops.pad(ops.cast(characters, "int32"), [(0, 0), (0, 0), (0, _LENGTH)])
         characters = characters[:, :, :_LENGTH]
         small = ops.take(ops.convert_to_tensor(self.lower, "int32"), characters)
         written = _hash_of_all(characters, characters != 0)
-        starts = _running([small[:, :, place] for place in range(_AFFIXES)])
+        starts = _running(ops.unstack(small[:, :, :_AFFIXES], _AFFIXES, axis=-1))
         ends = _running(_last(small, characters != 0))
         last = ops.where(tokens != 0, ends[2], 0)  # what stands beside a sentence is 0
         shapes = _shapes(ops.take(ops.convert_to_tensor(self.kinds, "int32"), characters))
-        alone = [[tokens], [written], [shapes], *([x] for x in starts), *([x] for x in ends)]
-        around = [
-            [_beside(x, places)] for places in self.neighbours for x in (tokens, shapes, last)
-        ]
-        next_ones = [places for places in self.neighbours if abs(places) == 1]
-        pairs = [[_beside(x, places), x] for places in next_ones for x in (tokens, shapes)]
-        return [
-            ops.where(tokens != 0, 1 + mixed(kind, *some) % (self.buckets - 1), 0)
-            for kind, some in enumerate([*alone, *around, *pairs])
-        ]
+        itself = ops.stack([tokens, shapes, last], axis=-1)
+        around = [_beside(itself, places) for places in self.neighbours]
+        next_ones = [x for x, at in zip(around, self.neighbours, strict=True) if abs(at) == 1]
+        alone = ops.stack([tokens, written, shapes, *starts, *ends], axis=-1)
+        alone = ops.concatenate([alone, *around], axis=-1)
+        pairs = ops.concatenate([x[:, :, :2] for x in next_ones], axis=-1)
+        beside = ops.concatenate([itself[:, :, :2]] * len(next_ones), axis=-1)
+        kinds = ops.arange(alone.shape[-1] + pairs.shape[-1], dtype="int32")
+        codes = [mixed(kinds[: alone.shape[-1]], alone)]
+        codes.append(mixed(kinds[alone.shape[-1] :], pairs, beside))
+        codes = 1 + ops.concatenate(codes, axis=-1) % (self.buckets - 1)
+        return ops.where(tokens[:, :, None] != 0, codes, 0)
 
     def call(self, inputs):
         total = self.bias
-        for codes in self.codes(*inputs):  # one by one: all rows at once would be large
+        for codes in ops.unstack(self.codes(*inputs), axis=-1):  # all rows at once would be large
             total = total + ops.take(self.kernel, codes, axis=0)
         return self.activation(total)
 
@@ -181,7 +183,7 @@ def _shapes(kinds):
 
 
 def _beside(values, places):
-    """The values (batch, time) of the tokens that stand some places on, 0 beyond the ends."""
+    """The values (batch, time, n) of the tokens that stand so many on, 0 beyond the ends."""
     before, after = max(-places, 0), max(places, 0)
-    padded = ops.pad(values, [(0, 0), (before, after)])
+    padded = ops.pad(values, [(0, 0), (before, after), (0, 0)])
     return padded[:, after : after + ops.shape(values)[1]]

@@ -219,11 +219,6 @@ class Task:
     def finish(self, run: Run, data):
         """What is left to do with the best model of a run when training has ended."""
 
-    def validation(self, model: keras.Model, data, settings: Settings) -> dict:
-        """``{"validation": metrics}``; empty where there is no validation part."""
-        validate = self.validator(model, data, settings)
-        return {"validation": validate()} if validate else {}
-
     def evaluate(self, model: keras.Model, data, settings: Settings, folder: Path) -> Evaluation:
         """What the model does on the validation and the test part; draws into the folder."""
         raise NotImplementedError

@@ -235,13 +235,10 @@ class ClassifierTask(base.Task):
         return {"labels.json": list(data.labels)} | tokens
 
     def validator(self, model, data: Dataset | Texts, settings: base.Settings):
-        part = data.validation
-        if part is None:
+        if data.validation is None:
             return None
         classifier = _classifier(model, data)
-        return lambda: evaluation.classification_metrics(
-            part.y, classifier.predict_proba(part.x, part.lengths)
-        )
+        return lambda: _validation(classifier, data)
 
     def finish(self, run: Run, data: Dataset | Texts):
         """Of few sequences: pool a linear model and the label frequencies with the answer."""
@@ -250,9 +247,9 @@ class ClassifierTask(base.Task):
             base.change_best(run, lambda model: pooled(model, data, seed, weights))
 
     def evaluate(self, model, data: Dataset | Texts, settings, folder) -> base.Evaluation:
-        metrics = self.validation(model, data, settings)
         part, labels = data.test, (*data.labels, *data.unseen_labels)
         classifier = _classifier(model, data)
+        metrics = {} if data.validation is None else {"validation": _validation(classifier, data)}
         found = classifier.predict_proba(part.x, part.lengths)
         metrics["test"] = evaluation.classification_metrics(part.y, found)
         metrics["baseline"] = _baselines(data)
@@ -358,6 +355,12 @@ def _classifier(model, data):
         return Classifier(model, data.labels)
     reading = {name: data.options[name] for name in _READING}
     return Classifier(model, data.labels, data.vocabulary, **reading)
+
+
+def _validation(classifier, data):
+    """The metrics of the validation part."""
+    part = data.validation
+    return evaluation.classification_metrics(part.y, classifier.predict_proba(part.x, part.lengths))
 
 
 def _input(data):

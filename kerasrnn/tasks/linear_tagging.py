@@ -97,8 +97,7 @@ def _features(layer, data):
     for start in range(0, len(tokens), _AT_ONCE):
         some = tokens[start : start + _AT_ONCE]
         ids, characters = sentence_inputs(some, data, True).values()
-        codes = layer.codes(ids, characters)
-        found.append(np.stack([np.asarray(code)[ids != 0] for code in codes], axis=-1))
+        found.append(np.asarray(layer.codes(ids, characters))[ids != 0])
     codes = np.concatenate(found)
     rows = np.repeat(np.arange(len(codes)), codes.shape[1])
     ones = np.ones(codes.size, "float32")

@@ -270,9 +270,12 @@ class RegressorTask(base.Task):
 
     def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers
-        metrics, found = report(_regressor(model, data), data, folder)
+        regressor, part = _regressor(model, data), data.validation
+        metrics = {} if part is None else {"validation": measure(regressor, data, part)}
+        measured, found = report(regressor, data, folder)
+        metrics |= measured
         metrics |= {"shares": shares_of(model)} if is_mixed(model) else {}
-        return base.Evaluation(self.validation(model, data, settings) | metrics, found)
+        return base.Evaluation(metrics, found)
 
     def next_command(self, data: Dataset | Series, run: Run) -> list[str]:
         return ["predict", str(run), data.source]

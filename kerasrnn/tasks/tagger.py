@@ -181,20 +181,10 @@ class TaggerTask(base.Task):
         }
 
     def validator(self, model, data: Sentences, settings: base.Settings):
-        part = data.validation
-        if part is None:
+        if data.validation is None:
             return None
-        tagger, labels = _tagger(model, data), (*data.labels, *data.unseen_labels)
-        finished = _is_finished(model)
-
-        def validate():
-            found = tagger.predict_proba(part.tokens)
-            metrics = evaluation.tagging_metrics(part.y, found, part.lengths, labels)
-            if evaluation.is_entity_scheme(labels) and not finished:  # as ``finish`` will shift
-                metrics |= evaluation.outside_shift(part.y, found, part.lengths, labels)[1]
-            return metrics
-
-        return validate
+        tagger, shifted = _tagger(model, data), _is_to_finish(data)
+        return lambda: _validation(tagger, data, shifted)
 
     def monitored(self, row) -> float:
         """Entities are what counts where there are some, and their F1 rises after the loss does."""
@@ -202,13 +192,13 @@ class TaggerTask(base.Task):
 
     def finish(self, run: Run, data: Sentences):
         """Of entities: shift O for the highest F1 in validation, and choose labels together."""
-        if evaluation.is_entity_scheme(data.labels) and len(data.labels) <= _MOST_TOGETHER:
+        if _is_to_finish(data):
             base.change_best(run, lambda model: _together(model, data))
 
     def evaluate(self, model, data: Sentences, settings, folder: Path) -> base.Evaluation:
-        validated = self.validation(model, data, settings)
-        part, labels = data.test, (*data.labels, *data.unseen_labels)
-        found = _tagger(model, data).predict_proba(part.tokens)
+        part, labels, tagger = data.test, (*data.labels, *data.unseen_labels), _tagger(model, data)
+        validated = {} if data.validation is None else {"validation": _validation(tagger, data)}
+        found = tagger.predict_proba(part.tokens)
         guessed = evaluation.tagging_baseline(
             data.train.tokens, data.train.y, part.tokens, len(data.labels)
         )
@@ -296,14 +286,24 @@ def _use_characters(data, settings):
     return data.tokens.composed if asked is None else asked
 
 
-def _is_finished(model):
-    """Whether ``finish`` is done with it."""
-    return any(isinstance(layer, layers.LabelPairs) for layer in layers.layers_in(model))
+def _is_to_finish(data):
+    """Whether ``finish`` changes the best model."""
+    return evaluation.is_entity_scheme(data.labels) and len(data.labels) <= _MOST_TOGETHER
+
+
+def _validation(tagger, data, shifted=False):
+    """The metrics of the validation part; those of entities with O shifted as ``finish`` will."""
+    part, labels = data.validation, (*data.labels, *data.unseen_labels)
+    found = tagger.predict_proba(part.tokens)
+    metrics = evaluation.tagging_metrics(part.y, found, part.lengths, labels)
+    if shifted:
+        metrics |= evaluation.outside_shift(part.y, found, part.lengths, labels)[1]
+    return metrics
 
 
 def _together(model, data):
     """The model with O shifted by the validation part, and its labels chosen together."""
-    if _is_finished(model):  # and the process was ended right after
+    if any(isinstance(layer, layers.LabelPairs) for layer in layers.layers_in(model)):  # is done
         return model
     if (part := data.validation) is not None:
         labels = (*data.labels, *data.unseen_labels)
@@ -313,7 +313,7 @@ def _together(model, data):
             bias.assign(bias + shift * np.array([label == "O" for label in data.labels]))
     pairs = evaluation.label_pairs(data.train.y, data.train.lengths, data.labels)
     together = layers.LabelPairs(pairs.tolist(), name="together")
-    return keras.Model(model.inputs, together(model.output))
+    return keras.Model(model.inputs, together(model.outputs[0]))
 
 
 def _tagger(model, data):
