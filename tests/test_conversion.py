@@ -69,6 +69,25 @@ def test_onnx_of_texts_has_ids_and_a_vocabulary_beside_it(workplace, make):
     assert next(iter(sides["outputs"])) == "logits", "a model without a softmax gets none"
 
 
+@pytest.mark.parametrize(
+    ("precision", "make", "format"),
+    [("mixed_float16", some_generator, "onnx"), ("mixed_bfloat16", some_tagger, "litert")],
+)
+def test_a_model_of_mixed_precision_is_converted_in_float32(workplace, precision, make, format):
+    if format == "onnx":
+        pytest.importorskip("tf2onnx")
+        pytest.importorskip("onnxruntime")
+    source = make(precision=precision)
+    place = export(source, "x", format=format)  # it was checked
+    (example,) = json.loads((place / "examples.json").read_text())
+    outputs = example["outputs"]["probabilities"]
+    keras.utils.clear_session()
+    exact = make(precision="float32")
+    exact.model.set_weights(source.model.get_weights())
+    (same,) = json.loads((export(exact, "y", format=format, check=False) / "examples.json").read_text())
+    np.testing.assert_allclose(outputs, same["outputs"]["probabilities"], atol=1e-6)
+
+
 def test_the_program_of_the_card_runs_as_it_stands(workplace, capsys):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")

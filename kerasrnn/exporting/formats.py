@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasrnn import options
+from kerasrnn import layers, options
 from kerasrnn.errors import InputError, check_choice, reason_of
 from kerasrnn.inference.calling import gives_logits
 from kerasrnn.inference.exports import MODEL
@@ -53,12 +53,13 @@ def described(inputs: Iterable[tf.TensorSpec], outputs: dict) -> dict:
     }
 
 
-def example_of_model(servable: Servable, rows: int) -> tuple[list[tf.TensorSpec], Example]:
-    """The inputs of the model of a servable without its strings and loops, and an example.
+def model_alone(servable: Servable, rows: int) -> tuple[keras.Model, list[tf.TensorSpec], Example]:
+    """The model of a servable without its strings and loops, its inputs, and an example.
 
-    Of a generator it is one step, with states in and out. rows: of the example.
+    It computes in float32: converters know no mixed precision. Of a generator it is one step,
+    with states in and out. rows: of the example.
     """
-    model = servable.numeric_model
+    model = layers.in_float32(servable.numeric_model)
     inputs = [tf.TensorSpec(x.shape, x.dtype, x.name) for x in model.inputs]
     if servable.task == MODEL:
         names = output_names(model)
@@ -69,7 +70,8 @@ def example_of_model(servable: Servable, rows: int) -> tuple[list[tf.TensorSpec]
         states = model.inputs[1 : len(model.outputs)]  # none but of a generator
         names = [first, *(f"{state.name}_next" for state in states)]
     given = {spec.name: _example_input(servable, spec, rows) for spec in inputs}
-    return inputs, Example("serving_default", given, call_by_name(model, names, given.values()))
+    example = Example("serving_default", given, call_by_name(model, names, given.values()))
+    return model, inputs, example
 
 
 def call_by_name(model: keras.Model, names: Iterable[str], inputs: Iterable) -> dict:

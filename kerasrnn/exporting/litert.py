@@ -19,7 +19,7 @@ from kerasrnn.exporting.formats import (
     Written,
     converting,
     described_by_example,
-    example_of_model,
+    model_alone,
 )
 from kerasrnn.inference.signatures import Servable
 
@@ -32,8 +32,7 @@ WORDS = (
 
 def write(servable: Servable, place: Path) -> Written:
     """Write model.tflite. Raises ``InputError`` where the converter fails."""
-    inputs, example = example_of_model(servable, rows=1)
-    model = servable.numeric_model
+    model, inputs, example = model_alone(servable, rows=1)
     outputs = dict(zip(example.outputs, model.outputs, strict=True))
     specs = [tf.TensorSpec((1, *x.shape[1:]), x.dtype, name=x.name) for x in inputs]
     place.mkdir()

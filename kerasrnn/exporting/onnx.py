@@ -17,7 +17,7 @@ from kerasrnn.exporting.formats import (
     call_by_name,
     converting,
     described_by_example,
-    example_of_model,
+    model_alone,
 )
 from kerasrnn.inference.signatures import Servable
 
@@ -33,8 +33,8 @@ def write(servable: Servable, place: Path) -> Written:
     import onnx
     from tf2onnx import convert
 
-    inputs, example = example_of_model(servable, rows=3)
-    model = _with_constants(servable.numeric_model)
+    model, inputs, example = model_alone(servable, rows=3)
+    model = _with_constants(model)
 
     def call(*given):
         return call_by_name(model, example.outputs, given)

@@ -27,7 +27,11 @@ def step_model(generator: keras.Model) -> keras.Model:
     >>> [x.name for x in step_model(build_generator(65)).inputs]
     ['tokens', 'lstm_1_h', 'lstm_1_c']
     """
-    return _with_states(generator, (), lambda layer: _Step(layer.cell, name=f"{layer.name}_step"))
+
+    def step(layer):
+        return _Step(layer.cell, dtype=layer.dtype_policy, name=f"{layer.name}_step")
+
+    return _with_states(generator, (), step)
 
 
 def sequence_model(generator: keras.Model) -> keras.Model:
@@ -59,6 +63,14 @@ class _Step(keras.layers.Layer):
 
     def call(self, x, states):
         return self.cell(x, states)
+
+    def get_config(self):  # to be copied
+        return {**super().get_config(), "cell": keras.saving.serialize_keras_object(self.cell)}
+
+    @classmethod
+    def from_config(cls, config):
+        cell = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**{**config, "cell": cell})
 
 
 def _with_states(generator, token_shape, runner_of: Callable):

@@ -5,7 +5,13 @@ them known to Keras before a saved model is loaded.
 """
 
 from kerasrnn.layers.bidirectional import Bidirectional
-from kerasrnn.layers.clones import for_export, keras_clone, layers_in, with_native_layers
+from kerasrnn.layers.clones import (
+    for_export,
+    in_float32,
+    keras_clone,
+    layers_in,
+    with_native_layers,
+)
 from kerasrnn.layers.entities import LabelPairs
 from kerasrnn.layers.instance import InstanceScaling
 from kerasrnn.layers.linear import LinearTagger, OpinionPool
@@ -65,6 +71,7 @@ __all__ = [
     "ZeroPadding",
     "for_export",
     "implementation",
+    "in_float32",
     "keras_clone",
     "layers_in",
     "with_native_layers",

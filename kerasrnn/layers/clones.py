@@ -9,6 +9,7 @@ import contextlib
 
 import keras
 
+from kerasrnn import options
 from kerasrnn.errors import InputError
 from kerasrnn.layers import portable, recurrent
 from kerasrnn.layers.bidirectional import Bidirectional
@@ -17,6 +18,7 @@ from kerasrnn.layers.sequence import LengthMask
 _KINDS = ("LSTM", "GRU", "SimpleRNN")
 _STOCK = [getattr(keras.layers, kind) for kind in (*_KINDS, "Bidirectional")]
 _NATIVE = [*(getattr(recurrent, kind) for kind in _KINDS), Bidirectional]
+_HALVES = {"float16", "bfloat16"}
 _PORTABLE = [*(getattr(portable, f"Portable{kind}") for kind in _KINDS), Bidirectional]
 
 
@@ -94,6 +96,19 @@ def for_export(model: keras.Model, *, lengths: bool = False) -> keras.Model:
     return keras.Model([x, steps], copy(LengthMask()([x, steps])))
 
 
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of a model that computes in float32; the model itself where it does.
+
+    >>> from kerasrnn import build_generator, layers
+    >>> model = layers.in_float32(build_generator(9, precision="mixed_float16"))
+    >>> {layer.compute_dtype for layer in model.layers}
+    {'float32'}
+    """
+    if not {getattr(layer, "compute_dtype", None) for layer in layers_in(model)} & _HALVES:
+        return model
+    return _clone(_uncompiled(model), {}, _whole)
+
+
 def layers_in(model: keras.Model) -> list[keras.Layer]:
     """The layers of a model, those of the models in it in their place.
 
@@ -129,13 +144,16 @@ def _uncompiled(model):
         ) from error
 
 
-def _clone(model, kinds):
-    """A copy with layers of other kinds, ``{class: class}``, and the same weights."""
+def _clone(model, kinds, change=lambda config: config):
+    """A copy with layers of other kinds, ``{class: class}``, and the same weights.
+
+    change: what to make of the config of each.
+    """
     pairs, by_name = [], {_name(old): new for old, new in kinds.items()}
 
     def twin(layer):
         kind = kinds.get(type(layer), type(layer))
-        copy = kind.from_config(_replaced(layer.get_config(), by_name))
+        copy = kind.from_config(change(_replaced(layer.get_config(), by_name)))
         for old, new in zip(_directions(layer), _directions(copy), strict=True):
             new.supports_masking = True
             if hasattr(old, "use_cudnn"):  # which no config holds
@@ -187,6 +205,15 @@ def _replaced(config, by_name):
         "class_name": kind.__name__,
         "registered_name": None if stock else keras.saving.get_registered_name(kind),
     }
+
+
+def _whole(config):
+    """A config with float32 in place of mixed precision, however deep it stands in it."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_whole, config))
+    if not isinstance(config, dict):
+        return "float32" if config in options.MIXED else config
+    return {key: _whole(value) for key, value in config.items()}
 
 
 def _config_name(config):
