@@ -206,7 +206,8 @@ def read_input(
     if vocabulary_size is not None:
         if lengths or missing or scaling is not None or instance_scaling:
             raise InputError(
-                "lengths, missing and all scaling are for float input; token id 0 is padding"
+                "lengths, missing, scaling and instance scaling are for sequences of numbers",
+                fix="leave them out for token ids, of which 0 is padding",
             )
         return read_tokens(vocabulary_size, embedding_dim, mask_zero=True, spread=spread)
     if len(input_shape) != 2 or not input_shape[1]:
