@@ -8,7 +8,14 @@ import pytest
 from click.testing import CliRunner
 from factories import LABELS, some_generator, some_infiller, some_tagger
 
-from kerasrnn import InputError, build_classifier, export, load_export
+from kerasrnn import (
+    InputError,
+    build_classifier,
+    build_ensemble,
+    build_regressor,
+    export,
+    load_export,
+)
 from kerasrnn.cli import main
 from kerasrnn.exporting import onnx
 
@@ -36,6 +43,12 @@ def test_onnx_is_refused_where_it_is_not_installed(workplace, monkeypatch):
 def onnx_session(folder):
     onnxruntime = pytest.importorskip("onnxruntime")
     return onnxruntime.InferenceSession(folder / "model.onnx")
+
+
+def test_litert_of_an_average_of_forecasts(workplace):
+    made = {"targets": 1, "horizon": 6, "units": 4, "cell": "simple"}
+    models = [build_regressor((8, 1), **made) for _ in range(2)]
+    export(build_ensemble(models), "x", format="litert")  # it was checked
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "simple"])

@@ -33,7 +33,7 @@ WORDS = (
 def write(servable: Servable, place: Path) -> Written:
     """Write model.tflite. Raises ``InputError`` where the converter fails."""
     model, inputs, example = model_alone(servable, rows=1)
-    outputs = dict(zip(example.outputs, model.outputs, strict=True))
+    outputs = dict(zip(example.outputs, _outputs(model), strict=True))
     specs = [tf.TensorSpec((1, *x.shape[1:]), x.dtype, name=x.name) for x in inputs]
     place.mkdir()
     with converting("LiteRT"), contextlib.redirect_stdout(io.StringIO()):
@@ -45,6 +45,17 @@ def write(servable: Servable, place: Path) -> Written:
             target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
         )
     return described_by_example(inputs, example)
+
+
+def _outputs(model):
+    """What a model gives; an average as the mean of a stack.
+
+    For the sum of (1, n, 1) Keras adds a bias, in a layout that LiteRT does not know.
+    """
+    last = model.layers[-1]
+    if isinstance(last, keras.layers.Average):
+        return [keras.ops.mean(keras.ops.stack(last.input), axis=0)]
+    return model.outputs
 
 
 def open_model(folder):
