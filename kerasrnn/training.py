@@ -49,7 +49,7 @@ def train(
     when the validation loss is the lowest so far, in best.keras (of a tagger of entities the F1
     the highest; where there is no validation part, the last). At the end the best model
     is evaluated, once, and the pictures are drawn. Ctrl-C leaves a usable run of the epochs
-    finished so far.
+    finished so far; of short epochs a few of the last may not have been written.
 
     Args:
         data: from ``load_dataset``, ``load_texts``, ``load_series``, ``load_sentences`` or

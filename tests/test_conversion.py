@@ -97,7 +97,9 @@ def test_a_model_of_mixed_precision_is_converted_in_float32(workplace, precision
     keras.utils.clear_session()
     exact = make(precision="float32")
     exact.model.set_weights(source.model.get_weights())
-    (same,) = json.loads((export(exact, "y", format=format, check=False) / "examples.json").read_text())
+    (same,) = json.loads(
+        (export(exact, "y", format=format, check=False) / "examples.json").read_text()
+    )
     np.testing.assert_allclose(outputs, same["outputs"]["probabilities"], atol=1e-6)
 
 

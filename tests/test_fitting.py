@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -95,7 +96,10 @@ def test_patience_ends_a_training_that_gets_no_better(tmp_path):
 
 
 @pytest.mark.slow
-def test_of_many_epochs_some_are_written_and_said(tmp_path, capfd):
+def test_of_many_short_epochs_some_are_written_and_said(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("kerasrnn.fitting.recorder._SHARE", 1e9)  # so that none is long enough
+    save, saved = keras.Model.save, []
+    monkeypatch.setattr(keras.Model, "save", lambda *given: saved.append(given) or save(*given))
     data = sequences(10)
     data = Dataset.from_arrays(
         data.train.x, data.train.y, validation_split=0, test=(data.test.x, data.test.y)
@@ -104,6 +108,7 @@ def test_of_many_epochs_some_are_written_and_said(tmp_path, capfd):
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("epoch ")]
     assert len(lines) == 53 and lines[0].startswith("epoch 2/105")
     assert lines[-1].startswith("epoch 105/105")
+    assert len(saved) == 2  # the first and the last
     assert run.history()["epoch"] == [*range(1, 106)]
     best, last = ((run.path / name).read_bytes() for name in ("best.keras", "last.keras"))
     assert best == last  # without validation the last epoch counts

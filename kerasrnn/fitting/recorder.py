@@ -21,17 +21,19 @@ from kerasrnn.runs import history_text
 from kerasrnn.tasks import task_of
 
 _STATES = (checkpoints.BEFORE, checkpoints.NAME)  # the one that counts comes last
-_WRITES = 50  # of a hundred epochs or more about so many are written and said
+_LINES = 50  # of a hundred epochs or more about so many are said
+_SHARE = 20  # of the time, one part of so many goes into files at most
 
 
 class Recorder(keras.callbacks.Callback):
     """After each epoch: history.csv, last.keras and best.keras of the run, a line to stderr.
 
     The best model is the one that its task judges best by the validation part; without one the
-    last. Of many epochs only every few are written, with the rows of those between, and said by a
-    line, not a bar. After ``patience`` epochs without a better one the training ends. With the
-    models, and every so many steps or minutes, the checkpoint is written. Of several workers the
-    chief alone validates and writes.
+    last. Of short epochs not all are written, since that would take longer than to learn, but with
+    the next one the rows of those between; a best one and the last one always are. Of many epochs
+    only every few are said, by a line, not a bar. After ``patience`` epochs without a better one
+    the training ends. With the models, and every so many steps or minutes, the checkpoint is
+    written. Of several workers the chief alone validates and writes.
     """
 
     def __init__(self, run, trained, data, settings, tokens, quiet, devices):
@@ -42,7 +44,8 @@ class Recorder(keras.callbacks.Callback):
         self.validate = self.task.validator(trained, data, settings)
         self.sample = None if quiet else self.task.sampler(trained, data, settings)
         self.sample_every = settings.fit.get("sample_every", 0)
-        self.every = max(1, settings.fit["epochs"] // _WRITES)
+        self.every = max(1, settings.fit["epochs"] // _LINES)
+        self.writes_from = 0.0  # on the clock
         self.line = not quiet and (self.every > 1 or not sys.stderr.isatty())
         self.greet = not quiet
         self.patience = settings.fit["patience"]
@@ -96,14 +99,17 @@ class Recorder(keras.callbacks.Callback):
                 self.checkpoint.write(*paths)
 
     def after_epoch(self):
-        """Write the files, if it is time to."""
+        """Write the files and say how far the training is, if it is time to."""
         if not self.devices.worker.chief:
             return
         epoch = self.checkpoint.epoch
         last = epoch == self.params["epochs"] or self.checkpoint.stopped
         best = self.best_epoch == epoch
-        if (best and self.validate) or last or epoch % self.every == 0:
+        counts = (best and self.validate) or last
+        if counts or time.monotonic() >= self.writes_from:
             self._write(best)
+        if self.line and (counts or epoch % self.every == 0):
+            print(_epoch_line(self.rows[-1], self.params["epochs"]), file=sys.stderr)
         if self.sample and self.sample_every and (last or epoch % self.sample_every == 0):
             print(f"---\n{self.sample()}\n---", file=sys.stderr)
 
@@ -114,6 +120,7 @@ class Recorder(keras.callbacks.Callback):
             self.best, self.best_epoch = found, row["epoch"]
 
     def _write(self, best):
+        start = time.monotonic()
         names = ["best.keras"] * best + ["last.keras", "history.csv", *_STATES]
         with no_interrupt(), writing_together(self.run.path, *names) as paths:
             *models, history, before, state = paths
@@ -122,8 +129,8 @@ class Recorder(keras.callbacks.Callback):
                 shutil.copyfile(models[-1], models[0])
             history.write_text(history_text(self.rows), encoding="utf-8")
             self.checkpoint.write(before, state)
-        if self.line:
-            print(_epoch_line(self.rows[-1], self.params["epochs"]), file=sys.stderr)
+        end = time.monotonic()
+        self.writes_from = end + _SHARE * (end - start)
 
 
 def timer(every: str | int | None) -> Callable[[], bool]:
