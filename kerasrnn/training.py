@@ -134,9 +134,9 @@ def run_training(
                 info,
             )
             with devices.locked(run):
-                _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+                best = _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
     if evaluated:
-        _evaluate_once(run, data, devices)
+        _evaluate_once(run, data, devices, best)
     return run
 
 
@@ -189,8 +189,8 @@ def resume(
         with obeying_interrupts(devices.together) as interrupts, devices.locked(run):
             if devices.worker.chief:
                 run = _begun_again(run, data, settings, budget)
-            _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
-    _evaluate_once(run, data, devices)
+            best = _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks)
+    _evaluate_once(run, data, devices, best)
     return run
 
 
@@ -234,7 +234,7 @@ def _check_budget(run, budget):
 
 
 def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
-    """Train to the end in a run, from its checkpoint on."""
+    """Train to the end in a run, from its checkpoint on; gives what ``Task.finish`` does."""
     model, fitted, batches, devices, started = prepared
     steps = settings.fit["epochs"] * len(batches)
     chief = devices.worker.chief
@@ -274,15 +274,17 @@ def _fit(run, data, settings, reasons, prepared, interrupts, quiet, callbacks):
         if chief and not any((run.path / name).exists() for name in ("last.keras", NAME)):
             shutil.rmtree(run.path, ignore_errors=True)  # nothing to keep
         raise
-    if chief:
-        task_of(data.task).finish(run, data)
-        draw_history(run)
+    if not chief:
+        return None
+    best = task_of(data.task).finish(run, data)
+    draw_history(run)
+    return best
 
 
-def _evaluate_once(run, data, devices):
+def _evaluate_once(run, data, devices, best):
     """Have the chief evaluate while the others wait."""
     if devices.worker.chief:
-        evaluate_on(run, data)
+        evaluate_on(run, data, best)
     with contextlib.suppress(InputError), devices.guarded():
         devices.any(False)
 
@@ -321,10 +323,10 @@ def evaluate(run: str | os.PathLike, data=None) -> dict:
     return evaluate_on(run, load_data(run) if data is None else same_data(run, data))
 
 
-def evaluate_on(run: Run, data) -> dict:
-    """``evaluate`` with data that is known to be the run's."""
-    settings = _settings_of(run, data)
-    metrics, examples = task_of(run.task).evaluate(load_model(run), data, settings, run.path)
+def evaluate_on(run: Run, data, best: keras.Model | None = None) -> dict:
+    """``evaluate`` with data that is known to be the run's; best: its model, else it is read."""
+    settings, best = _settings_of(run, data), best or load_model(run)
+    metrics, examples = task_of(run.task).evaluate(best, data, settings, run.path)
     if run.runs:
         metrics["summary"] = run.summary
     if is_unfinished(run):

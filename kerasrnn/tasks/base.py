@@ -216,8 +216,12 @@ class Task:
         """What is lowest in the row of the history at the best epoch, where there is validation."""
         return row["val_loss"]
 
-    def finish(self, run: Run, data):
-        """What is left to do with the best model of a run when training has ended."""
+    def finish(self, run: Run, data) -> keras.Model | None:
+        """Do what is left to do with the best model of a run when training has ended.
+
+        Returns the model as it is then, where it was read for that.
+        """
+        return None
 
     def evaluate(self, model: keras.Model, data, settings: Settings, folder: Path) -> Evaluation:
         """What the model does on the validation and the test part; draws into the folder."""
@@ -282,12 +286,13 @@ def load_run_model(run: Run, labels: Sequence[str] | None = None) -> keras.Model
     return model
 
 
-def change_best(run: Run, change: Callable[[keras.Model], keras.Model]):
-    """Put what a function makes of the best model of a run in its place."""
+def change_best(run: Run, change: Callable[[keras.Model], keras.Model]) -> keras.Model:
+    """Put what a function makes of the best model of a run in its place, and give it."""
     model = load_model(run)
     changed = change(model)
     if changed is not model:
         save_model(changed, run, "best.keras")
+    return changed
 
 
 def check_outputs(model: keras.Model, number: int, what: str, where=None):

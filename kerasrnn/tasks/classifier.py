@@ -242,9 +242,10 @@ class ClassifierTask(base.Task):
 
     def finish(self, run: Run, data: Dataset | Texts):
         """Of few sequences: pool a linear model and the label frequencies with the answer."""
-        if data.vocabulary is None:
-            seed, weights = run.info["seed"], _weights(data, run.info["options"]["class_weight"])
-            base.change_best(run, lambda model: pooled(model, data, seed, weights))
+        if data.vocabulary is not None:
+            return None
+        seed, weights = run.info["seed"], _weights(data, run.info["options"]["class_weight"])
+        return base.change_best(run, lambda model: pooled(model, data, seed, weights))
 
     def evaluate(self, model, data: Dataset | Texts, settings, folder) -> base.Evaluation:
         part, labels = data.test, (*data.labels, *data.unseen_labels)

@@ -264,9 +264,10 @@ class RegressorTask(base.Task):
 
     def finish(self, run: Run, data: Dataset | Series):
         """Of sequences: mix the mean and a ridge regression into the answer."""
-        if isinstance(data, Dataset):
-            quantiles, seed = run.info["options"].get("quantiles") or (), run.info["seed"]
-            base.change_best(run, lambda model: blended(model, data, quantiles, seed))
+        if isinstance(data, Series):
+            return None
+        quantiles, seed = run.info["options"].get("quantiles") or (), run.info["seed"]
+        return base.change_best(run, lambda model: blended(model, data, quantiles, seed))
 
     def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers

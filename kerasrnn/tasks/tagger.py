@@ -193,7 +193,8 @@ class TaggerTask(base.Task):
     def finish(self, run: Run, data: Sentences):
         """Of entities: shift O for the highest F1 in validation, and choose labels together."""
         if _is_to_finish(data):
-            base.change_best(run, lambda model: _together(model, data))
+            return base.change_best(run, lambda model: _together(model, data))
+        return None
 
     def evaluate(self, model, data: Sentences, settings, folder: Path) -> base.Evaluation:
         part, labels, tagger = data.test, (*data.labels, *data.unseen_labels), _tagger(model, data)
