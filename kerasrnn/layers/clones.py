@@ -18,7 +18,6 @@ from kerasrnn.layers.sequence import LengthMask
 _KINDS = ("LSTM", "GRU", "SimpleRNN")
 _STOCK = [getattr(keras.layers, kind) for kind in (*_KINDS, "Bidirectional")]
 _NATIVE = [*(getattr(recurrent, kind) for kind in _KINDS), Bidirectional]
-_HALVES = {"float16", "bfloat16"}
 _PORTABLE = [*(getattr(portable, f"Portable{kind}") for kind in _KINDS), Bidirectional]
 
 
@@ -97,16 +96,17 @@ def for_export(model: keras.Model, *, lengths: bool = False) -> keras.Model:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A copy of a model that computes in float32; the model itself where it does.
+    """A copy of a model of mixed precision that computes in float32; of another the model itself.
 
     >>> from kerasrnn import build_generator, layers
     >>> model = layers.in_float32(build_generator(9, precision="mixed_float16"))
     >>> {layer.compute_dtype for layer in model.layers}
     {'float32'}
     """
-    if not {getattr(layer, "compute_dtype", None) for layer in layers_in(model)} & _HALVES:
-        return model
-    return _clone(_uncompiled(model), {}, _whole)
+    of_model = [layer for layer in layers_in(model) if isinstance(layer, keras.layers.Layer)]
+    if any(layer.dtype_policy.name in options.MIXED for layer in of_model):
+        return _clone(_uncompiled(model), {}, _whole)
+    return model
 
 
 def layers_in(model: keras.Model) -> list[keras.Layer]:

@@ -84,9 +84,9 @@ class LinearTagger(keras.layers.Layer):
         alone = ops.concatenate([alone, *around], axis=-1)
         pairs = ops.concatenate([x[:, :, :2] for x in next_ones], axis=-1)
         beside = ops.concatenate([itself[:, :, :2]] * len(next_ones), axis=-1)
-        kinds = ops.arange(alone.shape[-1] + pairs.shape[-1], dtype="int32")
-        codes = [mixed(kinds[: alone.shape[-1]], alone)]
-        codes.append(mixed(kinds[alone.shape[-1] :], pairs, beside))
+        number = alone.shape[-1]
+        kinds = ops.arange(number + pairs.shape[-1], dtype="int32")
+        codes = [mixed(kinds[:number], alone), mixed(kinds[number:], pairs, beside)]
         codes = 1 + ops.concatenate(codes, axis=-1) % (self.buckets - 1)
         return ops.where(tokens[:, :, None] != 0, codes, 0)
 

@@ -272,11 +272,10 @@ class RegressorTask(base.Task):
     def evaluate(self, model, data: Dataset | Series, settings, folder) -> base.Evaluation:
         report = report_series if isinstance(data, Series) else report_numbers
         regressor, part = _regressor(model, data), data.validation
-        metrics = {} if part is None else {"validation": measure(regressor, data, part)}
-        measured, found = report(regressor, data, folder)
-        metrics |= measured
+        validated = {} if part is None else {"validation": measure(regressor, data, part)}
+        metrics, found = report(regressor, data, folder)
         metrics |= {"shares": shares_of(model)} if is_mixed(model) else {}
-        return base.Evaluation(metrics, found)
+        return base.Evaluation(validated | metrics, found)
 
     def next_command(self, data: Dataset | Series, run: Run) -> list[str]:
         return ["predict", str(run), data.source]
