@@ -95,7 +95,7 @@ def write_more(folder: Path):
     """Further files of ``_SOURCES``."""
     rng = np.random.default_rng(0)
     rows = [
-        f"{n % 3 - 1 or ''},{rng.normal() + n % 2:.2f},{n % 2 or ''},{'ab'[n % 2]}"
+        f"{n % 3 - 1 or ''},{rng.normal() + n % 2:.2f},{n % 5 or ''},{'ab'[n % 2]}"
         for n in range(80)
     ]
     (folder / "gaps.csv").write_text("\n".join(["t0,t1,t2,label", *rows]) + "\n")
