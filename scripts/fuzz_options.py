@@ -79,6 +79,7 @@ _VALUES = {  # of options whose default does not say what they take
     "mask_rate": ["0.01", "0.5"],
     "mask_span": ["1", "3"],
 }
+_FAULTS = ("cannot convert", "does not answer as", "cannot be run")  # refused, and yet a fault
 _FLAGS = {  # those that are given or not, or said both ways
     "bidirectional": ["--bidirectional", "--unidirectional"],
     "go_backwards": ["--unidirectional --go-backwards"],
@@ -136,20 +137,25 @@ def verbs(rng: random.Random, source: str, run: str, export: str) -> list[list[s
         *([] if given else [["evaluate", run, words[0]]]),
         ["predict", run, data],
         ["explain", run, data, "-o", f"{run}.png"],
-        *([["generate", run, "--max-length", "9"]] if task == "generator" else []),
+        *([["generate", run, "--max-length", "9", "--prompt", "a"]] if task == "generator" else []),
         *([["infill", run, data]] if task == "infiller" else []),
         ["export", run, "-o", export, "--format", format],
         *([["predict", export, data]] if format == "saved_model" else []),
         ["plot", run, "-o", f"{run}.svg"],
         ["report", run],
-        ["train", "--resume", run, "--epochs", "3"],
+        ["train", "--resume", run, "--epochs", "3", "-q"],
     ]
 
 
-def called(words: list[str]) -> tuple[int, str]:
-    """The exit code of a command and what it printed."""
+def called(words: list[str], before: str = "") -> str:
+    """How a command ends: done, refused, or FAULT; what it says of the latter two is printed."""
     result = CliRunner().invoke(kerasrnn, words)
-    return result.exit_code, result.output
+    if not result.exit_code:
+        return "done"
+    said = result.output.strip()[-1500:]
+    fault = result.exit_code != 2 or any(words in said for words in _FAULTS)
+    print(f"{before}kerasrnn {shlex.join(words)}\n    [{result.exit_code}] {said}", flush=True)
+    return "FAULT" if fault else "refused"
 
 
 @click.command(help=__doc__)
@@ -169,17 +175,12 @@ def main(sources, minutes, seed):
             words += ["--seeds", "2", *rng.choice([["--ensemble"], []])]
         for path in ("run", "export"):
             shutil.rmtree(path, ignore_errors=True)
-        code, said = called(words)
-        counts[f"{source} {'trained' if not code else 'refused' if code == 2 else 'FAULT'}"] += 1
-        if code:
-            print(f"[{code}] kerasrnn {shlex.join(words)}\n  {said.strip()[-1500:]}", flush=True)
+        how = called(words)
+        counts[f"train {source} {how}"] += 1
+        if how != "done":
             continue
         for asked in verbs(rng, source, "run", "export"):
-            code, said = called(asked)
-            counts[f"{asked[0]} {'done' if not code else 'refused' if code == 2 else 'FAULT'}"] += 1
-            if code:
-                print(f"[{code}] kerasrnn {shlex.join(words)}\n   {shlex.join(asked)}\n  ", end="")
-                print(said.strip()[-1500:], flush=True)
+            counts[f"{asked[0]} {called(asked, f'kerasrnn {shlex.join(words)}; ')}"] += 1
     shutil.rmtree(place)
     for name, number in sorted(counts.items()):
         print(f"{number:6} {name}")

@@ -167,6 +167,17 @@ def test_quantiles_are_mixed_too(tmp_path):
     np.testing.assert_allclose(exported.predict(data.test.x), found, rtol=1e-4)
 
 
+def test_as_many_sequences_as_quantiles_are_answered_as_others_are():
+    x = np.random.default_rng(0).normal(size=(60, 5, 1)).astype("float32")
+    data = Dataset.from_arrays(x, x.sum(1), targets=("sum",), validation_split=0.3)
+    levels = (0.1, 0.5, 0.9)
+    model = build_regressor((5, 1), targets=1, units=2, quantiles=levels)
+    mixed = blended(model, data, levels, 0)
+    assert mixed.get_layer("answer") is mixed.layers[-1]  # the regression has a share
+    found = mixed(x[:7]).numpy()
+    np.testing.assert_allclose(mixed(x[:3]), found[:3], atol=1e-5)  # Keras once took 3 for levels
+
+
 @pytest.mark.slow
 def test_one_alone_is_mixed_by_the_validation_part(tmp_path):
     data = numbers(60, validation_split=0.3)

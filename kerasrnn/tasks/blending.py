@@ -53,7 +53,7 @@ def blended(
     for share, (reading, slopes, missed) in zip(others, linear, strict=True):
         if share.any():
             kernel, bias = reading.weights(slopes, 0)
-            share = _wide(share, quantiles)
+            share = np.broadcast_to(_wide(share, quantiles), total.shape)
             total = total + share * (missed + _wide(bias, quantiles))
             answers.append(_ridge(reading, kernel, share, model.inputs))
     scale = _wide(first, quantiles).tolist()
@@ -103,11 +103,12 @@ def _shares(y, constant, parts, unit, quantiles):
 
 def _ridge(reading, kernel, share, inputs):
     """The share in the answer of what a kernel makes of what is read of a model's inputs."""
-    targets, name = kernel.shape[1], reading.name
-    options = {"use_bias": False, "dtype": "float32"}
-    layer = keras.layers.Dense(targets, name=f"ridge_of_{name}", **options)
+    name, options = reading.name, {"use_bias": False, "dtype": "float32"}
+    if share.ndim > 1:  # of quantiles; Keras adds what is broadcast as a bias where n is like them
+        kernel = np.repeat(kernel, share.shape[1], axis=1)
+    layer = keras.layers.Dense(kernel.shape[1], name=f"ridge_of_{name}", **options)
     found = layer(reading.read(inputs))
     layer.set_weights([kernel])
-    if share.ndim > 1:  # of quantiles
-        found = keras.layers.Reshape((targets, 1), name=f"levels_of_{name}")(found)
+    if share.ndim > 1:
+        found = keras.layers.Reshape(share.shape, name=f"levels_of_{name}")(found)
     return keras.layers.Rescaling(share.tolist(), name=f"{SHARE_OF}{name}")(found)
