@@ -26,7 +26,7 @@ ALWAYS = {"units": "5", "epochs": "2", "members": "1", "stem": "none"}  # but fo
 _SOURCES = {  # what is trained on: the words, and what ``options.tables`` calls it
     "digits": (["digits"], ("classifier", None)),
     "sequences": (["sequences.npz"], ("classifier", None)),
-    "gaps": (["gaps.csv", "--label", "label"], ("classifier", None)),
+    "gaps": (["gaps.csv", "--label", "label", "--features", "t0:t2"], ("classifier", None)),
     "texts": (["texts.csv"], ("classifier", "texts")),
     "several": (["several.csv", "--multi-label", "|"], ("classifier", "texts")),
     "numbers": (["numbers.csv", "--target", "y"], ("regressor", None)),
